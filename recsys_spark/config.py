@@ -1,0 +1,286 @@
+"""The configuration: typed, frozen, validated; unknown keys are errors that name the nearest valid one.
+
+One TOML file is one :class:`Config`. The field docstrings are the reference that ``docs/configuration.md`` is
+generated from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(ge=0, le=1)]
+Count = Annotated[int, Field(gt=0)]
+WINDOW_GROUP_LIMIT_THRESHOLD = 1000  # above it Spark stops cutting a group to its first L rows before the shuffle
+
+
+class Section(BaseModel):
+    """Base of every section: immutable, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Run(Section):
+    """What is run and where its results live."""
+
+    store: str
+    """Root folder of everything the job writes: a local, `hdfs://` or `s3a://` path."""
+    top_n: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
+    """Items per user in the published list."""
+    seed: int = 0
+    """Seed of everything random; the same input and seed give the same output."""
+
+
+class Source(Section):
+    """One table of the user's, mapped onto a contract table by Spark SQL expressions."""
+
+    format: Literal["csv", "json", "parquet", "orc", "text"] | None = None
+    """Format of the files at `path`."""
+    path: str | None = None
+    """File or folder; `${NAME}` takes an environment variable; relative paths start at the config file's folder."""
+    table: str | None = None
+    """A catalog table `db.name`, instead of `format` and `path`."""
+    options: dict[str, str] = {}
+    """Options of Spark's reader (`header`, `sep`, `encoding`, ...)."""
+    where: str | None = None
+    """Spark SQL row filter over the source's columns."""
+    group_by: list[str] = []
+    """Source columns to group by before mapping; `columns` may then use aggregates such as `collect_set(tag)`."""
+    columns: dict[str, str]
+    """Contract column = Spark SQL expression over the source's columns."""
+    join: list[Join] = []
+    """Side tables joined after `where` and before `columns`, such as tags beside titles."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.table is None) == (self.path is None):
+            raise ValueError("give either `table`, or `format` and `path`")
+        if self.path is not None and self.format is None:
+            raise ValueError("`path` needs `format` (csv, json, parquet, orc or text)")
+        return self
+
+
+class Join(Source):
+    """A side table, itself mapped by its `columns`, joined by equal values (left join)."""
+
+    on: list[str]
+    """Column names that both sides have and that must be equal."""
+
+
+class Sources(Section):
+    """Where the contract tables come from. Each is one source or several, whose rows are put together."""
+
+    behaviours: list[Source]
+    """Behaviours: `user_id, item_id, behaviour, ts, value?`."""
+    items: list[Source]
+    """Items: `item_id, title, description?, category?, tags?, attributes?, available?`; rows of one id from several sources are an error row."""
+    users: list[Source] = []
+    """Users (optional): `user_id, interest_tags?, attributes?`."""
+    relations: list[Source] = []
+    """Social relations (optional): `user_id, friend_id, weight?`."""
+
+    @field_validator("behaviours", "items", "users", "relations", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return [value] if isinstance(value, Mapping) else value
+
+    @field_validator("behaviours", "items")
+    @classmethod
+    def _at_least_one(cls, value: list[Source]) -> list[Source]:
+        if not value:
+            raise ValueError("at least one source is needed")
+        return value
+
+
+class Behaviours(Section):
+    """How behaviours become weighted history."""
+
+    weights: dict[str, NonNegative]
+    """Behaviour type -> weight. A type in the data that is missing here is an error unless `default_weight` is set."""
+    default_weight: NonNegative | None = None
+    """Weight of behaviour types not named in `weights`."""
+    value_transform: Literal["none", "linear", "log1p", "sqrt"] = "none"
+    """What `value` (hours, plays, stars) does to the weight: nothing, or a factor of value, log(1 + value), sqrt(value). A null value counts as factor 1."""
+    half_life_days: Positive | None = 90.0
+    """A behaviour's weight halves every so many days before `as_of`; leave out or give a large number for no decay."""
+    max_history: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 50
+    """L: the most recent behaviours kept per user."""
+
+
+class Profiles(Section):
+    """How profile texts and social neighbours are built."""
+
+    item_template: str = "{title}. {category}. {tags}. {attributes}. {description}"
+    """Item text; a part whose fields are all empty is left out together with its separator."""
+    max_tags: Count = 20
+    """Interest tags kept per user, and tags written into an item's text."""
+    max_text_chars: Count = 2000
+    """A longer profile text is cut here, at a character boundary."""
+    max_neighbours: Count = 20
+    """Social neighbours kept per user, the closest first."""
+    max_social_items: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 50
+    """Items of the neighbours' histories kept per user."""
+
+
+class Encoder(Section):
+    """The BERT-family text encoder."""
+
+    model: str
+    """A folder with `config.json`, a tokenizer and safetensors weights, or an installed package that carries one."""
+    pooling: Literal["auto", "mean", "cls"] = "auto"
+    """How token vectors become a text vector; `auto` reads the model's sentence-transformers files, else mean."""
+    item_prefix: str = ""
+    """Put before every item text, as E5-like models expect."""
+    user_prefix: str = ""
+    """Put before every user text."""
+    max_length: Annotated[int, Field(ge=8, le=8192)] = 128
+    """Tokens read per text; the rest is cut."""
+    batch_tokens: Count = 2048
+    """Tokens per forward pass, padding included."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the task's GPU where there is one."""
+
+
+class Model(Section):
+    """User and item towers and their training."""
+
+    width: Count = 64
+    """d: width of user and item vectors."""
+    n_layers: Annotated[int, Field(ge=1, le=8)] = 2
+    """Transformer layers over the history."""
+    n_heads: Count = 2
+    """Attention heads; must divide `width`."""
+    dropout: Share = 0.2
+    """Dropout in the history encoder."""
+    id_dropout: Share = 0.3
+    """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
+    epochs: Count = 12
+    """Passes over the training histories."""
+    batch_positions: Count = 1024
+    """History positions per step."""
+    learning_rate: Positive = 2e-3
+    """Peak learning rate of AdamW; linear warm-up, cosine decay."""
+    weight_decay: NonNegative = 0.01
+    """AdamW weight decay."""
+    bce_weight: NonNegative = 0.1
+    """Weight of the cosine's binary cross-entropy beside the softmax cross-entropy."""
+    n_negatives: Count = 64
+    """Sampled negatives per step for the binary cross-entropy."""
+    max_softmax_items: Count = 50_000
+    """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
+    n_sampled: Count = 4096
+    """Items drawn per step where the softmax is sampled."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of the training task; 0 takes the cores of one executor."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"n_heads = {self.n_heads} does not divide width = {self.width}")
+        return self
+
+
+class Score(Section):
+    """The combined rank: score = w_cos * cosine + w_ce * log P."""
+
+    w_cos: NonNegative = 1.0
+    """Weight of the cosine similarity."""
+    w_ce: NonNegative = 1.0
+    """Weight of the cross-entropy similarity, log P."""
+    max_block_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024 * 1024
+    """Largest item block that is broadcast, and largest user block, in bytes."""
+    oversample: Annotated[float, Field(ge=1, le=20)] = 2.0
+    """Candidates per user as a multiple of top_n, so that rerank has something to choose from."""
+    exclude_seen: bool | list[str] = True
+    """Leave out items the user has seen: all behaviours, none (false), or only these behaviour types."""
+
+
+class Rerank(Section):
+    """Business rules and reasons."""
+
+    max_per_category: Annotated[int, Field(ge=0)] = 0
+    """At most so many items of one category before other categories had their turn; 0 switches it off. Never shortens a list."""
+    n_reasons: Annotated[int, Field(ge=0, le=10)] = 2
+    """Reasons written per recommendation."""
+    popular_half_life_days: Positive = 30.0
+    """Half-life of the popularity that unknown users are served from."""
+
+
+class Evaluate(Section):
+    """The backtest: the same pipeline at an earlier as_of, compared with what happened next."""
+
+    enabled: bool = True
+    """Whether the pipeline runs the backtest."""
+    protocol: Literal["time", "leave_out"] = "time"
+    """`time`: everything before the cut trains, everything after it is the truth. `leave_out`: one interaction per user is held out, for data without usable timestamps."""
+    cut: str | None = None
+    """The earlier as_of (date or timestamp); by default the time quantile `1 - holdout_share` of the interactions."""
+    holdout_share: Annotated[float, Field(gt=0, lt=1)] = 0.1
+    """Share of the interactions after the cut where `cut` is not given."""
+    leave_out_order: Literal["last", "hash"] = "last"
+    """`leave_out` holds out the user's last interaction, or, where order means nothing, one chosen by hash."""
+    k: list[Count] = [10, 20]
+    """Cut-offs of the metrics; the largest must not exceed top_n."""
+    n_bootstrap: Annotated[int, Field(ge=100, le=10_000)] = 1000
+    """Bootstrap replicates behind each interval."""
+    baselines: list[Literal["popularity", "als"]] = ["popularity", "als"]
+    """Models scored beside ours."""
+    als_rank: Count = 64
+    """Width of the ALS baseline."""
+
+
+class Publish(Section):
+    """Gates that must hold before a partition becomes visible."""
+
+    min_users: Count = 1
+    """Users with a list."""
+    min_full_share: Share = 1.0
+    """Share of users whose list has min(top_n, items they may get) items."""
+    min_metric: dict[str, float] = {}
+    """Backtest metrics of our model that must be reached, such as `{ "ndcg@10" = 0.03 }`."""
+    max_rejected_share: Share = 0.5
+    """Largest share of input rows that may be rejected."""
+
+
+class Config(Section):
+    """The whole configuration of one job."""
+
+    run: Run
+    """What is run and where its results live."""
+    sources: Sources
+    """The user's tables."""
+    behaviours: Behaviours
+    """Behaviour weights, value transform, decay, history length."""
+    profiles: Profiles = Profiles()
+    """Profile texts and neighbours."""
+    encoder: Encoder
+    """The text encoder."""
+    model: Model = Model()
+    """Towers and training."""
+    score: Score = Score()
+    """The combined rank."""
+    rerank: Rerank = Rerank()
+    """Business rules and reasons."""
+    evaluate: Evaluate = Evaluate()
+    """The backtest."""
+    publish: Publish = Publish()
+    """Gates."""
+    spark: dict[str, str] = {}
+    """Spark properties of this job, below those given on the command line."""
+
+    @model_validator(mode="after")
+    def _k_within_top_n(self) -> Self:
+        if self.evaluate.enabled and max(self.evaluate.k) > self.run.top_n:
+            raise ValueError(f"evaluate.k = {self.evaluate.k} looks deeper than run.top_n = {self.run.top_n}")
+        return self
+
+    def fingerprint(self, *sections: str) -> str:
+        """Return 16 hex digits that change when a value of the named sections (default: all) changes."""
+        content = self.model_dump(mode="json", include=set(sections) if sections else None)
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,87 @@
+"""The exception tree: every error a user can cause says what, where, found, expected and what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class RecsysError(Exception):
+    """Base of all errors that the job raises on purpose. ``exit_code`` is the process's status."""
+
+    exit_code = 1
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        where: str | None = None,
+        found: object = None,
+        expected: object = None,
+        action: str | None = None,
+    ) -> None:
+        self.what, self.where, self.found, self.expected, self.action = what, where, found, expected, action
+        parts = [what]
+        parts += [f"  where:    {where}"] if where is not None else []
+        parts += [f"  found:    {found}"] if found is not None else []
+        parts += [f"  expected: {expected}"] if expected is not None else []
+        parts += [f"  to do:    {action}"] if action is not None else []
+        super().__init__("\n".join(parts))
+
+
+class ConfigError(RecsysError):
+    """The configuration file or the command line is wrong. Nothing was read or written."""
+
+    exit_code = 2
+
+
+class SourceError(RecsysError):
+    """A table of the user's cannot be read or mapped onto the contract."""
+
+    exit_code = 3
+
+
+class DataError(RecsysError):
+    """The data can be read, but the job cannot be run on them (no items, no behaviours ...)."""
+
+    exit_code = 4
+
+
+class EncoderError(RecsysError):
+    """The text encoder cannot be loaded, or must not be."""
+
+    exit_code = 5
+
+
+class TrainingError(RecsysError):
+    """Training failed or diverged."""
+
+    exit_code = 6
+
+
+class StoreError(RecsysError):
+    """The store cannot be read or written, or a stage's input is not there yet."""
+
+    exit_code = 7
+
+
+class SchemaError(RecsysError):
+    """A stage returned a table that does not fit ``tables.py``: a defect of this project, not of the data."""
+
+    exit_code = 8
+
+
+class PublishRefused(RecsysError):
+    """A gate of ``publish`` did not hold. The earlier partition stays as it was."""
+
+    exit_code = 9
+
+
+def nearest(name: str, choices: Iterable[str]) -> str | None:
+    """Return the choice most like ``name``, or None where none is alike.
+
+    >>> nearest("half_life", ["half_life_days", "top_n"])
+    'half_life_days'
+    """
+    found = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.5)
+    return found[0] if found else None

@@ -1,0 +1,303 @@
+"""Every table: columns, key and meaning. ``docs/tables.md`` is generated from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pyspark.sql import Column, DataFrame
+from pyspark.sql import functions as F
+from pyspark.sql.types import (
+    ArrayType,
+    BooleanType,
+    DataType,
+    DoubleType,
+    FloatType,
+    IntegerType,
+    LongType,
+    MapType,
+    StringType,
+    StructField,
+    StructType,
+    TimestampType,
+)
+
+from recsys_spark.errors import SchemaError
+
+STRING, DOUBLE, INT, LONG, TIME = StringType(), DoubleType(), IntegerType(), LongType(), TimestampType()
+STRINGS, FLOATS = ArrayType(StringType()), ArrayType(FloatType(), containsNull=False)
+
+
+def _struct(**fields: DataType) -> StructType:
+    return StructType([StructField(name, kind) for name, kind in fields.items()])
+
+
+@dataclass(frozen=True)
+class Col:
+    """One column: name, type, meaning, and whether it may be null."""
+
+    name: str
+    type: DataType
+    doc: str
+    nullable: bool = True
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of the contract. ``key`` is unique within one run."""
+
+    name: str
+    doc: str
+    key: tuple[str, ...]
+    columns: tuple[Col, ...]
+
+    @property
+    def schema(self) -> StructType:
+        """The Spark schema, all columns nullable as files are."""
+        return StructType([StructField(c.name, c.type) for c in self.columns])
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in order."""
+        return [c.name for c in self.columns]
+
+    def column(self, name: str) -> Col:
+        """Return the column of that name."""
+        return next(c for c in self.columns if c.name == name)
+
+    def conform(self, df: DataFrame) -> DataFrame:
+        """Select the columns in order, with their types. Raises SchemaError where one is missing or of another kind."""
+        missing = [name for name in self.names if name not in df.columns]
+        if missing:
+            raise SchemaError(
+                f"Table {self.name} lacks columns",
+                where=self.name,
+                found=df.columns,
+                expected=self.names,
+                action="This is a defect; report it.",
+            )
+        chosen: list[Column] = []
+        for col in self.columns:
+            found = df.schema[col.name].dataType
+            if _kind(found) != _kind(col.type):
+                raise SchemaError(
+                    f"Column {self.name}.{col.name} has another type",
+                    where=self.name,
+                    found=found.simpleString(),
+                    expected=col.type.simpleString(),
+                )
+            chosen.append(F.col(col.name).cast(col.type).alias(col.name))
+        return df.select(*chosen)
+
+
+def _kind(kind: DataType) -> str:
+    """A type up to widths: an int may become a bigint, a string may not become an array."""
+    if isinstance(kind, (IntegerType, LongType, FloatType, DoubleType)):
+        return "number"
+    if isinstance(kind, ArrayType):
+        return f"array<{_kind(kind.elementType)}>"
+    if isinstance(kind, MapType):
+        return f"map<{_kind(kind.keyType)},{_kind(kind.valueType)}>"
+    if isinstance(kind, StructType):
+        return "struct<" + ",".join(f"{f.name}:{_kind(f.dataType)}" for f in kind.fields) + ">"
+    return kind.simpleString()
+
+
+# Input contract ------------------------------------------------------------------------------------------------
+
+BEHAVIOURS = Table(
+    "behaviours",
+    "Raw events, as the sources give them.",
+    (),
+    (
+        Col("user_id", STRING, "User, any script, 1 to 512 bytes.", nullable=False),
+        Col("item_id", STRING, "Item, any script, 1 to 512 bytes.", nullable=False),
+        Col("behaviour", STRING, "Behaviour type, a key of `behaviours.weights`.", nullable=False),
+        Col("ts", TIME, "When it happened.", nullable=False),
+        Col("value", DOUBLE, "Hours, plays, stars: what `value_transform` is applied to."),
+    ),
+)
+ITEMS = Table(
+    "items",
+    "The catalogue, one row per item.",
+    ("item_id",),
+    (
+        Col("item_id", STRING, "Item, any script, 1 to 512 bytes.", nullable=False),
+        Col("title", STRING, "Readable name; null or empty where there is none."),
+        Col("description", STRING, "Long text."),
+        Col("category", STRING, "One category."),
+        Col("tags", STRINGS, "Free tags."),
+        Col("attributes", MapType(STRING, STRING), "Named attributes such as brand or level."),
+        Col("available", BooleanType(), "False: known, learned from, never recommended. Null counts as true."),
+    ),
+)
+USERS = Table(
+    "users",
+    "What is known of users apart from behaviours, one row per user.",
+    ("user_id",),
+    (
+        Col("user_id", STRING, "User, any script, 1 to 512 bytes.", nullable=False),
+        Col("interest_tags", STRINGS, "Interests the user gave."),
+        Col("attributes", MapType(STRING, STRING), "Named attributes."),
+    ),
+)
+RELATIONS = Table(
+    "relations",
+    "Social relations, directed: user_id follows or is a friend of friend_id.",
+    ("user_id", "friend_id"),
+    (
+        Col("user_id", STRING, "User.", nullable=False),
+        Col("friend_id", STRING, "The friend.", nullable=False),
+        Col("weight", DOUBLE, "Closeness, positive; 1 where the source gives none."),
+    ),
+)
+CONTRACT = {t.name: t for t in (BEHAVIOURS, ITEMS, USERS, RELATIONS)}
+
+# Inside the store ----------------------------------------------------------------------------------------------
+
+INTERACTIONS = Table(
+    "interactions",
+    "Validated behaviours before `as_of`, exact duplicates merged.",
+    ("user_id", "item_id", "behaviour", "ts", "value"),
+    BEHAVIOURS.columns,
+)
+REJECTED_ROWS = Table(
+    "rejected_rows",
+    "Input rows that were not used, and why.",
+    (),
+    (
+        Col("table", STRING, "Contract table the row was meant for.", nullable=False),
+        Col(
+            "reason",
+            STRING,
+            "Why: null_id, empty_id, id_too_long, bad_ts, future_ts, bad_value, unknown_item, duplicate_item, ...",
+            nullable=False,
+        ),
+        Col("row", STRING, "The row as JSON.", nullable=False),
+    ),
+)
+HISTORY = ArrayType(_struct(item_id=STRING, behaviour=STRING, ts=TIME, weight=DOUBLE))
+USER_PROFILES = Table(
+    "user_profiles",
+    "One row per user known from behaviours, users or relations.",
+    ("user_id",),
+    (
+        Col("user_id", STRING, "User.", nullable=False),
+        Col(
+            "history",
+            HISTORY,
+            "The most recent L behaviours, newest first; weight = behaviour weight x value transform x decay.",
+        ),
+        Col(
+            "interest_tags",
+            ArrayType(_struct(tag=STRING, weight=DOUBLE, origin=STRING)),
+            "Tags by (weight desc, tag); origin `given` or `derived`.",
+        ),
+        Col("neighbours", ArrayType(_struct(user_id=STRING, weight=DOUBLE)), "Social neighbours, the closest first."),
+        Col(
+            "social_items",
+            ArrayType(_struct(item_id=STRING, weight=DOUBLE, friend_id=STRING)),
+            "Items of the neighbours' histories by weight, each with the neighbour who weighs most.",
+        ),
+        Col("text", STRING, "Deterministic text of the given tags; null where there are none."),
+        Col("content_hash", STRING, "Hash of prefix and text, the key into `embeddings`; null where text is null."),
+        Col("n_behaviours", LONG, "Interactions before as_of, all of them."),
+        Col("n_items", LONG, "Distinct items among them."),
+        Col("last_ts", TIME, "Latest interaction."),
+        Col(
+            "segment",
+            STRING,
+            "`heavy` (20 interactions or more), `regular` (5 to 19), `light` (1 to 4), `profile` (tags or neighbours with items only), `unknown`.",
+        ),
+    ),
+)
+ITEM_PROFILES = Table(
+    "item_profiles",
+    "One row per item.",
+    ("item_id",),
+    (
+        Col("item_id", STRING, "Item.", nullable=False),
+        Col("title", STRING, "Cleaned title, the item id where there is none."),
+        Col("category", STRING, "Cleaned category."),
+        Col("tags", STRINGS, "Cleaned tags, distinct, sorted."),
+        Col("available", BooleanType(), "Whether it may be recommended."),
+        Col("text", STRING, "Text given to the encoder; null where the item has no text."),
+        Col("content_hash", STRING, "Hash of prefix and text; null where text is null."),
+        Col("n_behaviours", LONG, "Interactions before as_of."),
+        Col("n_users", LONG, "Distinct users among them."),
+        Col("popularity", DOUBLE, "Sum of behaviour weight x decay with `rerank.popular_half_life_days`."),
+        Col("is_cold", BooleanType(), "No interaction before as_of."),
+    ),
+)
+EMBEDDINGS = Table(
+    "embeddings",
+    "Text vectors by content; append-only, shared by all runs.",
+    ("content_hash", "encoder_id"),
+    (
+        Col("content_hash", STRING, "Hash of prefix and text.", nullable=False),
+        Col(
+            "encoder_id", STRING, "Fingerprint of weights, tokenizer, pooling, prefixes and max length.", nullable=False
+        ),
+        Col("vector", FLOATS, "[h] float32, unit length."),
+    ),
+)
+ITEM_VECTORS = Table(
+    "item_vectors",
+    "Model output per item.",
+    ("item_id",),
+    (
+        Col("item_id", STRING, "Item.", nullable=False),
+        Col("y", FLOATS, "[d] y_j, the cosine side."),
+        Col("theta", FLOATS, "[d] theta_j, the softmax side."),
+        Col("bias", FloatType(), "b_j."),
+        Col("available", BooleanType(), "Whether it may be recommended."),
+    ),
+)
+USER_VECTORS = Table(
+    "user_vectors",
+    "Model output per user who is known by something.",
+    ("user_id",),
+    (
+        Col("user_id", STRING, "User.", nullable=False),
+        Col("x", FLOATS, "[d] x_i."),
+        Col("source", STRING, "`history` or `profile`."),
+    ),
+)
+CANDIDATES = Table(
+    "candidates",
+    "The best `oversample x top_n` items per user, exclusions applied.",
+    ("user_id", "rank"),
+    (
+        Col("user_id", STRING, "User.", nullable=False),
+        Col("rank", INT, "From 1, by (score desc, item_id asc).", nullable=False),
+        Col("item_id", STRING, "Item.", nullable=False),
+        Col("score", DOUBLE, "w_cos * cosine + w_ce * log_prob."),
+        Col("cosine", DOUBLE, "cos(x_i, y_j)."),
+        Col("log_prob", DOUBLE, "log P(j|i) over the whole catalogue."),
+        Col("source", STRING, "`history`, `profile` or `popular`."),
+    ),
+)
+RECOMMENDATIONS = Table(
+    "recommendations",
+    "The lists, one partition per run_date.",
+    ("user_id", "rank"),
+    (*CANDIDATES.columns, Col("reasons", STRINGS, "Why, most important first; readable sentences.")),
+)
+METRICS = Table(
+    "metrics",
+    "The backtest: each model and segment, with bootstrap intervals.",
+    ("model", "segment", "metric", "k"),
+    (
+        Col("model", STRING, "`recsys-spark`, `popularity`, `als`.", nullable=False),
+        Col("segment", STRING, "`all`, or a user segment of user_profiles at the cut.", nullable=False),
+        Col("metric", STRING, "recall, ndcg, mrr, hit_rate, coverage.", nullable=False),
+        Col("k", INT, "Cut-off.", nullable=False),
+        Col("value", DOUBLE, "Mean over users; coverage: share of the catalogue that appears in a list."),
+        Col("ci_low", DOUBLE, "2.5% bootstrap quantile; null for coverage."),
+        Col("ci_high", DOUBLE, "97.5% bootstrap quantile; null for coverage."),
+        Col("n_users", LONG, "Users with truth in the segment."),
+    ),
+)
+STORED = (
+    INTERACTIONS, ITEMS, USERS, RELATIONS, REJECTED_ROWS, USER_PROFILES, ITEM_PROFILES, EMBEDDINGS,
+    ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
+)  # fmt: skip

