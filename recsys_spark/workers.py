@@ -1,0 +1,66 @@
+"""What a Python worker process keeps between tasks, and how many CPU threads it may use."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+T = TypeVar("T")
+
+MAX_KEPT = 8
+"""Things kept per process; the one unused for longest goes first, so that a long notebook session does not fill up."""
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "RAYON_NUM_THREADS")
+
+
+@dataclass
+class Kept:
+    """One kept value: how often it was used, the making included."""
+
+    value: object
+    uses: int = 1
+
+
+# The project's one mutable module state. It lives as long as the process: spark.python.worker.reuse is on.
+_KEPT: OrderedDict[Hashable, Kept] = OrderedDict()
+
+
+def cached(key: Hashable, make: Callable[[], T]) -> T:
+    """Return ``make()`` of the first call with ``key`` in this process; later calls and later tasks get the same object.
+
+    The key must hold everything the value depends on. What ``make`` raises is raised, and nothing is kept.
+
+    >>> cached("doctest", list) is cached("doctest", list)
+    True
+    """
+    if key in _KEPT:
+        _KEPT.move_to_end(key)
+        _KEPT[key].uses += 1
+        return cast(T, _KEPT[key].value)
+    value = make()
+    _KEPT[key] = Kept(value)
+    while len(_KEPT) > MAX_KEPT:
+        _KEPT.popitem(last=False)
+    return value
+
+
+def uses(key: Hashable) -> int:
+    """How often this process asked for ``key`` since it was made; 0 where it is not kept."""
+    return _KEPT[key].uses if key in _KEPT else 0
+
+
+def limit_threads(n: int) -> None:
+    """Let torch, BLAS and the tokenizer of this process use ``n`` threads; tasks on a machine x n = its cores.
+
+    The variables reach only libraries that are loaded later. Torch is told directly, because Spark has already set
+    OMP_NUM_THREADS to one executor's cores, or to 1 in local mode, before Python started.
+    """
+    for name in THREAD_VARIABLES:
+        os.environ[name] = str(n)
+    import torch
+
+    if torch.get_num_threads() != n:
+        torch.set_num_threads(n)
