@@ -1,0 +1,59 @@
+# Everything a developer or CI runs. `make help` lists the targets.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+# `python3.11` may be a shim that refuses to run, so it is asked and not only looked up.
+PYTHON ?= $(shell python3.11 -c 'import sys; print(sys.executable)' 2>/dev/null || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help demo install test test-slow check lint types format docs clean
+
+help: ## show this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: install ## install, generate a shop and run the whole pipeline on it in local mode
+	$(BIN)/recsys-spark demo
+
+install: $(INSTALLED) ## create .venv with the tested versions (constraints.txt)
+
+$(INSTALLED): setup.py constraints.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo 'Python 3.11 or later is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11' >&2; exit 1; }
+	@java -version >/dev/null 2>&1 || { echo 'Java 17 or later is needed, and `java` must be on the PATH' >&2; exit 1; }
+	@echo '==> installing into $(VENV), once; this downloads PySpark and PyTorch'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	@touch $@
+
+test: check ## lint, types and every fast test
+	@echo '==> fast tests'
+	$(BIN)/pytest -m 'not slow'
+
+test-slow: install ## a real standalone cluster, PySpark 4.0.x, and other tests that take minutes
+	@echo '==> slow tests'
+	$(BIN)/pytest -m slow
+
+check: lint types ## lint and types without tests
+
+lint: install ## ruff: rules and format
+	@echo '==> lint'
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: install ## mypy, strict
+	@echo '==> types'
+	$(BIN)/mypy
+
+format: install ## rewrite files to the house format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+docs: install ## write docs/tables.md and docs/configuration.md from the code
+	$(BIN)/python docs/generate.py
+
+clean: ## remove caches, builds and the demo's store; keeps .venv
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log demo-store
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +

@@ -1,0 +1,213 @@
+#!/usr/bin/env bash
+# Runs one stage, or the whole pipeline, through spark-submit. `./submit.sh --help` explains.
+set -euo pipefail
+
+ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+
+stages() {
+  local file
+  for file in "$ROOT"/jobs/*.py; do basename "$file" .py; done | paste -sd' ' -
+}
+
+usage() {
+  cat <<USAGE
+usage: ./submit.sh STAGE --config FILE --run-date YYYY-MM-DD [options] [spark-submit options]
+
+STAGE is one of: $(stages)
+
+options of this job
+  --config FILE           the job's configuration, a TOML file (--conf k=v stays Spark's)
+  --run-date YYYY-MM-DD   the partition that is written
+  --as-of TIME            data cut-off; no behaviour at or after it is read (default: run-date)
+  --set KEY=VALUE         override one configuration key, such as run.top_n=50; may be repeated
+  --env-archive FILE      a packed Python environment, unpacked and used on every executor
+  --with-env              pack .venv into such an archive first (its base Python must be on the nodes)
+  --gpu                   use conf/spark/gpu.conf
+  --spark-conf-file FILE  use this properties file instead of conf/spark/{local,cpu,gpu}.conf
+
+Everything else goes to spark-submit as it is, in order: --master yarn --conf "spark.x=a b" ...
+Without a master the job runs in this process with all cores. In cluster deploy mode the configuration
+travels with --files; the paths in it must then be absolute or carry a scheme.
+
+Exit status: that of the job (docs/runbook.md lists them); 2 where the command line is wrong.
+USAGE
+}
+
+fail() {
+  printf 'submit.sh: %s\n' "$1" >&2
+  shift
+  if (($#)); then printf '  %s\n' "$@" >&2; fi
+  exit 2
+}
+
+if (($# == 0)); then
+  usage >&2
+  exit 2
+fi
+case "$1" in -h | --help)
+  usage
+  exit 0
+  ;;
+esac
+
+stage="$1"
+shift
+if [[ "$stage" == */* || ! -f "$ROOT/jobs/$stage.py" ]]; then
+  fail "there is no stage '$stage'" "stages:   $(stages)" "to do:    ./submit.sh STAGE --config FILE --run-date YYYY-MM-DD"
+fi
+
+config='' run_date='' master='' conf_master='' deploy_mode='' conf_deploy_mode='' properties_file='' spark_conf_file='' env_archive=''
+with_env=false gpu=false
+job_args=() spark_args=() py_files=() files=() archives=()
+
+# Only what decides something here is looked at; the option itself still goes on to spark-submit untouched.
+notice_conf() {
+  case "$1" in
+    spark.master=*) conf_master="${1#*=}" ;;
+    spark.submit.deployMode=*) conf_deploy_mode="${1#*=}" ;;
+    spark.executor.resource.gpu.amount=0 | spark.task.resource.gpu.amount=0) ;;
+    spark.executor.resource.gpu.amount=* | spark.task.resource.gpu.amount=*) gpu=true ;;
+  esac
+}
+
+while (($#)); do
+  option="$1"
+  value="${2-}"
+  width=2
+  # --option=value is the same as --option value.
+  if [[ "$option" == --*=* ]]; then
+    value="${option#*=}"
+    option="${option%%=*}"
+    width=1
+  fi
+  case "$option" in
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    --with-env)
+      with_env=true
+      shift
+      continue
+      ;;
+    --gpu)
+      gpu=true
+      shift
+      continue
+      ;;
+    --config | --run-date | --as-of | --set | --env-archive | --spark-conf-file | \
+      --master | --deploy-mode | --conf | -c | --properties-file | --py-files | --files | --archives)
+      (($# >= width)) || fail "$option needs a value" "to do:    ./submit.sh --help"
+      ;;
+    *)
+      spark_args+=("$1")
+      shift
+      continue
+      ;;
+  esac
+  given=("${@:1:width}")
+  shift "$width"
+  case "$option" in
+    --config) config="$value" ;;
+    --run-date) run_date="$value" ;;
+    --as-of | --set) job_args+=("$option" "$value") ;;
+    --env-archive) env_archive="$value" ;;
+    --spark-conf-file) spark_conf_file="$value" ;;
+    # spark-submit takes the last of these and forgets the earlier ones, so they are joined with ours.
+    --py-files) py_files+=("$value") ;;
+    --files) files+=("$value") ;;
+    --archives) archives+=("$value") ;;
+    --master) master="$value" spark_args+=("${given[@]}") ;;
+    --deploy-mode) deploy_mode="$value" spark_args+=("${given[@]}") ;;
+    --properties-file) properties_file="$value" spark_args+=("${given[@]}") ;;
+    --conf | -c)
+      notice_conf "$value"
+      spark_args+=("${given[@]}")
+      ;;
+  esac
+done
+
+[[ -n "$config" ]] || fail "--config is missing" "expected: --config FILE, a TOML file; see conf/ for examples"
+[[ -n "$run_date" ]] || fail "--run-date is missing" "expected: --run-date YYYY-MM-DD"
+if [[ "$config" != *://* && ! -f "$config" ]]; then
+  fail "the configuration file does not exist" "found:    $config" "to do:    pass --config FILE; see conf/ for examples"
+fi
+
+# The driver's Python: what the caller says, else this checkout's environment, else whatever there is.
+python="${PYSPARK_DRIVER_PYTHON:-}"
+if [[ -z "$python" && -x "$ROOT/.venv/bin/python" ]]; then python="$ROOT/.venv/bin/python"; fi
+python="${python:-${PYSPARK_PYTHON:-python3}}"
+command -v "$python" >/dev/null || fail "there is no Python at '$python'" "to do:    run make demo once, or set PYSPARK_PYTHON"
+
+if [[ -z "${SPARK_HOME:-}" ]]; then
+  SPARK_HOME="$("$python" -c 'import importlib.util as u; s = u.find_spec("pyspark"); print(s.submodule_search_locations[0] if s else "")')"
+  [[ -n "$SPARK_HOME" ]] || fail "there is no spark-submit: SPARK_HOME is not set and $python has no pyspark" \
+    "to do:    export SPARK_HOME=FOLDER, or run make demo once to install pyspark into .venv"
+  export SPARK_HOME
+fi
+spark_submit="$SPARK_HOME/bin/spark-submit"
+[[ -x "$spark_submit" ]] || fail "SPARK_HOME holds no bin/spark-submit" "found:    SPARK_HOME=$SPARK_HOME" \
+  "to do:    point SPARK_HOME at a Spark distribution, or unset it to use pip's pyspark"
+
+# A master may also stand in a properties file or in the platform's own defaults.
+property() { # FILE KEY
+  if [[ -f "$1" ]]; then sed -nE "s/^[[:space:]]*${2//./\\.}[[:space:]=:]+(.*[^[:space:]])[[:space:]]*$/\1/p" "$1" | tail -n 1; fi
+}
+master="${master:-$conf_master}"
+deploy_mode="${deploy_mode:-$conf_deploy_mode}"
+for source in "$properties_file" "$spark_conf_file" "${SPARK_CONF_DIR:-$SPARK_HOME/conf}/spark-defaults.conf"; do
+  master="${master:-$(property "$source" spark.master)}"
+  deploy_mode="${deploy_mode:-$(property "$source" spark.submit.deployMode)}"
+done
+submit_args=()
+if [[ -z "$master" ]]; then
+  master='local[*]'
+  submit_args+=(--master "$master")
+fi
+
+profile=cpu
+if [[ "$gpu" == true ]]; then profile=gpu; fi
+if [[ "$master" == local* ]]; then profile=local; fi
+if [[ -z "$properties_file" ]]; then
+  # Without --load-spark-defaults a properties file would hide the platform's spark-defaults.conf.
+  submit_args+=(--properties-file "${spark_conf_file:-$ROOT/conf/spark/$profile.conf}" --load-spark-defaults)
+fi
+if [[ "$profile" == gpu ]]; then files=("$ROOT/deploy/gpus.sh" "${files[@]}"); fi
+
+build="$ROOT/build/submit"
+if ! mkdir -p "$build" 2>/dev/null || [[ ! -w "$build" ]]; then build="$(mktemp -d "${TMPDIR:-/tmp}/recsys-spark.XXXXXX")"; fi
+py_files=("$("$python" "$ROOT/deploy/package_zip.py" "$ROOT/recsys_spark" "$build")" "${py_files[@]}")
+
+if [[ "$with_env" == true ]]; then
+  [[ -z "$env_archive" ]] || fail "--with-env and --env-archive exclude each other" "to do:    keep one of them"
+  [[ -d "$ROOT/.venv" ]] || fail "--with-env packs .venv, which does not exist" "to do:    run make demo once"
+  env_archive="$("$ROOT/deploy/pack_env.sh" "$ROOT/.venv" "$build")"
+fi
+if [[ -n "$env_archive" ]]; then
+  if [[ "$env_archive" != *://* && ! -f "$env_archive" ]]; then
+    fail "the environment archive does not exist" "found:    $env_archive"
+  fi
+  archives=("$env_archive#environment" "${archives[@]}")
+  submit_args+=(--conf spark.pyspark.python=./environment/bin/python)
+  # In client mode the driver runs here, where nothing is unpacked.
+  if [[ "$deploy_mode" != cluster ]]; then submit_args+=(--conf "spark.pyspark.driver.python=$python"); fi
+fi
+
+if [[ "$deploy_mode" == cluster ]]; then
+  files=("$config" "${files[@]}")
+  config="$(basename "$config")"
+else
+  export PYSPARK_DRIVER_PYTHON="$python"
+  if [[ "$master" == local* ]]; then export PYSPARK_PYTHON="${PYSPARK_PYTHON:-$python}"; fi
+fi
+
+joined() { # ITEM...
+  local IFS=,
+  printf '%s' "$*"
+}
+submit_args+=(--py-files "$(joined "${py_files[@]}")")
+if ((${#files[@]})); then submit_args+=(--files "$(joined "${files[@]}")"); fi
+if ((${#archives[@]})); then submit_args+=(--archives "$(joined "${archives[@]}")"); fi
+
+exec "$spark_submit" "${submit_args[@]}" "${spark_args[@]}" \
+  "$ROOT/jobs/$stage.py" --config "$config" --run-date "$run_date" "${job_args[@]}"
