@@ -1,0 +1,95 @@
+"""Files of any scheme Spark knows (local, hdfs, s3a ...), through Hadoop's own client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import SparkSession
+
+
+@dataclass(frozen=True)
+class FileStatus:
+    """A file that a path or glob matched."""
+
+    path: str
+    n_bytes: int
+    modified_ms: int
+
+
+class FileSystem:
+    """The few operations the store needs. Renames are atomic on HDFS and local disks, copies on object stores."""
+
+    def __init__(self, spark: SparkSession) -> None:
+        self._spark = spark
+        self._jvm: Any = spark.sparkContext._jvm
+        self._conf = spark.sparkContext._jsc.hadoopConfiguration()  # type: ignore[union-attr]
+
+    def _open(self, path: str) -> tuple[Any, Any]:
+        where = self._jvm.org.apache.hadoop.fs.Path(path)
+        return where.getFileSystem(self._conf), where
+
+    def exists(self, path: str) -> bool:
+        """Whether a file or folder is there."""
+        fs, where = self._open(path)
+        return bool(fs.exists(where))
+
+    def names(self, folder: str) -> list[str]:
+        """Sorted names inside a folder; empty where it is not there."""
+        fs, where = self._open(folder)
+        if not fs.exists(where):
+            return []
+        return sorted(str(status.getPath().getName()) for status in fs.listStatus(where))
+
+    def matches(self, pattern: str) -> list[FileStatus]:
+        """Files a path or glob matches, those inside matched folders too, sorted by path."""
+        fs, where = self._open(pattern)
+        found: list[FileStatus] = []
+        waiting = list(fs.globStatus(where) or [])
+        while waiting:
+            status = waiting.pop()
+            if status.isDirectory():
+                waiting += list(fs.listStatus(status.getPath()))
+            else:
+                found.append(
+                    FileStatus(
+                        str(status.getPath().toString()), int(status.getLen()), int(status.getModificationTime())
+                    )
+                )
+        return sorted(found, key=lambda f: f.path)
+
+    def read(self, path: str) -> bytes:
+        """The whole content of a file."""
+        fs, where = self._open(path)
+        stream = fs.open(where)
+        try:
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+        finally:
+            stream.close()
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file beside its place, then move it there, so that no reader sees half of it."""
+        fs, where = self._open(path)
+        beside = self._jvm.org.apache.hadoop.fs.Path(f"{where.getParent()}/.{where.getName()}.part")
+        stream = fs.create(beside, True)
+        try:
+            stream.write(content)
+        finally:
+            stream.close()
+        if fs.exists(where):
+            fs.delete(where, False)
+        if not fs.rename(beside, where):
+            raise OSError(f"cannot move {beside} to {where}")
+
+    def rename(self, source: str, target: str) -> None:
+        """Move a file or folder; the target must not be there."""
+        fs, where = self._open(source)
+        destination = self._jvm.org.apache.hadoop.fs.Path(target)
+        fs.mkdirs(destination.getParent())
+        if not fs.rename(where, destination):
+            raise OSError(f"cannot move {source} to {target}")
+
+    def delete(self, path: str) -> None:
+        """Remove a file or folder with all in it; nothing happens where it is not there."""
+        fs, where = self._open(path)
+        fs.delete(where, True)

@@ -1,0 +1,45 @@
+"""The model artifact: named tensors (safetensors) and plain facts (JSON). Never pickle."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors.numpy import load as load_tensors
+from safetensors.numpy import save as save_tensors
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A trained model.
+
+    ``facts`` holds: shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses (one entry
+    per epoch), seconds, n_users, n_positions, encoder_id.
+    """
+
+    tensors: dict[str, npt.NDArray[Any]]
+    facts: dict[str, Any]
+
+    @property
+    def model_id(self) -> str:
+        """16 hex digits that change with any weight or warm item."""
+        digest = hashlib.sha256(self.tensor_bytes())
+        digest.update(json.dumps([self.facts["behaviours"], self.facts["warm_item_ids"]]).encode())
+        return digest.hexdigest()[:16]
+
+    def tensor_bytes(self) -> bytes:
+        """The tensors as a safetensors file."""
+        return bytes(save_tensors({name: np.ascontiguousarray(value) for name, value in self.tensors.items()}))
+
+    def facts_json(self) -> str:
+        """The facts as JSON."""
+        return json.dumps(self.facts, ensure_ascii=False, indent=1)
+
+    @staticmethod
+    def parse(tensor_bytes: bytes, facts_json: str) -> Artifact:
+        """Inverse of the two writers."""
+        return Artifact(dict(load_tensors(tensor_bytes)), json.loads(facts_json))

@@ -1,0 +1,65 @@
+"""How a training run walks through its histories: batches of users of like length, and the optimiser's schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from recsys_spark.config import Model as ModelConfig
+from recsys_spark.kernels.histories import Histories
+
+MIN_LEARNING_RATE_SHARE = 0.02
+
+
+class Schedule:
+    """AdamW with warm-up, cosine decay and gradient clipping."""
+
+    def __init__(self, model: nn.Module, settings: ModelConfig, steps_per_epoch: int) -> None:
+        self.parameters = list(model.parameters())
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
+        )
+        self.peak, self.total, self.done = settings.learning_rate, max(1, settings.epochs * steps_per_epoch), 0
+
+    def apply(self, loss: Tensor) -> None:
+        """One optimiser step."""
+        warmup = max(1, min(200, self.total // 10))
+        progress = min(1.0, self.done / self.total)
+        decay = MIN_LEARNING_RATE_SHARE + (1 - MIN_LEARNING_RATE_SHARE) * 0.5 * (1 + np.cos(np.pi * progress))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.peak * min(1.0, (self.done + 1) / warmup) * decay
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        nn.utils.clip_grad_norm_(self.parameters, 1.0)
+        self.optimizer.step()
+        self.done += 1
+
+
+def batches(histories: Histories, batch_positions: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+    """Users of like length together, so that little is padding, in random order."""
+    order = rng.permutation(histories.n_users)
+    by_length = order[np.argsort(histories.lengths[order], kind="stable")]
+    by_length = by_length[histories.lengths[by_length] > 0]
+    cuts = _cuts(histories.lengths[by_length], batch_positions)
+    for k in rng.permutation(len(cuts) - 1):
+        yield by_length[cuts[k] : cuts[k + 1]]
+
+
+def n_batches(histories: Histories, batch_positions: int) -> int:
+    """Batches per epoch."""
+    lengths = np.sort(histories.lengths[histories.lengths > 0])
+    return len(_cuts(lengths, batch_positions)) - 1
+
+
+def _cuts(lengths: npt.NDArray[np.int64], batch_positions: int) -> list[int]:
+    """Borders of batches of ascending lengths with at most ``batch_positions`` padded positions each."""
+    cuts, start = [0], 0
+    for end, length in enumerate(lengths):
+        if end > start and (end - start + 1) * (length + 2) > batch_positions:
+            cuts.append(end)
+            start = end
+    return [*cuts, len(lengths)]

@@ -1,0 +1,102 @@
+"""A trained model in use: item vectors from text vectors, user vectors from histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.kernels.histories import Floats, Histories, Positions
+from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, tokens_of
+
+USERS_PER_PASS = 256
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """What scoring and histories need of n items."""
+
+    token: Floats
+    """[n, d] W_in e_j + delta_j, what histories are made of"""
+    y: Floats
+    """[n, d] the cosine side"""
+    theta: Floats
+    """[n, d] the softmax side"""
+    bias: Floats
+    """[n]"""
+
+
+@dataclass(frozen=True)
+class ItemMatrix:
+    """The catalogue of n items as workers hold it, sorted by id."""
+
+    ids: npt.NDArray[np.object_]
+    """[n]"""
+    titles: npt.NDArray[np.object_]
+    """[n] display titles"""
+    tokens: Floats
+    """[n, d]"""
+    y: Floats
+    """[n, d]"""
+    theta: Floats
+    """[n, d]"""
+
+
+class Recommender:
+    """The forward passes of a trained artifact; loaded once per worker."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.shape = TowerShape(**artifact.facts["shape"])
+        self.behaviours = {name: k for k, name in enumerate(artifact.facts["behaviours"])}
+        self._warm = Positions(artifact.facts["warm_item_ids"])
+        self._tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.tensors.items()}
+        self._tower = UserTower(self.shape)
+        own = {name.removeprefix("tower."): t for name, t in self._tensors.items() if name.startswith("tower.")}
+        self._tower.load_state_dict(own)
+        self._tower.eval()
+
+    @property
+    def prior_strength(self) -> float:
+        """Mean gamma of the attention: how much log(weight) counts beside q.k."""
+        gammas = [t.mean() for name, t in self._tensors.items() if name.endswith(".gamma")]
+        return max(0.0, float(torch.stack(gammas).mean()))
+
+    @torch.inference_mode()
+    def item_vectors(
+        self,
+        ids: npt.NDArray[np.object_],
+        vectors: Floats,
+        has_vector: npt.NDArray[np.bool_],
+        popularity: npt.NDArray[np.float64],
+    ) -> ItemVectors:
+        """Vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
+        t = self._tensors
+        e = (torch.from_numpy(vectors) - t["text_mean"]) / t["text_scale"]
+        e = e * torch.from_numpy(has_vector).unsqueeze(1)
+        rows = self._warm.of(ids)
+        warm = torch.from_numpy(rows >= 0)
+        at = torch.from_numpy(np.maximum(rows, 0))
+        delta = t["items.delta"][at] * warm.unsqueeze(1)
+        correction = t["items.correction"][at] * warm
+        prior = torch.from_numpy(np.log(popularity + 1.0).astype(np.float32)) - t["prior_mean"]
+        return ItemVectors(
+            token=(e @ t["items.w_in.weight"].T + t["items.w_in.bias"] + delta).numpy(),
+            y=(e @ t["items.w_y.weight"].T).numpy(),
+            theta=(e @ t["items.w_theta.weight"].T + delta).numpy(),
+            bias=(t["items.beta"] * prior + correction).numpy(),
+        )
+
+    @torch.inference_mode()
+    def user_vectors(self, histories: Histories, item_tokens: Floats) -> Floats:
+        """x_i [n, d]; item_tokens [n_items, d] are indexed by the histories' positions."""
+        out = np.zeros((histories.n_users, self.shape.width), dtype=np.float32)
+        table = torch.from_numpy(item_tokens)
+        order = np.argsort(histories.lengths, kind="stable")
+        for start in range(0, len(order), USERS_PER_PASS):
+            rows = order[start : start + USERS_PER_PASS]
+            tokens = tokens_of(histories.take(rows))
+            out[rows] = last_outputs(self._tower(tokens, table), tokens.lengths).numpy()
+        return out

@@ -1,0 +1,33 @@
+"""What the model reads: profiles joined with their text vectors, shared by train, score and rerank."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+ITEM_COLUMNS = ("item_id", "vector", "popularity", "available")
+
+
+def item_inputs(item_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
+    """Columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, available boolean`."""
+    vectors = embeddings.select("content_hash", "vector")
+    return item_profiles.join(vectors, "content_hash", "left").select(*ITEM_COLUMNS)
+
+
+def user_inputs(user_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
+    """Columns kernels.histories.INPUT_COLUMNS, one row per user who is known by something.
+
+    `items, behaviours, times (seconds), weights` are newest first; `vector` is that of the profile text, or null.
+    """
+    vectors = embeddings.select("content_hash", "vector")
+    known = user_profiles.where(F.col("segment") != "unknown")
+    return known.join(vectors, "content_hash", "left").select(
+        "user_id",
+        F.col("history.item_id").alias("items"),
+        F.col("history.behaviour").alias("behaviours"),
+        F.transform("history", lambda h: F.unix_micros(h["ts"]) / F.lit(1e6)).alias("times"),
+        F.col("history.weight").alias("weights"),
+        F.col("social_items.item_id").alias("social_items"),
+        F.col("social_items.weight").alias("social_weights"),
+        "vector",
+    )

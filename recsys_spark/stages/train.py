@@ -1,0 +1,141 @@
+"""train: fit the towers inside one executor task, and hand the tensors back as rows.
+
+The rows of the catalogue and of the users reach the task as one sorted Arrow stream, so the driver never holds them and
+the result does not depend on how they were partitioned.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame, Row
+from pyspark.sql import functions as F
+
+from recsys_spark.config import Config
+from recsys_spark.errors import TrainingError
+from recsys_spark.kernels.artifact import Artifact
+
+ROW_SCHEMA = "name string, part int, shape array<int>, dtype string, data binary"
+PART_BYTES = 32 * 1024 * 1024
+HASH_SPACE = 1 << 30
+ITEM, USER = 0, 1
+FACTS, FAILURE = "facts", "failure"
+
+
+def build_model_rows(
+    items: DataFrame, users: DataFrame, cfg: Config, *, n_users: int, text_width: int, n_threads: int
+) -> DataFrame:
+    """Train and return the artifact as rows (ROW_SCHEMA); :func:`artifact_of` puts it together.
+
+    ``items`` and ``users`` are model_inputs.item_inputs and user_inputs, ``n_users`` the number of users: where it is
+    above `model.max_training_users` they are thinned by a hash of their id. A failure inside the task comes back as a row, because an exception would make
+    Spark train again several times before it gave up.
+    """
+    trained = users.where(F.size("items") > 0)
+    if n_users > cfg.model.max_training_users:
+        share = F.pmod(F.xxhash64("user_id", F.lit(cfg.run.seed)), F.lit(HASH_SPACE)) / F.lit(HASH_SPACE)
+        trained = trained.where(share < F.lit(cfg.model.max_training_users / n_users))
+    stream = (
+        items.select(F.lit(ITEM).alias("kind"), F.col("item_id").alias("id"), "vector", "popularity")
+        .unionByName(
+            trained.withColumn("kind", F.lit(USER)).withColumnRenamed("user_id", "id"),
+            allowMissingColumns=True,
+        )
+        .repartition(1)
+        .sortWithinPartitions("kind", "id")
+    )
+    return stream.mapInArrow(_trainer(cfg, text_width, n_threads), ROW_SCHEMA)
+
+
+def artifact_of(rows: Iterable[Row]) -> Artifact:
+    """Put the artifact together from its rows. Raises TrainingError with the reason the task gave."""
+    parts: dict[str, list[Row]] = {}
+    for row in rows:
+        parts.setdefault(row["name"], []).append(row)
+    if FAILURE in parts:
+        raise TrainingError(**json.loads(bytes(parts[FAILURE][0]["data"])))
+    facts = json.loads(bytes(parts.pop(FACTS)[0]["data"]))
+    tensors = {}
+    for name, pieces in parts.items():
+        data = b"".join(bytes(piece["data"]) for piece in sorted(pieces, key=lambda r: int(r["part"])))
+        tensors[name] = np.frombuffer(data, dtype=pieces[0]["dtype"]).reshape(pieces[0]["shape"])
+    return Artifact(tensors, facts)
+
+
+def _trainer(
+    cfg: Config, text_width: int, n_threads: int
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    settings, behaviours = cfg.model, sorted(cfg.behaviours.weights)
+    max_history, seed = cfg.behaviours.max_history, cfg.run.seed
+
+    def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
+        from recsys_spark.kernels.training import Catalogue, EpochLoss, fit
+        from recsys_spark.workers import limit_threads
+
+        limit_threads(n_threads)
+        table = pa.Table.from_batches(list(batches))
+        kinds = table["kind"].to_numpy()
+        item_rows, user_rows = table.filter(kinds == ITEM), table.filter(kinds == USER)
+        vectors, has_vector = vectors_of(item_rows["vector"], text_width)
+        catalogue = Catalogue(
+            ids=item_rows["id"].to_numpy().astype(object),
+            vectors=vectors,
+            has_vector=has_vector,
+            popularity=item_rows["popularity"].to_numpy().astype(np.float64),
+        )
+        names = ["user_id" if name == "id" else name for name in user_rows.column_names]
+        users = user_rows.rename_columns(names).select(INPUT_COLUMNS)
+        positions = Positions(catalogue.ids)
+        histories = from_arrow(users, positions, {b: k for k, b in enumerate(behaviours)}, text_width)
+
+        def report(loss: EpochLoss) -> None:
+            # Executor logs, and the terminal in local mode.
+            print(
+                f"train: epoch {loss.epoch}/{settings.epochs} loss {loss.loss:.4f} "
+                f"(cross-entropy {loss.cross_entropy:.4f}, bce {loss.bce:.4f}) {loss.seconds:.1f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+
+        try:
+            artifact = fit(
+                catalogue, histories, behaviours, settings, max_history=max_history, seed=seed, on_epoch=report
+            )
+        except TrainingError as error:
+            yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
+            return
+        yield _rows(FACTS, artifact.facts_json().encode(), (), "bytes")
+        for name, tensor in artifact.tensors.items():
+            yield _rows(name, np.ascontiguousarray(tensor).tobytes(), tensor.shape, str(tensor.dtype))
+
+    return train
+
+
+def _parts(error: TrainingError) -> dict[str, Any]:
+    return {
+        "what": error.what,
+        "where": error.where,
+        "found": error.found,
+        "expected": error.expected,
+        "action": error.action,
+    }
+
+
+def _rows(name: str, data: bytes, shape: tuple[int, ...], dtype: str) -> pa.RecordBatch:
+    """One tensor as rows of at most PART_BYTES."""
+    pieces = [data[start : start + PART_BYTES] for start in range(0, max(len(data), 1), PART_BYTES)]
+    return pa.RecordBatch.from_pydict(
+        {
+            "name": [name] * len(pieces),
+            "part": pa.array(range(len(pieces)), pa.int32()),
+            "shape": pa.array([list(shape)] * len(pieces), pa.list_(pa.int32())),
+            "dtype": [dtype] * len(pieces),
+            "data": pa.array(pieces, pa.binary()),
+        }
+    )

@@ -1,0 +1,77 @@
+"""Model output per item and per user, computed on executors from profiles and embeddings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.kernels.histories import Positions, from_arrow, vectors_of
+from recsys_spark.kernels.recommender import ItemMatrix, Recommender
+from recsys_spark.workers import Shared, cached, limit_threads
+
+ITEM_SCHEMA = "item_id string, y array<float>, theta array<float>, token array<float>, bias float, available boolean"
+USER_SCHEMA = "user_id string, x array<float>, source string"
+
+
+def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: str, n_threads: int) -> DataFrame:
+    """ITEM_VECTORS for model_inputs.item_inputs; new items get theirs from text alone."""
+
+    def vectors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        limit_threads(n_threads)
+        recommender = cached(("recommender", model_id), lambda: Recommender(model.value))
+        for batch in batches:
+            text, present = vectors_of(batch.column("vector"), recommender.shape.text_width)
+            ids = batch.column("item_id").to_numpy(zero_copy_only=False).astype(object)
+            popularity = batch.column("popularity").to_numpy(zero_copy_only=False).astype(np.float64)
+            out = recommender.item_vectors(ids, text, present, popularity)
+            yield pa.RecordBatch.from_arrays(
+                [
+                    batch.column("item_id"),
+                    _lists(out.y),
+                    _lists(out.theta),
+                    _lists(out.token),
+                    pa.array(out.bias),
+                    batch.column("available"),
+                ],
+                names=["item_id", "y", "theta", "token", "bias", "available"],
+            )
+
+    return items.mapInArrow(vectors, ITEM_SCHEMA)
+
+
+def build_user_vectors(
+    users: DataFrame, model: Shared[Artifact], items: Shared[ItemMatrix], *, model_id: str, n_threads: int
+) -> DataFrame:
+    """USER_VECTORS for model_inputs.user_inputs; a user without usable history is served from the profile."""
+    return users.mapInArrow(_user_vectors(model, items, model_id, n_threads), USER_SCHEMA).where(F.col("x").isNotNull())
+
+
+def _user_vectors(
+    model: Shared[Artifact], items: Shared[ItemMatrix], model_id: str, n_threads: int
+) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def vectors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        limit_threads(n_threads)
+        recommender = cached(("recommender", model_id), lambda: Recommender(model.value))
+        positions = cached(("positions", model_id), lambda: Positions(items.value.ids))
+        for batch in batches:
+            histories = from_arrow(batch, positions, recommender.behaviours, recommender.shape.text_width)
+            x = recommender.user_vectors(histories, items.value.tokens)
+            sources = np.where(histories.lengths > 0, "history", "profile")
+            yield pa.RecordBatch.from_arrays(
+                [batch.column("user_id"), _lists(x), pa.array(sources, pa.string())], names=["user_id", "x", "source"]
+            )
+
+    return vectors
+
+
+def _lists(matrix: npt.NDArray[np.float32]) -> pa.Array:
+    """A matrix as a column of arrays, without a loop over rows."""
+    n, width = matrix.shape
+    offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix).reshape(-1)))
