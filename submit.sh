@@ -159,7 +159,8 @@ for source in "$properties_file" "$spark_conf_file" "${SPARK_CONF_DIR:-$SPARK_HO
   master="${master:-$(property "$source" spark.master)}"
   deploy_mode="${deploy_mode:-$(property "$source" spark.submit.deployMode)}"
 done
-submit_args=()
+# The name comes before the caller's options, so that --name among them wins.
+submit_args=(--name "recsys-spark $stage")
 if [[ -z "$master" ]]; then
   master='local[*]'
   submit_args+=(--master "$master")

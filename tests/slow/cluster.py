@@ -1,0 +1,114 @@
+"""A real standalone cluster on this machine: one master and workers started from PySpark's own spark-class."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyspark
+
+SPARK_HOME = Path(pyspark.__file__).parent
+DEPLOY = "org.apache.spark.deploy"
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Where the master listens, and where its state can be read as JSON."""
+
+    url: str
+    ui: str
+
+    def state(self) -> dict[str, Any]:
+        with urllib.request.urlopen(f"{self.ui}/json/", timeout=10) as answer:
+            return dict(json.load(answer))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """Variables of every Spark process: this PySpark, this Python, and none of the caller's own Spark settings."""
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
+    return clean | {
+        "SPARK_HOME": str(SPARK_HOME),
+        "SPARK_CONF_DIR": str(folder),
+        "SPARK_LOCAL_IP": "127.0.0.1",
+        "SPARK_WORKER_DIR": str(folder / "work"),
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+        "SPARK_DAEMON_MEMORY": "512m",
+        "PYSPARK_PYTHON": sys.executable,
+        "PYSPARK_DRIVER_PYTHON": sys.executable,
+    }
+
+
+def until(what: str, found: Any, log: Path, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> Any:
+    """Ask ``found()`` until it answers; fails with the end of the log when time is up or the process has died."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if answer := found():
+            return answer
+        if process.poll() is not None:
+            break
+        time.sleep(0.1)
+    raise AssertionError(f"{what} did not happen\n{log.read_text(errors='replace')[-4000:]}")
+
+
+@contextmanager
+def daemon(name: str, folder: Path, *arguments: str) -> Iterator[tuple[subprocess.Popen[bytes], Path]]:
+    """Run ``spark-class org.apache.spark.deploy...`` in a process group of its own; it ends with the block."""
+    log = folder / f"{name}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            [str(SPARK_HOME / "bin" / "spark-class"), *arguments],
+            env=environment(folder),
+            cwd=folder,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        yield process, log
+    finally:
+        # A worker's executors are its children in the same group.
+        for sign in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(process.pid, sign)
+                process.wait(timeout=20)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+
+
+@contextmanager
+def standalone_cluster(folder: Path, *, n_workers: int, cores: int, memory: str) -> Iterator[Cluster]:
+    """Start a master and workers on free ports and wait until all workers are registered."""
+    folder.mkdir(parents=True, exist_ok=True)
+    local = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
+    with ExitStack() as stack:
+        process, log = stack.enter_context(daemon("master", folder, f"{DEPLOY}.master.Master", *local))
+
+        def said(pattern: str) -> str | None:
+            match = re.search(pattern, log.read_text(errors="replace"))
+            return match[1] if match else None
+
+        url = until("the master's start", lambda: said(r"Starting Spark master at (spark://\S+)"), log, process)
+        ui = until("the master's UI", lambda: said(r"MasterWebUI.* started at (http://\S+)"), log, process)
+        cluster = Cluster(url, ui)
+        for n in range(n_workers):
+            worker = (f"{DEPLOY}.worker.Worker", *local, "--cores", str(cores), "--memory", memory, url)
+            process, log = stack.enter_context(daemon(f"worker-{n}", folder, *worker))
+        until(
+            f"the registration of {n_workers} workers",
+            lambda: cluster.state()["aliveworkers"] == n_workers,
+            log,
+            process,
+        )
+        yield cluster
