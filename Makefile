@@ -52,7 +52,7 @@ format: install ## rewrite files to the house format
 	$(BIN)/ruff format .
 
 docs: install ## write docs/tables.md and docs/configuration.md from the code
-	$(BIN)/python docs/generate.py
+	$(BIN)/python -m recsys_spark.reference
 
 clean: ## remove caches, builds and the demo's store; keeps .venv
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log demo-store
