@@ -22,6 +22,7 @@ options of this job
   --set KEY=VALUE         override one configuration key, such as run.top_n=50; may be repeated
   --env-archive FILE      a packed Python environment, unpacked and used on every executor
   --with-env              pack .venv into such an archive first (its base Python must be on the nodes)
+  --verbose               show stack traces, and spark-submit's own settings
   --gpu                   use conf/spark/gpu.conf
   --spark-conf-file FILE  use this properties file instead of conf/spark/{local,cpu,gpu}.conf
 
@@ -92,6 +93,11 @@ while (($#)); do
       ;;
     --gpu)
       gpu=true
+      shift
+      continue
+      ;;
+    --verbose)
+      job_args+=(--verbose) spark_args+=(--verbose)
       shift
       continue
       ;;

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
+from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
 REQUIRED = {
@@ -21,11 +22,12 @@ DEFAULTS = {
 }
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
-    "spark.sql.shuffle.partitions": "8",
     "spark.ui.enabled": "false",
     "spark.driver.host": "localhost",
     "spark.driver.bindAddress": "127.0.0.1",
 }
+# The default of 200 costs seconds per shuffle on one machine.
+LOCAL_SQL = {"spark.sql.shuffle.partitions": "8"}
 
 
 def create_session(properties: Mapping[str, str] | None = None, app_name: str = "recsys-spark") -> SparkSession:
@@ -33,15 +35,49 @@ def create_session(properties: Mapping[str, str] | None = None, app_name: str = 
 
     ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given.
     """
-    submitted = bool(os.environ.get("SPARK_ENV_LOADED")) or "SPARK_SUBMIT_OPTS" in os.environ
-    builder = SparkSession.builder.appName(app_name)
     # Workers must run this interpreter, not whichever `python3` is first on the PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-    chosen = dict(DEFAULTS)
-    if not submitted:
-        chosen |= {"spark.master": "local[*]", **LOCAL_DEFAULTS}
-    for key, value in {**chosen, **(properties or {}), **REQUIRED}.items():
+    builder = SparkSession.builder
+    submitted = _submitted()
+    if submitted is None:
+        builder = builder.appName(app_name)
+    for key, value in chosen_properties(properties or {}, submitted).items():
         builder = builder.config(key, value)
     session = builder.getOrCreate()
     session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str] | None) -> dict[str, str]:
+    """What the builder must set, since it overrules spark-submit: only what spark-submit was not given.
+
+    ``submitted`` holds the properties from spark-submit's command line and files, None where there was none.
+    """
+    chosen = dict(DEFAULTS)
+    if submitted is None:
+        chosen |= {"spark.master": "local[*]", **LOCAL_DEFAULTS, **LOCAL_SQL}
+    elif submitted.get("spark.master", "").startswith("local"):
+        chosen |= LOCAL_SQL
+    chosen |= properties
+    return {key: value for key, value in chosen.items() if key not in (submitted or {})} | REQUIRED
+
+
+def _submitted() -> dict[str, str] | None:
+    # Spark's PythonRunner sets this variable for the driver in every deploy mode; its JVM is running already.
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return None
+    SparkContext._ensure_initialized()
+    return dict(SparkConf().getAll())
+
+
+def task_threads(spark: SparkSession) -> int:
+    """CPU threads of one task: what Spark set aside for it, so that tasks x threads = cores."""
+    return int(spark.conf.get("spark.task.cpus", "1") or 1)
+
+
+def executor_threads(spark: SparkSession) -> int:
+    """CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
+    context = spark.sparkContext
+    if context.master.startswith("local"):
+        return context.defaultParallelism
+    return int(spark.conf.get("spark.executor.cores", "1") or 1)

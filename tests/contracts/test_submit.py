@@ -89,6 +89,19 @@ def test_options_that_are_not_ours_reach_spark_submit_untouched_and_in_order(arg
     assert got[script - len(theirs) : script] == theirs
 
 
+def test_verbose_is_for_both(argv: Callable[..., list[str]]) -> None:
+    got = argv("--verbose")
+    script = got.index(str(ROOT / "jobs" / "pipeline.py"))
+    assert "--verbose" in got[:script]
+    assert "--verbose" in got[script:]
+
+
+def test_application_is_named_after_its_stage_unless_the_user_names_it(argv: Callable[..., list[str]]) -> None:
+    assert value_of(argv(stage="train"), "--name") == "recsys-spark train"
+    got = argv("--name", "mine", stage="train")
+    assert got[len(got) - got[::-1].index("--name")] == "mine", "spark-submit takes the last"
+
+
 def test_config_is_ours_and_conf_is_sparks(argv: Callable[..., list[str]], config: Path) -> None:
     got = argv("--conf", "spark.a=1")
     script = got.index(str(ROOT / "jobs" / "pipeline.py"))
