@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -15,18 +16,17 @@ from tokenizers.processors import TemplateProcessing
 
 WIDTH, LAYERS, HEADS, INNER, POSITIONS = 32, 2, 4, 64, 64
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
-WORDS = (
-    "the a of and for red blue green cotton wool dress jazz rock album space horror comedy game course title".split()
+WORDS = re.findall(
+    r"\w+", "of and for red blue green cotton wool dress jazz rock album space horror comedy game course"
 )
 
 
 def vocabulary() -> list[str]:
-    """Special tokens, a few words, letters and digits (whole and as continuation), the 3,755 commonest Chinese characters."""
+    """Special tokens, a few words, letters and digits (whole and as continuation), 6,763 Chinese ones."""
     letters = list("abcdefghijklmnopqrstuvwxyz0123456789")
-    codes = [bytes([high, low]) for high in range(0xB0, 0xD8) for low in range(0xA1, 0xFF)]
+    codes = [bytes([high, low]) for high in range(0xB0, 0xF8) for low in range(0xA1, 0xFF)]
     chinese = [character for code in codes if (character := code.decode("gb2312", "ignore"))]
-    words = [word for word in WORDS if len(word) > 1]
-    return [*SPECIAL, *words, *letters, *(f"##{letter}" for letter in letters), *list(".,:;!?-'&()"), *chinese]
+    return [*SPECIAL, *WORDS, *letters, *(f"##{letter}" for letter in letters), *list(".,:;!?-'&()"), *chinese]
 
 
 def tiny_encoder(

@@ -1,0 +1,201 @@
+"""The text encoder: token budgets, pooling, unit vectors. Texts in, ``[n, h]`` float32 out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.errors import EncoderError
+from recsys_spark.kernels.encoder_files import EncoderSpec, verified_folder
+from recsys_spark.workers import limit_threads
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+MAX_CHARACTERS_PER_TOKEN = 64
+"""Text beyond max_length x this is not even tokenised: a megabyte of text would cost seconds and be cut anyway."""
+
+
+class TextEncoder:
+    """A loaded encoder. ``encode`` depends on the texts, their order and the thread count, on nothing else."""
+
+    def __init__(self, model: Any, tokenizer: Any, spec: EncoderSpec, pad_id: int, device: str) -> None:
+        self.model, self.tokenizer, self.spec, self.pad_id, self.device = model, tokenizer, spec, pad_id, device
+
+    def encode(self, texts: Sequence[str]) -> Floats:
+        """Unit vectors ``[n, h]`` in the order of ``texts``; a text without a token gets zeros."""
+        tokens = self.tokenise(texts)
+        vectors = np.zeros((len(texts), self.spec.width), np.float32)
+        for rows in plan_batches(np.array([len(ids) for ids in tokens], np.int64), self.spec.batch_tokens):
+            vectors[rows] = self.forward([tokens[row] for row in rows])
+        return unit_rows(vectors)
+
+    def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids per text, special tokens included, cut at ``max_length``."""
+        kept = self.spec.max_length * MAX_CHARACTERS_PER_TOKEN
+        encodings = self.tokenizer.encode_batch_fast([valid_unicode(text[:kept]) for text in texts])
+        return [encoding.ids for encoding in encodings]
+
+    def forward(self, tokens: Sequence[list[int]]) -> Floats:
+        """Pooled vectors ``[b, h]``, not normalised, of one batch padded to its longest text."""
+        import torch
+
+        width = max(map(len, tokens))
+        ids = np.full((len(tokens), width), self.pad_id, np.int64)
+        mask = np.zeros((len(tokens), width), np.int64)
+        for row, text in enumerate(tokens):
+            ids[row, : len(text)], mask[row, : len(text)] = text, 1
+        with torch.inference_mode():
+            attended = torch.from_numpy(mask).to(self.device)
+            output = self.model(input_ids=torch.from_numpy(ids).to(self.device), attention_mask=attended)
+            hidden = output.last_hidden_state
+            if self.spec.pooling == "cls":
+                pooled = hidden[:, 0]
+            else:
+                weights = attended.to(hidden.dtype).unsqueeze(1)
+                pooled = torch.bmm(weights, hidden).squeeze(1) / weights.sum(2)
+            return cast(Floats, pooled.float().cpu().numpy())
+
+
+def plan_batches(lengths: Ints, batch_tokens: int) -> Iterator[Ints]:
+    """Row numbers of each batch, the longest texts first: rows x longest length fits the budget, or the batch is one row.
+
+    Rows without tokens are in no batch. Equal lengths keep their order.
+
+    >>> [rows.tolist() for rows in plan_batches(np.array([2, 9, 3, 0, 2]), batch_tokens=6)]
+    [[1], [2, 0], [4]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    order = order[lengths[order] > 0]
+    start = 0
+    while start < len(order):
+        stop = start + max(1, batch_tokens // int(lengths[order[start]]))
+        yield order[start:stop]
+        start = stop
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Each row at length 1, a zero row left at zero; raises EncoderError where a value is not finite.
+
+    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
+    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
+    """
+    # In double precision, so that the square of a large or tiny component neither overflows nor vanishes.
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+    if not np.isfinite(norms).all():
+        raise EncoderError(
+            "the encoder returns values that are not finite",
+            found=f"{int((~np.isfinite(norms)).sum())} of {len(vectors)} texts",
+            expected="finite numbers",
+            action="check the model's weights",
+        )
+    return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+
+
+def valid_unicode(text: str) -> str:
+    """The text with every half of a surrogate pair that stands alone replaced; the tokenizer takes UTF-8 only.
+
+    >>> valid_unicode("a" + chr(0xD83D) + "b") == "a" + chr(0xFFFD) + "b"
+    True
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+def load_encoder(spec: EncoderSpec, n_threads: int) -> TextEncoder:
+    """Load the encoder that ``spec`` names onto its device; seconds, so keep it with ``workers.cached``.
+
+    Raises EncoderError where this machine's folder is not the driver's, weights are missing, or there is no CUDA.
+    """
+    folder = verified_folder(spec)
+    limit_threads(n_threads)
+    device = _device(spec.device)
+    model = _load_model(folder).to(device)
+    pad_id = getattr(model.config, "pad_token_id", None) or 0
+    return TextEncoder(model, _load_tokenizer(folder, spec.max_length), spec, pad_id, device)
+
+
+def _device(asked: str) -> str:
+    import torch
+
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
+        raise EncoderError(
+            "encoder.device is cuda, and this machine has no usable CUDA device",
+            where="encoder.device",
+            found=f"torch {torch.__version__}, torch.cuda.is_available() is False",
+            expected="a GPU, its driver and a CUDA build of torch on every worker",
+            action='set encoder.device = "auto" or "cpu", or check the GPU resources of the workers',
+        )
+    return "cuda" if available and asked != "cpu" else "cpu"
+
+
+def _load_model(folder: Path) -> Any:
+    """The model in float32 whatever the weights on disk; transformers is imported here because that takes seconds."""
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    # It warns of weights that are not used (heads), and draws a progress bar per worker.
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        model, info = AutoModel.from_pretrained(
+            str(folder),
+            local_files_only=True,
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+        )
+    except Exception as error:
+        raise EncoderError(
+            "transformers cannot load the encoder",
+            where=str(folder),
+            found=f"{type(error).__name__}: {error}",
+            expected="a model of the BERT family",
+            action="check that the folder is complete and this version of transformers knows its model_type",
+        ) from error
+    # Missing tensors are silently drawn at random. The pooler is not used, and many encoders ship without it.
+    missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
+    if missing or info.get("mismatched_keys"):
+        raise EncoderError(
+            "the weights do not belong to the model's config.json",
+            where=str(folder),
+            found=f"{len(missing)} tensors missing, {len(info.get('mismatched_keys') or ())} of another shape: {missing[:3]}",
+            expected="every tensor of the model",
+            action="copy the model folder again, with all its files from one version",
+        )
+    return model.float().eval()
+
+
+def _load_tokenizer(folder: Path, max_length: int) -> Any:
+    """A `tokenizers.Tokenizer`: tokenizer.json as it stands, else converted from the vocabulary files."""
+    from tokenizers import Tokenizer
+
+    try:
+        if (folder / "tokenizer.json").is_file():
+            tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        else:
+            from transformers import AutoTokenizer
+
+            tokenizer = AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False, use_fast=True
+            ).backend_tokenizer
+    except Exception as error:
+        raise EncoderError(
+            "the encoder's tokenizer cannot be loaded",
+            where=str(folder),
+            found=f"{type(error).__name__}: {error}",
+            expected="a fast tokenizer (tokenizer.json)",
+            action="save the tokenizer once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
+        ) from error
+    # A tokenizer.json may bring padding and a shorter cut of its own.
+    tokenizer.no_padding()
+    tokenizer.enable_truncation(max_length)
+    return tokenizer
