@@ -6,9 +6,19 @@ import os
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TypeVar, cast
+from typing import Protocol, TypeVar, cast
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class Shared(Protocol[T_co]):
+    """A value every worker can read, as ``SparkContext.broadcast`` gives it."""
+
+    @property
+    def value(self) -> T_co:
+        """The value, loaded once per worker process."""
+
 
 MAX_KEPT = 8
 """Things kept per process; the one unused for longest goes first, so that a long notebook session does not fill up."""

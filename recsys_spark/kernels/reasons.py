@@ -84,7 +84,7 @@ def best_rows(strength: npt.NDArray[np.float64], items: Ints, n_reasons: int) ->
 
 def _unit(matrix: Floats) -> Floats:
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-    return np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0)
+    return np.asarray(np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0), dtype=np.float32)
 
 
 def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
@@ -95,7 +95,7 @@ def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
         return logs
     largest = np.full(len(lengths), -np.inf)
     np.maximum.at(largest, np.repeat(np.arange(len(lengths)), lengths), logs)
-    return np.maximum(logs - np.repeat(largest, lengths), -12.0)
+    return np.asarray(np.maximum(logs - np.repeat(largest, lengths), -12.0), dtype=np.float64)
 
 
 def _single(items: Ints, behaviours: Ints, text_width: int) -> Histories:

@@ -238,7 +238,8 @@ class _Step:
         others = unit @ y[len(target) :].T * model.cosine_scale + model.cosine_shift
         wrong = (target.unsqueeze(1) != drawn.unsqueeze(0)).float()
         negative = (F.softplus(others) * wrong).sum(1) / wrong.sum(1).clamp(min=1)
-        return torch.add(F.softplus(-own), negative)
+        positive: Tensor = F.softplus(-own)
+        return positive + negative
 
 
 def _renumbered(

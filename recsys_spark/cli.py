@@ -1,0 +1,151 @@
+"""The command line: stages and the pipeline, the generator, the demo. jobs/*.py and `recsys-spark` both end here."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from recsys_spark import __version__
+from recsys_spark.errors import ConfigError, RecsysError, nearest
+
+STAGE_NAMES = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate", "publish", "report")
+COMMANDS = (*STAGE_NAMES, "pipeline", "generate", "demo")
+USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and behaviours, on Spark
+
+  recsys-spark pipeline --config FILE --run-date YYYY-MM-DD   all stages; what is done is skipped
+  recsys-spark STAGE    --config FILE --run-date YYYY-MM-DD   one stage: {", ".join(STAGE_NAMES)}
+  recsys-spark generate --out DIR [--users N --items N --behaviours N --seed S]
+  recsys-spark demo     [--dir DIR --users N --items N --behaviours N]
+
+Options of stages: --as-of TIME, --set KEY=VALUE (such as run.top_n=50), --verbose. On a cluster use submit.sh.
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status: 0 only if it did all it should; errors.py has the others."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in words
+    words = [word for word in words if word != "--verbose"]
+    logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    logging.getLogger("recsys_spark").setLevel(logging.INFO)
+    try:
+        return _run(words)
+    except RecsysError as error:
+        if verbose:
+            traceback.print_exc()
+        print(f"\n{type(error).__name__}: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def _run(words: list[str]) -> int:
+    if not words or words[0] in ("-h", "--help"):
+        print(USAGE)
+        return 0 if words else 2
+    if words[0] == "--version":
+        print(__version__)
+        return 0
+    command, rest = words[0], words[1:]
+    if command not in COMMANDS:
+        close = nearest(command, COMMANDS)
+        raise ConfigError(
+            f"There is no command `{command}`",
+            where="command line",
+            found=command,
+            expected=", ".join(COMMANDS),
+            action=f"Did you mean `{close}`?" if close else "See recsys-spark --help.",
+        )
+    if command == "demo":
+        return _demo(rest)
+    if command == "generate":
+        return _generate(rest)
+    return _stages(command, rest)
+
+
+def _stages(command: str, words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog=f"recsys-spark {command}")
+    parser.add_argument("--config", required=True, help="TOML file, see conf/ and docs/configuration.md")
+    parser.add_argument("--run-date", required=True, help="partition that is written, YYYY-MM-DD")
+    parser.add_argument("--as-of", help="data cut-off (default: run-date)")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one config value")
+    options = parser.parse_args(words)
+
+    from recsys_spark.config_file import load_config
+    from recsys_spark.pipeline import NAMES, parse_date, run_pipeline
+    from recsys_spark.session import create_session
+
+    # Everything that can be wrong in what was typed is found before Spark starts.
+    parse_date(options.run_date)
+    cfg = load_config(options.config, dict(_override(text) for text in options.set))
+    spark = create_session(cfg.spark)
+    try:
+        stages = NAMES if command == "pipeline" else (command,)
+        ctx = run_pipeline(spark, cfg, options.run_date, as_of=options.as_of, stages=stages)
+        if command in ("pipeline", "publish"):
+            print(f"published {ctx.fact('publish', 'path')}")
+        if command in ("pipeline", "report"):
+            print(f"report    {ctx.fact('report', 'path')}")
+    finally:
+        spark.stop()
+    return 0
+
+
+def _override(text: str) -> tuple[str, Any]:
+    """`run.top_n=50` -> ("run.top_n", 50); values are JSON where they can be, else strings."""
+    key, sign, value = text.partition("=")
+    if not sign or not key:
+        raise ConfigError("--set needs KEY=VALUE", where="--set", found=text, expected="such as run.top_n=50")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def _generate(words: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="recsys-spark generate", description="Write the generated shop's tables.")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--items", type=int, default=800)
+    parser.add_argument("--behaviours", type=int, default=60_000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args(words)
+
+    from recsys_spark.session import create_session
+    from recsys_spark.shop.generate import generate_shop
+
+    spark = create_session(app_name="recsys-spark generate")
+    generate_shop(
+        spark,
+        options.out,
+        n_users=options.users,
+        n_items=options.items,
+        n_behaviours=options.behaviours,
+        seed=options.seed,
+    )
+    print(f"wrote {options.out}")
+    spark.stop()
+    return 0
+
+
+def _demo(words: list[str]) -> int:
+    from recsys_spark import demo
+    from recsys_spark.pipeline import run_pipeline
+    from recsys_spark.tables import ITEM_PROFILES, METRICS, USER_PROFILES
+
+    def runner(spark: Any, cfg: Any, run_date: Any) -> demo.Outcome:
+        ctx = run_pipeline(spark, cfg, run_date)
+        return demo.Outcome(
+            tables={
+                "user_profiles": ctx.table("profiles", USER_PROFILES),
+                "item_profiles": ctx.table("profiles", ITEM_PROFILES),
+                "recommendations": ctx.store.published(ctx.run_date),
+                "metrics": ctx.table("evaluate", METRICS),
+            },
+            published=ctx.store.published_path(ctx.run_date),
+        )
+
+    return demo.main(words, runner)

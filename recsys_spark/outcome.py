@@ -1,0 +1,71 @@
+"""The publish and report steps: what the outside sees of a run."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import functions as F
+
+from recsys_spark import __version__, tables
+from recsys_spark.backtest import OURS
+from recsys_spark.report_inputs import report_inputs
+from recsys_spark.stages.publish import ListFacts, check_gates, list_facts
+from recsys_spark.stages.report import render_report
+from recsys_spark.stages.score import build_exclusions
+from recsys_spark.steps import Context, Facts
+from recsys_spark.store import Attempt
+
+TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
+
+
+def publish(ctx: Context, attempt: Attempt) -> Facts:
+    """Check the gates, then make the partition visible with its manifest."""
+    lists = ctx.table("rerank", tables.RECOMMENDATIONS)
+    exclusions = build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg)
+    [row] = list_facts(
+        lists, exclusions, top_n=ctx.cfg.run.top_n, n_available=ctx.fact("profiles", "available_items")
+    ).collect()
+    facts = ListFacts(n_users=row["n_users"], n_full=row["n_full"], n_bad_scores=row["n_bad_scores"])
+    ingested = ctx.area.finished("ingest")
+    n_rejected = ingested.rows["rejected_rows"]
+    n_input = n_rejected + sum(ingested.rows[t.name] for t in (tables.INTERACTIONS, tables.ITEMS))
+    gates = check_gates(ctx.cfg.publish, facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_input)
+    manifest = {
+        "run_date": ctx.run_date,
+        "as_of": ctx.as_of.isoformat(),
+        "published_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "config_fingerprint": ctx.cfg.fingerprint(),
+        "encoder_id": ctx.fact("embed", "encoder_id"),
+        "model_id": ctx.fact("train", "model_id"),
+        "rows": {name: ctx.area.finished(name).rows for name in TIMED},
+        "rejected": ctx.fact("ingest", "rejected"),
+        "input": ctx.fact("ingest", "input"),
+        "n_users": facts.n_users,
+        "n_users_with_full_list": facts.n_full,
+        "gates": gates,
+        "seconds": {name: ctx.area.finished(name).seconds for name in TIMED},
+    }
+    path = ctx.store.publish(ctx.run_date, lists, manifest)
+    return {"path": path, "gates": gates, "n_users": facts.n_users, "n_full": facts.n_full}
+
+
+def report(ctx: Context, attempt: Attempt) -> Facts:
+    """Write the HTML report."""
+    return {"path": ctx.store.write_report(ctx.run_date, render_report(report_inputs(ctx)))}
+
+
+def still_there(ctx: Context, stage: str) -> bool:
+    """Whether what a stage put outside its own folder has not been removed since."""
+    if stage == "publish":
+        return ctx.store.published_manifest(ctx.run_date) is not None
+    if stage == "report":
+        return ctx.store.files.exists(ctx.fact("report", "path"))
+    return True
+
+
+def _our_metrics(ctx: Context) -> dict[str, float]:
+    metrics = ctx.table("evaluate", tables.METRICS).where((F.col("model") == OURS) & (F.col("segment") == "all"))
+    rows: list[Any] = metrics.collect()
+    return {f"{r['metric']}@{r['k']}": float(r["value"]) for r in rows}

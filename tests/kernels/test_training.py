@@ -1,0 +1,125 @@
+"""Training on a planted world: the loss falls, tastes are found, cold items and profile users are served."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys_spark.config import Model
+from recsys_spark.errors import TrainingError
+from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.kernels.batches import batches
+from recsys_spark.kernels.recommender import Recommender
+from recsys_spark.kernels.training import EpochLoss, fit
+from tests.kernels.worlds import N_ITEMS, catalogue, histories, tasteful_users
+
+SETTINGS = Model(width=16, n_layers=1, epochs=8, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+HALF = N_ITEMS // 2
+
+
+def train(settings: Model = SETTINGS, seed: int = 0, **changed: object) -> tuple[Artifact, list[EpochLoss]]:
+    seen: list[EpochLoss] = []
+    users = replace(tasteful_users(), **changed) if changed else tasteful_users()
+    artifact = fit(catalogue(), users, ["browse"], settings, max_history=10, seed=seed, on_epoch=seen.append)
+    return artifact, seen
+
+
+@pytest.fixture(scope="module")
+def trained() -> tuple[Artifact, list[EpochLoss]]:
+    return train()
+
+
+def scores(artifact: Artifact, users: object) -> np.ndarray:
+    recommender, world = Recommender(artifact), catalogue()
+    items = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
+    x = recommender.user_vectors(users, items.token)  # type: ignore[arg-type]
+    return x @ items.theta.T + items.bias
+
+
+def test_the_loss_of_every_epoch_is_reported_and_falls(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    artifact, losses = trained
+    assert [loss.epoch for loss in losses] == list(range(1, 9))
+    assert losses[-1].cross_entropy < losses[0].cross_entropy - 0.3
+    assert losses[-1].bce < losses[0].bce
+    assert len(artifact.facts["losses"]) == 8
+
+
+def test_a_user_gets_items_of_the_planted_taste(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    logits = scores(trained[0], histories([[0, 1, 2], [20, 21, 22]]))
+    assert logits[0, :16].mean() > logits[0, HALF : HALF + 16].mean() + 1
+    assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 1
+
+
+def test_an_item_never_touched_is_ranked_by_its_text(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    logits = scores(trained[0], histories([[0, 1, 2]]))[0]
+    assert logits[16:HALF].min() > logits[HALF + 16 :].max()
+
+
+def test_an_untouched_item_has_no_learned_part(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    artifact, world = trained[0], catalogue()
+    assert "i16" not in artifact.facts["warm_item_ids"]
+    t = artifact.tensors
+    e = (world.vectors[16] - t["text_mean"]) / t["text_scale"]
+    items = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
+    np.testing.assert_allclose(items.theta[16], t["items.w_theta.weight"] @ e, rtol=1e-4, atol=1e-5)
+
+
+def test_a_friend_alone_gives_a_taste() -> None:
+    plain = tasteful_users()
+    friends = [[int(i)] for i in plain.items[plain.offsets[:-1]]]
+    users = histories(
+        [list(plain.items[a:b]) for a, b in zip(plain.offsets[:-1], plain.offsets[1:], strict=True)],
+        social=dict(enumerate(friends)),
+    )
+    artifact = fit(catalogue(), users, ["browse"], SETTINGS, max_history=10, seed=0)
+    logits = scores(artifact, histories([[], []], social={0: [3], 1: [23]}))
+    assert logits[0, :16].mean() > logits[0, HALF : HALF + 16].mean() + 0.5
+    assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 0.5
+
+
+def test_the_seed_decides_everything() -> None:
+    short = SETTINGS.model_copy(update={"epochs": 2})
+    one, same, other = train(short)[0], train(short)[0], train(short, seed=1)[0]
+    assert one.model_id == same.model_id != other.model_id
+
+
+def test_the_sampled_softmax_finds_the_same_tastes() -> None:
+    sampled = SETTINGS.model_copy(update={"max_softmax_items": 10, "n_sampled": 16})
+    logits = scores(train(sampled)[0], histories([[0, 1, 2]]))[0]
+    assert logits[:16].mean() > logits[HALF : HALF + 16].mean() + 1
+
+
+def test_a_diverged_loss_stops_with_a_clear_error() -> None:
+    weights = tasteful_users().weights.copy()
+    world = catalogue()
+    world.vectors[3] = np.nan
+    with pytest.raises(TrainingError, match="no longer a number"):
+        fit(world, tasteful_users(), ["browse"], SETTINGS, max_history=10, seed=0)
+    assert np.isfinite(weights).all()
+
+
+def test_nothing_to_train_on_is_a_clear_error() -> None:
+    with pytest.raises(TrainingError, match="nothing to train on"):
+        fit(catalogue(), histories([[], []]), ["browse"], SETTINGS, max_history=10, seed=0)
+
+
+def test_users_with_a_single_behaviour_train_without_error() -> None:
+    artifact = fit(catalogue(), histories([[1], [2]]), ["browse"], SETTINGS, max_history=10, seed=0)
+    assert np.isfinite(artifact.tensors["items.delta"]).all()
+
+
+def test_every_user_is_in_one_batch_of_an_epoch_and_no_batch_is_too_large() -> None:
+    rng = np.random.default_rng(0)
+    users = histories([list(rng.integers(N_ITEMS, size=n)) for n in rng.integers(0, 9, size=100)])
+    cut = list(batches(users, 40, rng))
+    assert sorted(np.concatenate(cut)) == sorted(np.flatnonzero(users.lengths > 0))
+    assert all(len(rows) * (users.lengths[rows].max() + 2) <= 40 for rows in cut)
+
+
+def test_an_artifact_survives_its_files(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    artifact = trained[0]
+    again = Artifact.parse(artifact.tensor_bytes(), artifact.facts_json())
+    assert again.model_id == artifact.model_id
+    np.testing.assert_array_equal(scores(again, histories([[1]])), scores(artifact, histories([[1]])))
