@@ -29,8 +29,8 @@ _SESSIONS, _VISITS = 3, 9
 _FIRST_VISIT = np.array([0, 3, 5])
 _DAY_MS = 86_400_000
 _TASTE_SHARE = 0.8  # the rest of the sessions follow the crowd
-_N_CONSIDERED = 4
-_TIER_PULL, _FAMILY_PULL = 1.0, 2.0
+_N_CONSIDERED = 6
+_TIER_PULL, _FAMILY_PULL = 1.0, 3.0
 _DIRT_PER_THOUSAND = {
     "exact_duplicate": 10,
     "null_user": 1,

@@ -46,7 +46,7 @@ def zipf_rank(u: Floats, n: int | Ints, exponent: float, shift: float) -> Ints:
     Inverse of the continuous distribution function; ``exponent`` must not be 1.
 
     >>> zipf_rank(np.array([0.0, 0.5, 0.999]), 100, 1.2, 5.0).tolist()
-    [0, 11, 99]
+    [0, 13, 99]
     """
     power = 1.0 - exponent
     low, high = np.power(shift, power), np.power(np.asarray(n, dtype=np.float64) + shift, power)

@@ -80,7 +80,7 @@ def test_sessions_stay_with_one_family_of_things(clean: pd.DataFrame):
     step = step.drop_duplicates(["session", "item"]).sort_values("session", kind="stable")
     same_session = (step.session == step.session.shift()).to_numpy()[1:]
     same_family = (step.family == step.family.shift()).to_numpy()[1:]
-    assert same_family[same_session].mean() > same_family[~same_session].mean() + 0.15
+    assert same_family[same_session].mean() > same_family[~same_session].mean() + 0.05
 
 
 def test_friends_share_tastes():
