@@ -9,14 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from string import Formatter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from recsys_spark.errors import nearest
 
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
+TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
 WINDOW_GROUP_LIMIT_THRESHOLD = 1000  # above it Spark stops cutting a group to its first L rows before the shuffle
 
 
@@ -73,6 +77,9 @@ class Join(Source):
     """Column names that both sides have and that must be equal."""
 
 
+Source.model_rebuild()
+
+
 class Sources(Section):
     """Where the contract tables come from. Each is one source or several, whose rows are put together."""
 
@@ -102,13 +109,13 @@ class Behaviours(Section):
     """How behaviours become weighted history."""
 
     weights: dict[str, NonNegative]
-    """Behaviour type -> weight. A type in the data that is missing here is an error unless `default_weight` is set."""
+    """Behaviour type -> weight. A type in the data that is missing here is an error unless `default_weight` is set. Weight 0 keeps a type out of histories, though it still counts as seen."""
     default_weight: NonNegative | None = None
     """Weight of behaviour types not named in `weights`."""
     value_transform: Literal["none", "linear", "log1p", "sqrt"] = "none"
     """What `value` (hours, plays, stars) does to the weight: nothing, or a factor of value, log(1 + value), sqrt(value). A null value counts as factor 1."""
     half_life_days: Positive | None = 90.0
-    """A behaviour's weight halves every so many days before `as_of`; leave out or give a large number for no decay."""
+    """A behaviour's weight halves every so many days before `as_of`; give a very large number for no decay."""
     max_history: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 50
     """L: the most recent behaviours kept per user."""
 
@@ -117,15 +124,32 @@ class Profiles(Section):
     """How profile texts and social neighbours are built."""
 
     item_template: str = "{title}. {category}. {tags}. {attributes}. {description}"
-    """Item text; a part whose fields are all empty is left out together with its separator."""
-    max_tags: Count = 20
+    """Item text from `{title}`, `{description}`, `{category}`, `{tags}`, `{attributes}`. Parts end at `. `, `; `, ` | `, `。` or `；`; a part whose fields are all empty is left out together with its separator."""
+    max_tags: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
     """Interest tags kept per user, and tags written into an item's text."""
     max_text_chars: Count = 2000
     """A longer profile text is cut here, at a character boundary."""
-    max_neighbours: Count = 20
+    max_neighbours: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
     """Social neighbours kept per user, the closest first."""
     max_social_items: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 50
     """Items of the neighbours' histories kept per user."""
+
+    @field_validator("item_template")
+    @classmethod
+    def _known_fields(cls, template: str) -> str:
+        try:
+            parts = list(Formatter().parse(template))
+        except ValueError as error:
+            raise ValueError(f"{error}; write a literal brace twice") from error
+        fields = [name for _, name, _, _ in parts if name is not None]
+        for _, name, spec, conversion in parts:
+            if name is not None and (name not in TEMPLATE_FIELDS or spec or conversion):
+                close = nearest(name, TEMPLATE_FIELDS)
+                hint = f"; did you mean {{{close}}}?" if close else ""
+                raise ValueError(f"{{{name}}} is no field of a template{hint} Valid: {', '.join(TEMPLATE_FIELDS)}")
+        if not fields:
+            raise ValueError(f"a template names at least one field of {', '.join(TEMPLATE_FIELDS)}")
+        return template
 
 
 class Encoder(Section):
@@ -141,7 +165,7 @@ class Encoder(Section):
     """Put before every user text."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 128
     """Tokens read per text; the rest is cut."""
-    batch_tokens: Count = 2048
+    batch_tokens: Count = 1024
     """Tokens per forward pass, padding included."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the task's GPU where there is one."""
@@ -162,7 +186,7 @@ class Model(Section):
     """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
     epochs: Count = 12
     """Passes over the training histories."""
-    batch_positions: Count = 1024
+    batch_positions: Count = 2048
     """History positions per step."""
     learning_rate: Positive = 2e-3
     """Peak learning rate of AdamW; linear warm-up, cosine decay."""
@@ -176,6 +200,8 @@ class Model(Section):
     """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
     n_sampled: Count = 4096
     """Items drawn per step where the softmax is sampled."""
+    max_training_users: Count = 2_000_000
+    """With more users than this, training takes those with the smallest hash of their id; all of them are served."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of the training task; 0 takes the cores of one executor."""
 

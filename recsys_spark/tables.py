@@ -190,13 +190,13 @@ USER_PROFILES = Table(
         Col(
             "interest_tags",
             ArrayType(_struct(tag=STRING, weight=DOUBLE, origin=STRING)),
-            "Tags by (weight desc, tag); origin `given` or `derived`.",
+            "Tags, given before derived, then by (weight desc, tag); origin `given` or `derived`; derived weights have maximum 1.",
         ),
         Col("neighbours", ArrayType(_struct(user_id=STRING, weight=DOUBLE)), "Social neighbours, the closest first."),
         Col(
             "social_items",
             ArrayType(_struct(item_id=STRING, weight=DOUBLE, friend_id=STRING)),
-            "Items of the neighbours' histories by weight, each with the neighbour who weighs most.",
+            "Items of the neighbours' histories by (weight desc, item_id), each with the neighbour who weighs most.",
         ),
         Col("text", STRING, "Deterministic text of the given tags; null where there are none."),
         Col("content_hash", STRING, "Hash of prefix and text, the key into `embeddings`; null where text is null."),
@@ -248,6 +248,7 @@ ITEM_VECTORS = Table(
         Col("item_id", STRING, "Item.", nullable=False),
         Col("y", FLOATS, "[d] y_j, the cosine side."),
         Col("theta", FLOATS, "[d] theta_j, the softmax side."),
+        Col("token", FLOATS, "[d] what a history is made of: W_in e_j + delta_j."),
         Col("bias", FloatType(), "b_j."),
         Col("available", BooleanType(), "Whether it may be recommended."),
     ),

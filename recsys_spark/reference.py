@@ -1,0 +1,137 @@
+"""Reference pages written from the code: ``python -m recsys_spark.reference`` rewrites docs/configuration.md and tables.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from recsys_spark.config import Config, Join, Section, Source
+from recsys_spark.tables import CONTRACT, STORED, Table
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+WRITTEN = "<!-- Written by `python -m recsys_spark.reference`; edit recsys_spark/{module} instead. -->"
+CONFIGURATION_INTRO = """# Configuration
+
+One TOML file is one job. Every key has its section, its type and what it does below; a key without a default must be
+given. An unknown key is an error that names the nearest valid one. `--set section.key=value` lays one value over the file.
+"""
+TABLES_INTRO = """# Tables
+
+Every table that the job reads or writes. The key is unique within one run. Timestamps are instants, shown in UTC.
+"""
+
+
+def configuration_markdown() -> str:
+    """Return docs/configuration.md: a table of keys for each section of the configuration."""
+    sections: list[str] = []
+    for name, field in Config.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, Section):
+            sections.append(_section_markdown(f"[{name}]", kind))
+        else:
+            sections.append(f"## `[{name}]`\n\n{field.description} Type: {_type_text(kind)}.\n")
+        if name == "sources":
+            sections.append(_section_markdown("[sources.NAME]", Source))
+            join_fields = {key: info for key, info in Join.model_fields.items() if key not in Source.model_fields}
+            sections.append(
+                _keys_markdown("[[sources.NAME.join]]", f"{_doc(Join)} All keys of `[sources.NAME]`, and:", join_fields)
+            )
+    return "\n".join([WRITTEN.format(module="config.py"), "", CONFIGURATION_INTRO, *sections])
+
+
+def tables_markdown() -> str:
+    """Return docs/tables.md: columns, key and meaning of every table."""
+    parts = [WRITTEN.format(module="tables.py"), "", TABLES_INTRO]
+    parts += ["## Input: what `[sources]` maps your tables onto\n"]
+    parts += [_table_markdown(table) for table in CONTRACT.values()]
+    parts += ["## Output and intermediate tables of the store\n"]
+    # Items, users and relations keep their contract columns: described once is enough.
+    parts += [_table_markdown(table) for table in STORED if table.name not in CONTRACT]
+    return "\n".join(parts)
+
+
+def main() -> None:
+    """Rewrite the pages in the checkout's docs folder."""
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")
+
+
+def pages() -> dict[str, str]:
+    """Return file name -> content of every generated page."""
+    return {"configuration.md": configuration_markdown(), "tables.md": tables_markdown()}
+
+
+def _section_markdown(title: str, section: type[Section]) -> str:
+    return _keys_markdown(title, _doc(section), section.model_fields)
+
+
+def _keys_markdown(title: str, doc: str, fields: Mapping[str, FieldInfo]) -> str:
+    lines = [f"## `{title}`\n", f"{doc}\n", "| key | type | default | meaning |", "|---|---|---|---|"]
+    for key, field in fields.items():
+        default = "required" if field.is_required() else f"`{_default_text(field)}`"
+        kind = _type_text(field.annotation, field.metadata)
+        lines.append(_row(f"`{key}`", kind, default, field.description or ""))
+    return "\n".join([*lines, ""])
+
+
+def _table_markdown(table: Table) -> str:
+    key = ", ".join(f"`{name}`" for name in table.key) or "none"
+    lines = [
+        f"### `{table.name}`\n",
+        f"{table.doc} Key: {key}.\n",
+        "| column | type | null | meaning |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        _row(f"`{c.name}`", f"`{c.type.simpleString()}`", "yes" if c.nullable else "no", c.doc) for c in table.columns
+    ]
+    return "\n".join([*lines, ""])
+
+
+def _row(*cells: str) -> str:
+    # A bar ends a cell even inside code, unless it is escaped.
+    return "| " + " | ".join(" ".join(cell.split()).replace("|", "\\|") for cell in cells) + " |"
+
+
+def _doc(section: type[BaseModel]) -> str:
+    return " ".join((section.__doc__ or "").split())
+
+
+def _default_text(field: FieldInfo) -> str:
+    value = field.get_default(call_default_factory=True)
+    return "none" if value is None else json.dumps(value, ensure_ascii=False)
+
+
+def _type_text(kind: Any, metadata: Any = ()) -> str:
+    """A type in words, with its bounds: `int, at least 1`, `"a" or "b"`, `list of strings`."""
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _type_text(args[0], [m for found in args[1:] for m in (getattr(found, "metadata", None) or [found])])
+    if origin is Literal:
+        text = " or ".join(f"`{json.dumps(choice)}`" for choice in args)
+    elif origin in (Union, UnionType):
+        text = " or ".join(_type_text(arg) for arg in args if arg is not NoneType)
+    elif origin is list:
+        text = f"list of {_type_text(args[0])}".replace("string", "strings").replace("section", "sections")
+    elif origin is dict:
+        text = f"table of name = {_type_text(args[1])}"
+    elif isinstance(kind, type) and issubclass(kind, BaseModel):
+        text = "section"
+    else:
+        text = {str: "string", int: "int", float: "number", bool: "bool"}[kind]
+    return ", ".join([text, *_bounds(metadata)])
+
+
+def _bounds(metadata: Any) -> list[str]:
+    words = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
+    return [f"{words[name]} {getattr(m, name):,}" for m in metadata for name in words if hasattr(m, name)]
+
+
+if __name__ == "__main__":
+    main()
