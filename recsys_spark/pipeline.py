@@ -43,7 +43,9 @@ def _evaluate(ctx: Context, attempt: Attempt) -> Facts:
 
 STAGES = (
     Stage("ingest", (), ("sources", "behaviours", "run.top_n"), steps.ingest),
-    Stage("profiles", ("ingest",), ("profiles", "behaviours", "encoder", "rerank.popular_half_life_days"), steps.profiles),
+    Stage(
+        "profiles", ("ingest",), ("profiles", "behaviours", "encoder", "rerank.popular_half_life_days"), steps.profiles
+    ),
     Stage("embed", ("profiles",), ("encoder",), steps.embed),
     Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed"), steps.train),
     Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), steps.score),
@@ -131,7 +133,12 @@ def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
             yield from of(side)
 
     sources = ctx.cfg.sources
-    return [e for group in (sources.behaviours, sources.items, sources.users, sources.relations) for s in group for e in of(s)]
+    return [
+        e
+        for group in (sources.behaviours, sources.items, sources.users, sources.relations)
+        for s in group
+        for e in of(s)
+    ]
 
 
 def parse_date(value: str | date) -> date:
@@ -142,7 +149,11 @@ def parse_date(value: str | date) -> date:
         return date.fromisoformat(value)
     except ValueError as error:
         raise ConfigError(
-            "The run date is no date", where="--run-date", found=value, expected="YYYY-MM-DD", action="Pass a date such as 2026-06-01."
+            "The run date is no date",
+            where="--run-date",
+            found=value,
+            expected="YYYY-MM-DD",
+            action="Pass a date such as 2026-06-01.",
         ) from error
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from py4j.protocol import Py4JJavaError
 from pyspark.errors import ParseException, PySparkException
+from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from recsys_spark.config import Source
@@ -21,7 +21,8 @@ _N_NAMES_SHOWN = 30
 @contextmanager
 def quiet_query_log() -> Iterator[None]:
     """Keep PySpark from logging, with a JVM stack trace, the error that becomes a SourceError."""
-    loggers = [logging.getLogger(name) for name in _CONTEXT_LOGGERS]
+    # PySpark wants its own kind of logger under these names; whoever asks first decides the kind.
+    loggers = [PySparkLogger.getLogger(name) for name in _CONTEXT_LOGGERS]
     before = [logger.disabled for logger in loggers]
     for logger in loggers:
         logger.disabled = True

@@ -11,6 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -19,6 +20,7 @@ from recsys_spark.kernels.histories import Histories
 
 N_GAPS = 24
 FLOOR_LOG_WEIGHT = -12.0
+POPULARITY_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -193,3 +195,13 @@ class ItemSide(nn.Module):
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:
     """x_i [B, d]: the output at each user's last behaviour, or at the start token where there is none."""
     return outputs[torch.arange(len(lengths)), lengths + 1]
+
+
+def log_popularity(popularity: npt.NDArray[np.float64], unit: float) -> npt.NDArray[np.float32]:
+    """log(popularity / unit + floor), the prior of b_j before centring; finite for items nobody touched.
+
+    >>> log_popularity(np.array([0.0, 9.9]), 1.0).round(3).tolist()
+    [-2.303, 2.303]
+    """
+    relative = popularity / unit if unit > 0 else np.zeros_like(popularity)
+    return np.log(relative + POPULARITY_FLOOR).astype(np.float32)

@@ -10,7 +10,7 @@ import torch
 
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Floats, Histories, Positions
-from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, tokens_of
+from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, log_popularity, tokens_of
 
 USERS_PER_PASS = 256
 
@@ -81,7 +81,7 @@ class Recommender:
         at = torch.from_numpy(np.maximum(rows, 0))
         delta = t["items.delta"][at] * warm.unsqueeze(1)
         correction = t["items.correction"][at] * warm
-        prior = torch.from_numpy(np.log(popularity + 1.0).astype(np.float32)) - t["prior_mean"]
+        prior = torch.from_numpy(log_popularity(popularity, float(t["prior_unit"]))) - t["prior_mean"]
         return ItemVectors(
             token=(e @ t["items.w_in.weight"].T + t["items.w_in.bias"] + delta).numpy(),
             y=(e @ t["items.w_y.weight"].T).numpy(),

@@ -23,7 +23,7 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories
-from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, tokens_of
+from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, log_popularity, tokens_of
 
 MIN_LOSS_WEIGHT = 0.05
 
@@ -70,8 +70,11 @@ class Trainable(nn.Module):
         self.prior_mean: Tensor
         self.register_buffer("text_mean", torch.from_numpy(mean.astype(np.float32)))
         self.register_buffer("text_scale", torch.tensor(max(scale, 1e-6)))
-        prior = np.log(catalogue.popularity + 1.0)
-        self.register_buffer("prior_mean", torch.tensor(float(prior[warm].mean()), dtype=torch.float32))
+        # Relative to the mean, so that data which ended years before as_of have the same prior as fresh ones.
+        self.prior_unit: Tensor
+        self.register_buffer("prior_unit", torch.tensor(catalogue.popularity[warm].mean(), dtype=torch.float64))
+        prior = log_popularity(catalogue.popularity[warm], float(self.prior_unit))
+        self.register_buffer("prior_mean", torch.tensor(float(prior.mean()), dtype=torch.float32))
 
     def centred(self, vectors: npt.NDArray[np.float32], present: npt.NDArray[np.bool_]) -> Tensor:
         """Text vectors minus their mean, at unit scale; absent ones are zero."""
@@ -79,8 +82,8 @@ class Trainable(nn.Module):
         return out * torch.from_numpy(present).unsqueeze(1)
 
     def prior(self, popularity: npt.NDArray[np.float64]) -> Tensor:
-        """log(1 + popularity), centred on the warm items."""
-        return torch.from_numpy(np.log(popularity + 1.0).astype(np.float32)) - self.prior_mean
+        """log of the relative popularity, centred on the warm items."""
+        return torch.from_numpy(log_popularity(popularity, float(self.prior_unit))) - self.prior_mean
 
 
 def fit(

@@ -8,15 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
 
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Positions, from_arrow, vectors_of
 from recsys_spark.kernels.recommender import ItemMatrix, Recommender
+from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 from recsys_spark.workers import Shared, cached, limit_threads
-
-ITEM_SCHEMA = "item_id string, y array<float>, theta array<float>, token array<float>, bias float, available boolean"
-USER_SCHEMA = "user_id string, x array<float>, source string"
 
 
 def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: str, n_threads: int) -> DataFrame:
@@ -39,17 +36,17 @@ def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: s
                     pa.array(out.bias),
                     batch.column("available"),
                 ],
-                names=["item_id", "y", "theta", "token", "bias", "available"],
+                names=ITEM_VECTORS.names,
             )
 
-    return items.mapInArrow(vectors, ITEM_SCHEMA)
+    return items.mapInArrow(vectors, ITEM_VECTORS.schema)
 
 
 def build_user_vectors(
     users: DataFrame, model: Shared[Artifact], items: Shared[ItemMatrix], *, model_id: str, n_threads: int
 ) -> DataFrame:
     """USER_VECTORS for model_inputs.user_inputs; a user without usable history is served from the profile."""
-    return users.mapInArrow(_user_vectors(model, items, model_id, n_threads), USER_SCHEMA).where(F.col("x").isNotNull())
+    return users.mapInArrow(_user_vectors(model, items, model_id, n_threads), USER_VECTORS.schema)
 
 
 def _user_vectors(
@@ -64,7 +61,7 @@ def _user_vectors(
             x = recommender.user_vectors(histories, items.value.tokens)
             sources = np.where(histories.lengths > 0, "history", "profile")
             yield pa.RecordBatch.from_arrays(
-                [batch.column("user_id"), _lists(x), pa.array(sources, pa.string())], names=["user_id", "x", "source"]
+                [batch.column("user_id"), _lists(x), pa.array(sources, pa.string())], names=USER_VECTORS.names
             )
 
     return vectors
