@@ -1,0 +1,128 @@
+"""Streams of rows to blocks: nothing lost, nothing given to the wrong user, bad vectors named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys_spark.errors import DataError
+from recsys_spark.kernels.packing import pack_items, pack_users, unpack_items, unpack_users
+
+USER_ROWS = pa.schema(
+    {"user_id": pa.string(), "x": pa.list_(pa.float32()), "source": pa.string(), "position": pa.int32()}
+)
+
+
+def user_rows(table: dict[str, list[int]], with_vector: set[str], size: int) -> Iterator[pa.RecordBatch]:
+    rows: list[tuple[Any, ...]] = []
+    for number, (user, positions) in enumerate(sorted(table.items())):
+        if user in with_vector:
+            rows.append((user, [float(number), 1.0], "history", None))
+        rows += [(user, None, None, position) for position in sorted(positions)]
+    for low in range(0, len(rows), size):
+        columns = list(zip(*rows[low : low + size], strict=True))
+        yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, USER_ROWS, strict=True)], schema=USER_ROWS)
+
+
+def unpacked_users(packed: Iterator[pa.RecordBatch]) -> dict[str, tuple[list[float], list[int]]]:
+    found = {}
+    for batch in packed:
+        row = {name: batch[name][0] for name in batch.schema.names}
+        block = unpack_users(row)
+        for number, user in enumerate(row["user_ids"].as_py()):
+            excluded = block.excluded[block.offsets[number] : block.offsets[number + 1]]
+            assert user not in found
+            found[user] = (block.x[number].tolist(), excluded.tolist())
+    return found
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from("abcdefghij"), st.lists(st.integers(0, 99), max_size=6, unique=True)),
+    st.sets(st.sampled_from("abcdefghij")),
+    st.integers(1, 7),
+    st.sampled_from([1, 30, 60, 10_000]),
+)
+def test_every_user_keeps_its_vector_and_exclusions(
+    table: dict[str, list[int]], with_vector: set[str], batch_rows: int, max_bytes: int
+) -> None:
+    with_vector &= set(table)
+    found = unpacked_users(pack_users(user_rows(table, with_vector, batch_rows), max_bytes, 0))
+    numbers = {user: number for number, user in enumerate(sorted(table))}
+    assert found == {u: ([float(numbers[u]), 1.0], sorted(table[u])) for u in with_vector}
+
+
+def test_user_blocks_are_numbered_and_cut_by_bytes() -> None:
+    table = {user: list(range(10)) for user in "abcdef"}  # 13 values of 4 bytes each
+    blocks = list(pack_users(user_rows(table, set(table), 100), 110, 7 << 32))
+    assert [b["block"][0].as_py() - (7 << 32) for b in blocks] == [0, 1, 2, 3]
+    assert [len(b["user_ids"][0]) for b in blocks] == [2, 2, 1, 1]  # the last user might have gone on
+
+
+def item_rows(ids: list[str], y: Sequence[list[float] | None], size: int = 3) -> Iterator[pa.RecordBatch]:
+    floats = pa.list_(pa.float32())
+    for low in range(0, len(ids), size):
+        some = slice(low, low + size)
+        n = len(ids[some])
+        yield pa.record_batch(
+            {
+                "item_id": pa.array(ids[some]),
+                "y": pa.array(y[some], floats),
+                "theta": pa.array([[1.0, 2.0]] * n, floats),
+                "bias": pa.array([0.5] * n, pa.float32()),
+                "available": pa.array(([True, False, None] * 3)[:n]),
+            }
+        )
+
+
+@pytest.mark.parametrize("max_bytes", [4, 45, 10_000])
+def test_items_keep_order_vectors_and_availability(max_bytes: int) -> None:
+    ids = [f"i{number}" for number in range(8)]
+    names: list[str] = []
+    for batch in pack_items(item_rows(ids, [[float(number), 0.0] for number in range(8)]), max_bytes):
+        row = {name: batch[name][0] for name in batch.schema.names}
+        block = unpack_items(row)
+        assert block.start == len(names)
+        names += row["item_ids"].as_py()
+        places = np.arange(block.start, block.start + block.size)
+        assert block.y[: block.size, 0].tolist() == places.tolist()
+        assert np.isneginf(block.bias[block.size :]).all()
+        unavailable = block.closed[block.closed < block.size] + block.start
+        assert unavailable.tolist() == [p for p in places if p % 3 == 1]
+    assert names == ids
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ([float("nan"), 1.0], "not finite"),
+        ([float("inf"), 1.0], "not finite"),
+        ([1.0], "another width"),
+        (None, "another width"),
+    ],
+)
+def test_bad_item_vectors_are_named(bad: list[float] | None, message: str) -> None:
+    rows = item_rows(list("abcde"), [*[[1.0, 1.0]] * 4, bad])
+    with pytest.raises(DataError, match=rf"(?s){message}.*'e'"):
+        list(pack_items(rows, 10_000))
+
+
+def test_at_most_five_bad_ids_are_named() -> None:
+    with pytest.raises(DataError, match=r"'a', 'b', 'c', 'd', 'e', \.\.\."):
+        list(pack_items(item_rows(list("abcdefg"), [[float("nan"), 1.0]] * 7, size=7), 10_000))
+
+
+def test_an_item_that_comes_twice_is_named_across_batches() -> None:
+    with pytest.raises(DataError, match=r"(?s)twice.*'c'"):
+        list(pack_items(item_rows(["a", "b", "c", "c"], [[1.0, 1.0]] * 4), 10_000))
+
+
+def test_no_rows_give_no_blocks() -> None:
+    assert list(pack_items(iter([]), 100)) == []
+    assert list(pack_users(iter([]), 100, 0)) == []

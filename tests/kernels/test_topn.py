@@ -1,0 +1,208 @@
+"""The fold against a float64 brute force: exactly the same lists, log Z to float32 accuracy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys_spark.errors import DataError
+from recsys_spark.kernels import topn
+from recsys_spark.kernels.blocks import F32, F64, TILE, item_block, user_block
+from recsys_spark.kernels.screening import Screen
+from recsys_spark.kernels.topn import NO_ITEM, State, Weights, empty_state, fold
+
+
+class World:
+    """Random users and items; ``levels`` > 0 draws coordinates from few values, so that ties are everywhere."""
+
+    def __init__(self, m: int, n: int, d: int = 4, *, seed: int = 0, scale: float = 1.0, levels: int = 0) -> None:
+        rng = np.random.default_rng(seed)
+
+        def draw(*shape: int) -> F32:
+            values = rng.integers(-levels, levels + 1, shape) if levels else rng.normal(size=shape)
+            return (values * scale).astype(np.float32)
+
+        self.x, self.y, self.theta, self.bias = draw(m, d), draw(n, d), draw(n, d), draw(n)
+        self.available = rng.random(n) > 0.2
+        self.seen = rng.random((m, n)) < rng.random((m, 1)) * 0.6
+
+    def brute_force(self, n: int, weights: Weights) -> State:
+        x, y, theta = (v.astype(np.float64) for v in (self.x, self.y, self.theta))
+        logit: F64 = np.array([(row * theta).sum(1) for row in x]) + self.bias.astype(np.float64)
+        norms = np.sqrt((x**2).sum(1))[:, None] * np.sqrt((y**2).sum(1))
+        dots = np.array([(row * y).sum(1) for row in x])
+        cosine = np.clip(np.divide(dots, norms, out=np.zeros_like(norms), where=norms > 0), -1, 1)
+        raw = weights.cosine * cosine + weights.ce * logit
+        raw[self.seen | ~self.available] = -np.inf
+        order = np.argsort(-raw, axis=1, kind="stable")[:, :n]
+        position = np.full((len(x), n), NO_ITEM)
+        position[:, : order.shape[1]] = np.where(np.take_along_axis(raw, order, 1) > -np.inf, order, NO_ITEM)
+        top = logit.max(1)
+        log_sum = top + np.log(np.exp(logit - top[:, None]).sum(1))
+        return State(position, cosine, logit, raw, log_sum)
+
+    def folded(self, n: int, weights: Weights, cuts: list[int]) -> State:
+        rows = [np.flatnonzero(row).astype(np.int32) for row in self.seen]
+        offsets = np.cumsum([0, *map(len, rows)])
+        users = user_block(self.x, offsets, np.concatenate([*rows, np.empty(0, np.int32)]))
+        state = empty_state(len(self.x), n)
+        for low, high in zip([0, *cuts], [*cuts, len(self.y)], strict=True):
+            some = slice(low, high)
+            items = item_block(low, self.y[some], self.theta[some], self.bias[some], self.available[some])
+            state = fold(state, users, items, weights)
+        return state
+
+
+def assert_same_lists(world: World, got: State, want: State) -> None:
+    np.testing.assert_array_equal(got.position, want.position)
+    user, slot = np.nonzero(got.position != NO_ITEM)
+    position = got.position[user, slot]
+    np.testing.assert_array_equal(got.raw[user, slot], want.raw[user, position])
+    np.testing.assert_array_equal(got.cosine[user, slot], want.cosine[user, position])
+    np.testing.assert_array_equal(got.logit[user, slot], want.logit[user, position])
+    # A float32 logit is as exact as its largest terms, which may cancel.
+    reach = np.linalg.norm(world.x, axis=1) * np.linalg.norm(world.theta, axis=1).max() + np.abs(world.bias).max()
+    assert (np.abs(got.log_sum - want.log_sum) <= 1e-6 * (1 + reach)).all()
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.data())
+def test_any_world_gives_the_brute_force_lists(data: st.DataObject) -> None:
+    n_items = data.draw(st.integers(1, 300), "items")
+    world = World(
+        data.draw(st.integers(1, 40), "users"),
+        n_items,
+        data.draw(st.integers(1, 9), "width"),
+        seed=data.draw(st.integers(0, 10_000), "seed"),
+        scale=data.draw(st.sampled_from([1e-20, 0.1, 1.0, 5.0, 100.0]), "scale"),
+        levels=data.draw(st.sampled_from([0, 0, 1, 3]), "levels"),
+    )
+    weights = Weights(data.draw(st.sampled_from([0.0, 0.3, 1.0])), data.draw(st.sampled_from([0.0, 0.3, 1.0])))
+    n = data.draw(st.integers(1, 80), "n")
+    cuts = sorted(data.draw(st.sets(st.integers(1, n_items - 1), max_size=4), "cuts")) if n_items > 1 else []
+    assert_same_lists(world, world.folded(n, weights, cuts), world.brute_force(n, weights))
+
+
+@pytest.mark.parametrize("levels", [0, 2])
+@pytest.mark.parametrize("n", [1, 10, 100])
+def test_many_tiles_and_chunks_give_the_brute_force_lists(n: int, levels: int) -> None:
+    world = World(300, 3 * TILE + 77, 8, seed=n, levels=levels)
+    assert_same_lists(world, world.folded(n, Weights(), []), world.brute_force(n, Weights()))
+
+
+def test_all_scores_equal_gives_the_smallest_ids_in_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(30, 4 * TILE, levels=1)
+    world.theta[:], world.y[:], world.bias[:] = 0, 0, 3
+    held: list[int] = []
+    scan = Screen.scan
+
+    def watched(self: Screen, *args: Any) -> None:
+        scan(self, *args)
+        held.append(self.n_hits)
+
+    monkeypatch.setattr(Screen, "scan", watched)
+    assert_same_lists(world, world.folded(5, Weights(), []), world.brute_force(5, Weights()))
+    assert max(held) < 2 * 30 * TILE
+
+
+def test_ties_across_blocks_go_to_the_smaller_id_in_any_block_order() -> None:
+    world = World(3, 12)
+    world.seen[:], world.available[:] = False, True
+    world.y[:], world.theta[:], world.bias[:] = world.y[0], world.theta[0], world.bias[0]
+    users = user_block(world.x)
+    blocks = [item_block(low, world.y[:4], world.theta[:4], world.bias[:4], world.available[:4]) for low in (8, 0, 4)]
+    state = empty_state(3, 6)
+    for block in blocks:
+        state = fold(state, users, block, Weights())
+    assert state.position.tolist() == [[0, 1, 2, 3, 4, 5]] * 3
+
+
+def test_log_sum_counts_items_that_may_not_be_recommended() -> None:
+    world = World(5, 40)
+    world.available[:], world.seen[:] = False, True
+    got = world.folded(3, Weights(), [])
+    assert (got.position == NO_ITEM).all()
+    np.testing.assert_allclose(got.log_sum, world.brute_force(3, Weights()).log_sum, rtol=1e-6)
+
+
+def test_probabilities_sum_to_one() -> None:
+    world = World(20, 500)
+    got = world.folded(500, Weights(), [100, 101])
+    logit = world.brute_force(500, Weights()).logit
+    np.testing.assert_allclose(np.exp(logit - got.log_sum[:, None]).sum(1), 1.0, rtol=1e-6)
+
+
+@pytest.mark.parametrize("bias", [1e4, -1e4])
+def test_extreme_logits_neither_overflow_nor_vanish(bias: float) -> None:
+    world = World(20, 3 * TILE)
+    world.bias += np.float32(bias)
+    world.bias[5] = -bias
+    got, want = world.folded(10, Weights(), [TILE]), world.brute_force(10, Weights())
+    assert_same_lists(world, got, want)
+    assert np.isfinite(got.log_sum).all()
+
+
+def test_bits_depend_neither_on_blocks_nor_on_the_users_beside() -> None:
+    world = World(40, 3 * TILE + 5, 16, scale=2)
+    weights = Weights(0.7, 1.3)
+    whole = world.folded(10, weights, [])
+    split = world.folded(10, weights, [TILE, 2 * TILE])
+    world.x, world.seen = world.x[29:33], world.seen[29:33]
+    some = world.folded(10, weights, [])
+    for name in ("position", "raw", "log_sum"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(split, name))
+        np.testing.assert_array_equal(getattr(whole, name)[29:33], getattr(some, name))
+
+
+def test_near_ties_below_float32_are_decided_in_float64() -> None:
+    y = np.zeros((100, 2), np.float32)
+    theta = np.zeros((100, 2), np.float32)
+    theta[:, 0] = 1
+    theta[:, 1] = np.linspace(0, 9e-9, 100)  # invisible beside 1 in float32
+    items = item_block(0, y, theta, np.zeros(100, np.float32), np.ones(100, bool))
+    state = fold(empty_state(1, 3), user_block(np.ones((1, 2), np.float32)), items, Weights())
+    assert state.position.tolist() == [[99, 98, 97]]
+
+
+def test_zero_vectors_have_cosine_zero() -> None:
+    world = World(2, 10)
+    world.x[0], world.y[3] = 0, 0
+    got = world.folded(10, Weights(), [])
+    assert (got.cosine[0][got.position[0] != NO_ITEM] == 0).all()
+    assert (got.cosine[got.position == 3] == 0).all()
+    assert np.isfinite(got.log_sum).all()
+
+
+def test_no_users_is_no_work() -> None:
+    world = World(0, 10)
+    assert world.folded(3, Weights(), []).position.shape == (0, 3)
+
+
+def test_widths_that_differ_are_refused() -> None:
+    world = World(2, 10)
+    with pytest.raises(DataError, match="users 3, items 4"):
+        fold(
+            empty_state(2, 1),
+            user_block(world.x[:, :3]),
+            item_block(0, world.y, world.theta, world.bias, world.available),
+            Weights(),
+        )
+
+
+def test_overflowing_logits_are_refused() -> None:
+    world = World(2, 10, scale=1e30)
+    with pytest.raises(DataError, match="exceed what float32 can hold"):
+        world.folded(3, Weights(), [])
+
+
+def test_chunk_size_does_not_change_a_bit(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(100, TILE, 16)
+    whole = world.folded(10, Weights(), [])
+    monkeypatch.setattr(topn, "CHUNK", 33)
+    chunked = world.folded(10, Weights(), [])
+    for name in ("position", "raw", "log_sum"):
+        np.testing.assert_array_equal(getattr(whole, name), getattr(chunked, name))
