@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from recsys_spark.steps import Context, Facts
 from recsys_spark.store import Attempt, Store
 
 log = logging.getLogger("recsys_spark")
+_PYTHON_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt): ")
 
 
 @dataclass(frozen=True)
@@ -194,8 +196,12 @@ def _named_failures(stage: str) -> Iterator[None]:
 
 
 def _first_cause(text: str) -> str:
-    """The line of a Spark trace that says most: the deepest `Caused by`, or a Python worker's last line."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    python = [line for line in lines if ".errors." in line and ":" in line and not line.startswith("at ")]
+    """What a Spark failure says at its root: a Python worker's own error, the deepest `Caused by`, or the first line.
+
+    >>> _first_cause("Job aborted\\nTraceback (most recent call last):\\n  File ...\\nKeyError: 'x'\\n\\tat org.apache")
+    "KeyError: 'x'"
+    """
+    lines = [line for line in text.splitlines() if line.strip()]
+    python = [line for line in lines if _PYTHON_ERROR.match(line) and "PythonException" not in line]
     causes = [line for line in lines if line.startswith("Caused by:")]
-    return (python or causes[-1:] or lines[:1] or ["unknown"])[0][:600]
+    return (python or causes or lines or ["unknown"])[-1 if python or causes else 0].strip()[:600]

@@ -246,7 +246,9 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
     table = rows.toArrow().sort_by("item_id")
 
     def matrix(name: str) -> np.ndarray:
-        return table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(table.num_rows, -1)
+        flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
+        # A copy of its own: torch refuses to be quiet about memory it may not write to.
+        return np.array(flat).reshape(table.num_rows, -1)
 
     return ItemMatrix(
         ids=table["item_id"].to_numpy().astype(object),
