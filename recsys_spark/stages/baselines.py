@@ -10,6 +10,8 @@ from recsys_spark.config import Config
 from recsys_spark.tables import FLOATS, ITEM_VECTORS, USER_VECTORS
 from recsys_spark.weights import exact, undecayed_weight
 
+# Chosen on the truth itself, which favours the rival: of alpha 2, 10, 40 and regularisation 0.03 to 1 the best recall@10
+# and ndcg@10 on MovieLens ml-latest-small by time (10, 0.3); on Amazon Beauty by time 0.1 to 1 differ by less than 0.0015.
 ALS_ALPHA, ALS_REG, ALS_ITERATIONS = 10.0, 0.3, 10
 PAIRS_PER_BLOCK, MAX_BLOCKS = 500_000, 200
 
