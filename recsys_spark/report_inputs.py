@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -68,7 +69,8 @@ def samples(user_profiles: DataFrame, item_profiles: DataFrame, lists: DataFrame
                 {
                     "title": titles.get(event["item_id"], event["item_id"]),
                     "behaviour": event["behaviour"],
-                    "ts": event["ts"],
+                    # Collected timestamps are naive, in the driver's own zone.
+                    "ts": event["ts"].astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
                 }
                 for event in (user["history"] or [])[:MAX_HISTORY]
             ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any
 
@@ -107,7 +107,9 @@ def ingest(ctx: Context, attempt: Attempt) -> Facts:
     )
     earliest = None
     if not attempt.rows["interactions"]:
-        earliest = behaviours.accepted.agg(F.min("ts")).collect()[0][0]
+        first = behaviours.accepted.agg(F.min("ts")).collect()[0][0]
+        # Collected timestamps are naive, in the driver's own zone.
+        earliest = None if first is None else first.astimezone(UTC)
     validate_ingested(written, ctx.cfg, as_of=ctx.as_of, earliest_ts=earliest)
     counted = written.rejected_rows.groupBy("table", "reason").count().orderBy("table", "reason").collect()
     return {"rejected": {f"{r['table']}.{r['reason']}": r["count"] for r in counted}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow.dataset as ds
@@ -117,7 +118,7 @@ def test_the_backtest_never_saw_the_truth(run: Context) -> None:
     cut = run.area.finished("evaluate").facts["as_of"]
     back = run.store.area(RUN_DATE, "backtest")
     latest = back.table("ingest", tables.INTERACTIONS).agg(F.max("ts")).collect()[0][0]
-    assert latest.isoformat() < cut
+    assert latest.astimezone(UTC) < datetime.fromisoformat(cut)
 
 
 def test_the_report_is_one_file_that_names_the_run(run: Context) -> None:
