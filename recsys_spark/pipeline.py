@@ -49,7 +49,7 @@ STAGES = (
         "profiles", ("ingest",), ("profiles", "behaviours", "encoder", "rerank.popular_half_life_days"), steps.profiles
     ),
     Stage("embed", ("profiles",), ("encoder",), steps.embed),
-    Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed"), steps.train),
+    Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed", "score.exclude_seen"), steps.train),
     Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), steps.score),
     Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), steps.rerank),
     Stage("evaluate", ("rerank",), ("evaluate", "run", "behaviours", "score.exclude_seen"), _evaluate),

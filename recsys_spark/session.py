@@ -79,10 +79,10 @@ def executor_threads(spark: SparkSession) -> int:
     """CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
     context = spark.sparkContext
     if (context.master or "").startswith("local"):
-        return context.defaultParallelism
+        return int(context.defaultParallelism)
     cores = spark.conf.get("spark.executor.cores", None)
     if cores:
         return int(cores)
     # Where the property is unset, a standalone executor has all cores of its worker.
     executors = context._jsc.sc().getExecutorMemoryStatus().size() - 1
-    return max(1, context.defaultParallelism // max(1, executors))
+    return max(1, int(context.defaultParallelism) // max(1, int(executors)))

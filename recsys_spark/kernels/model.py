@@ -52,6 +52,8 @@ class Tokens:
     """[B, T] bucketed time since the behaviour before"""
     log_weights: Tensor
     """[B, T] log of weight, the largest of a user at 0"""
+    is_first: Tensor
+    """[B, T] whether the user had not touched the item before"""
     lengths: Tensor
     """[B]"""
     texts: Tensor
@@ -84,6 +86,9 @@ def tokens_of(histories: Histories) -> Tokens:
         out[rows, columns] = values
         return torch.from_numpy(out)
 
+    is_first = np.zeros(len(rows), dtype=bool)
+    pairs = rows * (int(histories.items.max(initial=0)) + 1) + histories.items
+    is_first[np.unique(pairs, return_index=True)[1]] = True
     social_lengths = np.diff(histories.social_offsets)
     social_rows = np.repeat(np.arange(n), social_lengths)
     social_columns = np.arange(histories.social_offsets[-1]) - np.repeat(histories.social_offsets[:-1], social_lengths)
@@ -97,6 +102,7 @@ def tokens_of(histories: Histories) -> Tokens:
         behaviours=padded(histories.behaviours, np.int64),
         gaps=padded(np.clip(gaps, 0, N_GAPS - 1), np.int64),
         log_weights=padded(log_weights, np.float32),
+        is_first=padded(is_first, np.bool_),
         lengths=torch.from_numpy(lengths.astype(np.int64)),
         texts=torch.from_numpy(histories.texts),
         has_text=torch.from_numpy(histories.has_text),

@@ -92,7 +92,7 @@ def pack_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: i
 
 
 def _whole_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Iterator[pa.Table]:
-    """Cut a stream of user rows into tables of about one block that begin with a user and hold all its rows."""
+    """Cut a stream of user rows into tables of about one block; a user's rows are in one table."""
     pending: list[pa.Table] = []
     n_users, n_cells = 0, 0
     for batch in batches:
@@ -103,11 +103,10 @@ def _whole_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Ite
             rows = pa.concat_tables(pending)
             starts = np.flatnonzero(rows["position"].is_null().to_numpy())
             # The last user may go on in the next batch.
-            yield rows.slice(starts[0], starts[-1] - starts[0])
+            yield rows.slice(0, starts[-1])
             pending, n_users, n_cells = [rows.slice(starts[-1])], 1, 0
     if n_users:
-        rows = pa.concat_tables(pending)
-        yield rows.slice(int(np.argmax(rows["position"].is_null().to_numpy())))
+        yield pa.concat_tables(pending)
 
 
 def unpack_items(row: Row) -> ItemBlock:

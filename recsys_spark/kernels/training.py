@@ -94,10 +94,13 @@ def fit(
     *,
     max_history: int,
     seed: int,
+    predict_repeats: bool = False,
     on_epoch: Callable[[EpochLoss], None] = lambda _: None,
 ) -> Artifact:
     """Train on the histories and return the artifact.
 
+    Where ``predict_repeats`` is false, as lists without seen items want it, an item is a target only at its first
+    occurrence in a history; otherwise browse, cart, purchase of one item would teach little but to repeat.
     Raises TrainingError where no user has a behaviour, or where the loss is no longer a finite number.
     """
     if not len(histories.items):
@@ -122,7 +125,7 @@ def fit(
     social = np.searchsorted(warm, histories.social_items)
     known = warm[np.minimum(social, len(warm) - 1)] == histories.social_items
     histories = _renumbered(histories, positions, np.where(known, social, 0), known)
-    step = _Step(model, catalogue, warm, counts, settings)
+    step = _Step(model, catalogue, warm, counts, settings, predict_repeats)
     started, losses = time.monotonic(), []
     schedule = Schedule(model, settings, n_batches(histories, settings.batch_positions))
     for epoch in range(1, settings.epochs + 1):
@@ -137,7 +140,7 @@ def fit(
                 raise TrainingError(
                     "The training loss is no longer a number",
                     where=f"epoch {epoch}",
-                    found=float(loss),
+                    found=loss.item(),
                     action="Lower model.learning_rate; check the embeddings for odd values.",
                 )
             schedule.apply(loss)
@@ -169,8 +172,9 @@ class _Step:
         warm: npt.NDArray[np.int64],
         counts: npt.NDArray[np.int64],
         settings: ModelConfig,
+        predict_repeats: bool,
     ) -> None:
-        self.model, self.settings = model, settings
+        self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
         self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
         self.prior = model.prior(catalogue.popularity[warm])
         self.draw = counts**0.75 / (counts**0.75).sum()
@@ -200,6 +204,8 @@ class _Step:
         inside = (
             torch.arange(t - 1).unsqueeze(0) < (tokens.lengths - 1).unsqueeze(1) if t > 1 else torch.zeros(b, 0) > 0
         )
+        if not self.predict_repeats:
+            inside = inside & tokens.is_first[:, 1:]
         x = outputs[:, 2 : t + 1][inside]
         target = tokens.items[:, 1:][inside]
         log_weight = tokens.log_weights
@@ -229,7 +235,8 @@ class _Step:
         own = (x * theta[: len(target)]).sum(1) + bias[: len(target)]
         others = x @ theta[len(target) :].T + (bias[len(target) :] - log_expected)
         others = others.masked_fill(target.unsqueeze(1) == rows[len(target) :].unsqueeze(0), -torch.inf)
-        return torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
+        nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
+        return nll
 
     def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
         """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
@@ -241,8 +248,8 @@ class _Step:
         others = unit @ y[len(target) :].T * model.cosine_scale + model.cosine_shift
         wrong = (target.unsqueeze(1) != drawn.unsqueeze(0)).float()
         negative = (F.softplus(others) * wrong).sum(1) / wrong.sum(1).clamp(min=1)
-        positive: Tensor = F.softplus(-own)
-        return positive + negative
+        bce: Tensor = F.softplus(-own) + negative
+        return bce
 
 
 def _renumbered(

@@ -72,6 +72,7 @@ def _trainer(
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     settings, behaviours = cfg.model, sorted(cfg.behaviours.weights)
     max_history, seed = cfg.behaviours.max_history, cfg.run.seed
+    predict_repeats = cfg.score.exclude_seen is not True
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
@@ -105,7 +106,14 @@ def _trainer(
 
         try:
             artifact = fit(
-                catalogue, histories, behaviours, settings, max_history=max_history, seed=seed, on_epoch=report
+                catalogue,
+                histories,
+                behaviours,
+                settings,
+                max_history=max_history,
+                seed=seed,
+                predict_repeats=predict_repeats,
+                on_epoch=report,
             )
         except TrainingError as error:
             yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")

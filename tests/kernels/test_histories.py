@@ -54,16 +54,20 @@ def test_taking_rows_keeps_each_user_whole() -> None:
 
 
 def test_no_users_make_an_empty_batch() -> None:
-    empty = table().slice(0, 0).cast(
-        pa.schema(
-            [
-                ("user_id", pa.string()),
-                *[(n, pa.list_(pa.string())) for n in ("items", "behaviours")],
-                *[(n, pa.list_(pa.float64())) for n in ("times", "weights")],
-                ("social_items", pa.list_(pa.string())),
-                ("social_weights", pa.list_(pa.float64())),
-                ("vector", pa.list_(pa.float32())),
-            ]
+    empty = (
+        table()
+        .slice(0, 0)
+        .cast(
+            pa.schema(
+                [
+                    ("user_id", pa.string()),
+                    *[(n, pa.list_(pa.string())) for n in ("items", "behaviours")],
+                    *[(n, pa.list_(pa.float64())) for n in ("times", "weights")],
+                    ("social_items", pa.list_(pa.string())),
+                    ("social_weights", pa.list_(pa.float64())),
+                    ("vector", pa.list_(pa.float32())),
+                ]
+            )
         )
     )
     assert from_arrow(empty, ITEMS, {}, 2).n_users == 0

@@ -47,9 +47,7 @@ def test_a_common_factor_of_the_weights_changes_nothing(tower: UserTower, item_t
     torch.testing.assert_close(one, later)
 
 
-@pytest.mark.parametrize(
-    "changed", [{"behaviours": [[1, 0, 0]]}, {"weights": [[9.0, 1.0, 1.0]]}, {"social": {0: [5]}}]
-)
+@pytest.mark.parametrize("changed", [{"behaviours": [[1, 0, 0]]}, {"weights": [[9.0, 1.0, 1.0]]}, {"social": {0: [5]}}])
 def test_behaviour_weight_and_friends_change_the_user(
     tower: UserTower, item_tokens: torch.Tensor, changed: dict[str, object]
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -175,6 +176,16 @@ def test_zero_vectors_have_cosine_zero() -> None:
     assert (got.cosine[0][got.position[0] != NO_ITEM] == 0).all()
     assert (got.cosine[got.position == 3] == 0).all()
     assert np.isfinite(got.log_sum).all()
+
+
+def test_bound_is_the_nth_best_of_all_tiles_so_far() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(8 * 64).astype(np.float32)
+    screen = Screen(10, np.full(1, 0.25))
+    for tile in range(8):
+        screen.scan(torch.from_numpy(scores[None, tile * 64 : tile * 64 + 64]), tile * 64)
+    assert 8 * 64 - 14 <= screen.bound[0] <= 8 * 64 - 10  # lags by less than N / 4 hits
+    assert set(np.flatnonzero(scores >= 8 * 64 - 10)) <= set(screen.take()[1])
 
 
 def test_no_users_is_no_work() -> None:

@@ -105,6 +105,17 @@ def test_nothing_to_train_on_is_a_clear_error() -> None:
         fit(catalogue(), histories([[], []]), ["browse"], SETTINGS, max_history=10, seed=0)
 
 
+def test_an_item_is_a_target_only_the_first_time_unless_repeats_are_wanted() -> None:
+    users = histories([[1, 1, 1, 2]] * 8)
+    trained = [
+        fit(catalogue(), users, ["browse"], SETTINGS, max_history=10, seed=0, predict_repeats=repeats)
+        for repeats in (False, True)
+    ]
+    never, often = (scores(artifact, histories([[1]]))[0] for artifact in trained)
+    assert never[2] > never[1]
+    assert often[1] > often[2]
+
+
 def test_users_with_a_single_behaviour_train_without_error() -> None:
     artifact = fit(catalogue(), histories([[1], [2]]), ["browse"], SETTINGS, max_history=10, seed=0)
     assert np.isfinite(artifact.tensors["items.delta"]).all()
