@@ -180,7 +180,7 @@ class Model(Section):
     """Transformer layers over the history."""
     n_heads: Count = 2
     """Attention heads; must divide `width`."""
-    dropout: Share = 0.2
+    dropout: Share = 0.3
     """Dropout in the history encoder."""
     id_dropout: Share = 0.3
     """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
@@ -196,6 +196,8 @@ class Model(Section):
     """Weight of the cosine's binary cross-entropy beside the softmax cross-entropy."""
     n_negatives: Count = 64
     """Sampled negatives per step for the binary cross-entropy."""
+    target_window: Count = 10
+    """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
     max_softmax_items: Count = 50_000
     """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
     n_sampled: Count = 4096

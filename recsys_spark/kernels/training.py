@@ -24,6 +24,7 @@ from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, log_popularity, tokens_of
+from recsys_spark.kernels.softmax_loss import softmax_loss
 
 MIN_LOSS_WEIGHT = 0.05
 
@@ -190,26 +191,28 @@ class _Step:
         x, target, weight = self._predictions(model.tower(tokens, items.w_in(self.vectors) + delta), tokens, batch, rng)
         if not len(target):
             return None
-        cross_entropy = self._softmax(x, target, delta, rng)
         weight = weight / weight.sum()
-        ce = (cross_entropy * weight).sum()
+        ce = self._softmax(x, target, weight, delta, rng)
         bce = (self._cosine_bce(x, target, rng) * weight).sum()
         return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(target)
 
     def _predictions(
         self, outputs: Tensor, tokens: Tokens, batch: Histories, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Pairs (x, next item) of every position, and of the start token where tags or friends are known."""
-        b, t = tokens.items.shape
-        inside = (
-            torch.arange(t - 1).unsqueeze(0) < (tokens.lengths - 1).unsqueeze(1) if t > 1 else torch.zeros(b, 0) > 0
-        )
+        """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
+
+        The target is drawn anew each epoch from the next `target_window` behaviours: a list is for tomorrow, not for
+        the very next click.
+        """
+        t = tokens.items.shape[1]
+        row, column = (torch.arange(t).unsqueeze(0) < (tokens.lengths - 1).unsqueeze(1)).nonzero(as_tuple=True)
+        ahead = torch.clamp(tokens.lengths[row] - 1 - column, max=self.settings.target_window)
+        later = column + 1 + (torch.from_numpy(rng.random(len(row))) * ahead).long()
         if not self.predict_repeats:
-            inside = inside & tokens.is_first[:, 1:]
-        x = outputs[:, 2 : t + 1][inside]
-        target = tokens.items[:, 1:][inside]
+            first = tokens.is_first[row, later]
+            row, column, later = row[first], column[first], later[first]
         log_weight = tokens.log_weights
-        weight = log_weight[:, 1:][inside].exp()
+        x, target, weight = outputs[row, column + 2], tokens.items[row, later], log_weight[row, later].exp()
         # Profile-only users: the start token predicts one behaviour of the user, any, drawn anew each epoch.
         served = (tokens.has_text | (tokens.social_weights.sum(1) > 0)) & (tokens.lengths > 0)
         rows = served.nonzero().squeeze(1)
@@ -219,13 +222,13 @@ class _Step:
         weight = torch.cat([weight, log_weight[rows, chosen].exp()])
         return x, target, weight.clamp(min=MIN_LOSS_WEIGHT)
 
-    def _softmax(self, x: Tensor, target: Tensor, delta: Tensor, rng: np.random.Generator) -> Tensor:
-        """-log P(target), [n]; over all warm items, or over drawn ones with log-Q correction."""
+    def _softmax(self, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, rng: np.random.Generator) -> Tensor:
+        """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
         items = self.model.items
         if not self.sampled:
             theta = items.w_theta(self.vectors) + delta
             bias = items.beta * self.prior + items.correction
-            return F.cross_entropy(torch.addmm(bias, x, theta.T), target, reduction="none")
+            return softmax_loss(x, theta, bias, target, weight)
         n = self.settings.n_sampled
         drawn = rng.choice(len(self.draw), size=n, p=self.draw)
         log_expected = torch.from_numpy(np.log(n * self.draw[drawn]).astype(np.float32))
@@ -236,7 +239,7 @@ class _Step:
         others = x @ theta[len(target) :].T + (bias[len(target) :] - log_expected)
         others = others.masked_fill(target.unsqueeze(1) == rows[len(target) :].unsqueeze(0), -torch.inf)
         nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
-        return nll
+        return (nll * weight).sum()
 
     def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
         """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
