@@ -76,7 +76,8 @@ def _trainer(
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
-        from recsys_spark.kernels.training import Catalogue, EpochLoss, fit
+        from recsys_spark.kernels.objective import Catalogue
+        from recsys_spark.kernels.training import EpochLoss, fit
         from recsys_spark.workers import limit_threads
 
         limit_threads(n_threads)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from recsys_spark.kernels.histories import Histories
-from recsys_spark.kernels.training import Catalogue
+from recsys_spark.kernels.objective import Catalogue
 
 N_ITEMS, TEXT_WIDTH = 40, 8
 
