@@ -1,0 +1,162 @@
+"""What training minimises: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
+
+Every position of a history predicts a behaviour after it, weighted by that behaviour's weight. The softmax runs over
+warm items only: an item that is never a target must not be a negative either, or the text path learns to push every
+new item down.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys_spark.config import Model as ModelConfig
+from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, log_popularity, tokens_of
+from recsys_spark.kernels.softmax_loss import softmax_loss
+
+MIN_LOSS_WEIGHT = 0.05
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What training knows of n items, sorted by id."""
+
+    ids: npt.NDArray[np.object_]
+    """[n]"""
+    vectors: npt.NDArray[np.float32]
+    """[n, h] text vectors; zero rows where `has_vector` is false"""
+    has_vector: npt.NDArray[np.bool_]
+    """[n]"""
+    popularity: npt.NDArray[np.float64]
+    """[n] decayed behaviour weight"""
+
+
+class Trainable(nn.Module):
+    """Towers, item side and the learned scale of the cosine's BCE, with the frozen inputs beside them."""
+
+    def __init__(self, shape: TowerShape, catalogue: Catalogue, warm: npt.NDArray[np.int64]) -> None:
+        super().__init__()
+        self.tower = UserTower(shape)
+        self.items = ItemSide(shape.text_width, shape.width, len(warm))
+        self.cosine_scale = nn.Parameter(torch.tensor(5.0))
+        self.cosine_shift = nn.Parameter(torch.tensor(0.0))
+        known = catalogue.vectors[warm][catalogue.has_vector[warm]]
+        mean = known.mean(0) if len(known) else np.zeros(shape.text_width, dtype=np.float32)
+        scale = float(np.sqrt(((known - mean) ** 2).mean())) if len(known) else 1.0
+        self.text_mean: Tensor
+        self.text_scale: Tensor
+        self.prior_mean: Tensor
+        self.register_buffer("text_mean", torch.from_numpy(mean.astype(np.float32)))
+        self.register_buffer("text_scale", torch.tensor(max(scale, 1e-6)))
+        # Relative to the mean, so that data which ended years before as_of have the same prior as fresh ones.
+        self.prior_unit: Tensor
+        self.register_buffer("prior_unit", torch.tensor(catalogue.popularity[warm].mean(), dtype=torch.float64))
+        prior = log_popularity(catalogue.popularity[warm], float(self.prior_unit))
+        self.register_buffer("prior_mean", torch.tensor(float(prior.mean()), dtype=torch.float32))
+
+    def centred(self, vectors: npt.NDArray[np.float32], present: npt.NDArray[np.bool_]) -> Tensor:
+        """Text vectors minus their mean, at unit scale; absent ones are zero."""
+        out = (torch.from_numpy(vectors) - self.text_mean) / self.text_scale
+        return out * torch.from_numpy(present).unsqueeze(1)
+
+    def prior(self, popularity: npt.NDArray[np.float64]) -> Tensor:
+        """log of the relative popularity, centred on the warm items."""
+        return torch.from_numpy(log_popularity(popularity, float(self.prior_unit))) - self.prior_mean
+
+
+class Objective:
+    """Loss of one batch."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        catalogue: Catalogue,
+        warm: npt.NDArray[np.int64],
+        counts: npt.NDArray[np.int64],
+        settings: ModelConfig,
+        predict_repeats: bool,
+    ) -> None:
+        self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
+        self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
+        self.prior = model.prior(catalogue.popularity[warm])
+        self.draw = counts**0.75 / (counts**0.75).sum()
+        self.sampled = len(warm) > settings.max_softmax_items
+
+    def __call__(self, batch: Histories, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float], int] | None:
+        """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
+        model, items = self.model, self.model.items
+        tokens = tokens_of(batch)
+        # One mask for histories and candidates alike: for this step the hidden items are known by text alone.
+        shown = torch.from_numpy((rng.random(len(self.vectors)) >= self.settings.id_dropout).astype(np.float32))
+        delta = items.delta * shown.unsqueeze(1)
+        x, target, weight = self._predictions(model.tower(tokens, items.w_in(self.vectors) + delta), tokens, batch, rng)
+        if not len(target):
+            return None
+        weight = weight / weight.sum()
+        ce = self._softmax(x, target, weight, delta, rng)
+        bce = (self._cosine_bce(x, target, rng) * weight).sum()
+        return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(target)
+
+    def _predictions(
+        self, outputs: Tensor, tokens: Tokens, batch: Histories, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
+
+        The target is drawn anew each epoch from the next `target_window` behaviours: a list is for tomorrow, not for
+        the very next click.
+        """
+        t = tokens.items.shape[1]
+        row, column = (torch.arange(t).unsqueeze(0) < (tokens.lengths - 1).unsqueeze(1)).nonzero(as_tuple=True)
+        ahead = torch.clamp(tokens.lengths[row] - 1 - column, max=self.settings.target_window)
+        later = column + 1 + (torch.from_numpy(rng.random(len(row))) * ahead).long()
+        if not self.predict_repeats:
+            first = tokens.is_first[row, later]
+            row, column, later = row[first], column[first], later[first]
+        log_weight = tokens.log_weights
+        x, target, weight = outputs[row, column + 2], tokens.items[row, later], log_weight[row, later].exp()
+        # Profile-only users: the start token predicts one behaviour of the user, any, drawn anew each epoch.
+        served = (tokens.has_text | (tokens.social_weights.sum(1) > 0)) & (tokens.lengths > 0)
+        rows = served.nonzero().squeeze(1)
+        chosen = torch.from_numpy((rng.random(len(rows)) * tokens.lengths[rows].numpy()).astype(np.int64))
+        x = torch.cat([x, outputs[rows, 1]])
+        target = torch.cat([target, tokens.items[rows, chosen]])
+        weight = torch.cat([weight, log_weight[rows, chosen].exp()])
+        return x, target, weight.clamp(min=MIN_LOSS_WEIGHT)
+
+    def _softmax(self, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, rng: np.random.Generator) -> Tensor:
+        """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
+        items = self.model.items
+        if not self.sampled:
+            theta = items.w_theta(self.vectors) + delta
+            bias = items.beta * self.prior + items.correction
+            return softmax_loss(x, theta, bias, target, weight)
+        n = self.settings.n_sampled
+        drawn = rng.choice(len(self.draw), size=n, p=self.draw)
+        log_expected = torch.from_numpy(np.log(n * self.draw[drawn]).astype(np.float32))
+        rows = torch.cat([target, torch.from_numpy(drawn)])
+        theta = items.w_theta(self.vectors[rows]) + delta[rows]
+        bias = items.beta * self.prior[rows] + items.correction[rows]
+        own = (x * theta[: len(target)]).sum(1) + bias[: len(target)]
+        others = x @ theta[len(target) :].T + (bias[len(target) :] - log_expected)
+        others = others.masked_fill(target.unsqueeze(1) == rows[len(target) :].unsqueeze(0), -torch.inf)
+        nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
+        return (nll * weight).sum()
+
+    def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
+        """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
+        model = self.model
+        drawn = torch.from_numpy(rng.integers(len(self.draw), size=self.settings.n_negatives))
+        y = F.normalize(model.items.w_y(self.vectors[torch.cat([target, drawn])]), dim=1)
+        unit = F.normalize(x, dim=1)
+        own = (unit * y[: len(target)]).sum(1) * model.cosine_scale + model.cosine_shift
+        others = unit @ y[len(target) :].T * model.cosine_scale + model.cosine_shift
+        wrong = (target.unsqueeze(1) != drawn.unsqueeze(0)).float()
+        negative = (F.softplus(others) * wrong).sum(1) / wrong.sum(1).clamp(min=1)
+        bce: Tensor = F.softplus(-own) + negative
+        return bce
