@@ -56,9 +56,10 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
     else:
         as_of, held_out = choose_cut(interactions, ctx.cfg), None
         earlier = interactions.where(F.col("ts") < F.lit(as_of))
-        truth = build_truth(interactions.where(F.col("ts") >= F.lit(as_of)), earlier)
+        truth = build_truth(interactions.where(F.col("ts") >= F.lit(as_of)), build_exclusions(earlier, ctx.cfg))
     hidden = Hidden(
-        label=f"{ctx.cfg.evaluate.protocol} {ctx.cfg.evaluate.leave_out_order} {as_of.isoformat()}",
+        # The seed decides which pairs `hash` hides, so it names them too.
+        label=f"{ctx.cfg.evaluate.protocol} {ctx.cfg.evaluate.leave_out_order} {as_of.isoformat()} seed {ctx.cfg.run.seed}",
         held_out=held_out,
         users=truth.select("user_id").distinct(),
     )

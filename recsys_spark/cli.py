@@ -75,11 +75,13 @@ def _stages(command: str, words: list[str]) -> int:
     options = parser.parse_args(words)
 
     from recsys_spark.config_file import load_config
-    from recsys_spark.pipeline import NAMES, parse_date, run_pipeline
+    from recsys_spark.pipeline import NAMES, parse_date, parse_time, run_pipeline
     from recsys_spark.session import create_session
 
     # Everything that can be wrong in what was typed is found before Spark starts.
     parse_date(options.run_date)
+    if options.as_of:
+        parse_time(options.as_of)
     cfg = load_config(options.config, dict(_override(text) for text in options.set))
     spark = create_session(cfg.spark)
     try:
@@ -98,7 +100,13 @@ def _override(text: str) -> tuple[str, Any]:
     """`run.top_n=50` -> ("run.top_n", 50); values are JSON where they can be, else strings."""
     key, sign, value = text.partition("=")
     if not sign or not key:
-        raise ConfigError("--set needs KEY=VALUE", where="--set", found=text, expected="such as run.top_n=50")
+        raise ConfigError(
+            "--set needs KEY=VALUE",
+            where="--set",
+            found=text,
+            expected="KEY=VALUE",
+            action="Write it like run.top_n=50.",
+        )
     try:
         return key, json.loads(value)
     except json.JSONDecodeError:

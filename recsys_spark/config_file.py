@@ -30,14 +30,22 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
         raise ConfigError(
             "The configuration file does not exist",
             where=str(path),
+            found="no file of that name",
+            expected="a TOML file on the machine where the driver starts",
             action="Pass --config FILE; see conf/ for examples.",
         )
     try:
         content = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError("The configuration file is not valid TOML", where=str(path), found=error) from error
+        raise ConfigError(
+            "The configuration file is not valid TOML",
+            where=str(path),
+            found=error,
+            expected="TOML 1.0 in UTF-8",
+            action="Correct the line that is named.",
+        ) from error
     for key, value in (overrides or {}).items():
-        _set(content, key.split("."), value)
+        _set(content, key, value)
     return parse_config(_place(content, file.resolve().parent, str(path)), where=str(path))
 
 
@@ -49,10 +57,24 @@ def parse_config(content: Mapping[str, Any], where: str = "config") -> Config:
         raise _explain(error, where) from error
 
 
-def _set(content: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        content = content.setdefault(key, {})
-    content[keys[-1]] = value
+def _set(content: Any, dotted: str, value: Any) -> None:
+    """Lay one dotted key over the file; a number chooses among several sources."""
+    *path, last = dotted.split(".")
+    try:
+        for part in path:
+            content = content[int(part)] if isinstance(content, list) else content.setdefault(part, {})
+        if isinstance(content, list):
+            content[int(last)] = value
+        else:
+            content[last] = value
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ConfigError(
+            f"The key `{dotted}` cannot be set",
+            where="--set",
+            found=f"{dotted} = {value!r}",
+            expected="a key of a table; a list of sources takes a number, as in sources.behaviours.0.path",
+            action="Correct the key; docs/configuration.md lists them.",
+        ) from error
 
 
 def _place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
@@ -65,6 +87,7 @@ def _place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
                     f"The environment variable {match[1]} is not set",
                     where=where,
                     found=text,
+                    expected=f"a value for {match[1]} where the driver runs",
                     action=f"export {match[1]}=FOLDER",
                 )
             return os.environ[match[1]]
@@ -108,12 +131,20 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
         )
     if first["type"] == "missing":
         return ConfigError(
-            f"The key `{key}` is missing{more}", where=where, action="Add it; docs/configuration.md says what it holds."
+            f"The key `{key}` is missing{more}",
+            where=where,
+            found="nothing",
+            expected=f"a value for `{key}`",
+            action="Add it; docs/configuration.md says what it holds.",
         )
     value = first.get("input")
     shown = f"NaN for `{key}`" if isinstance(value, float) and math.isnan(value) else f"{value!r:.200}"
     return ConfigError(
-        f"The value of `{key or 'config'}` is not valid{more}", where=where, found=shown, expected=first["msg"]
+        f"The value of `{key or 'config'}` is not valid{more}",
+        where=where,
+        found=shown,
+        expected=first["msg"],
+        action=f"Correct `{key}`; docs/configuration.md says what it holds.",
     )
 
 

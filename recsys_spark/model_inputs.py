@@ -20,14 +20,19 @@ def user_inputs(user_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
     `items, behaviours, times (seconds), weights` are newest first; `vector` is that of the profile text, or null.
     """
     vectors = embeddings.select("content_hash", "vector")
-    known = user_profiles.where(F.col("segment") != "unknown")
-    return known.join(vectors, "content_hash", "left").select(
-        "user_id",
-        F.col("history.item_id").alias("items"),
-        F.col("history.behaviour").alias("behaviours"),
-        F.transform("history", lambda h: F.unix_micros(h["ts"]) / F.lit(1e6)).alias("times"),
-        F.col("history.weight").alias("weights"),
-        F.col("social_items.item_id").alias("social_items"),
-        F.col("social_items.weight").alias("social_weights"),
-        "vector",
+    # Behaviours of weight 0 make no history: such a user is known by nothing, whatever the segment says.
+    known = (F.size("history") > 0) | F.col("text").isNotNull() | (F.size("social_items") > 0)
+    return (
+        user_profiles.where(known)
+        .join(vectors, "content_hash", "left")
+        .select(
+            "user_id",
+            F.col("history.item_id").alias("items"),
+            F.col("history.behaviour").alias("behaviours"),
+            F.transform("history", lambda h: F.unix_micros(h["ts"]) / F.lit(1e6)).alias("times"),
+            F.col("history.weight").alias("weights"),
+            F.col("social_items.item_id").alias("social_items"),
+            F.col("social_items.weight").alias("social_weights"),
+            "vector",
+        )
     )

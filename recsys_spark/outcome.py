@@ -23,14 +23,15 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
     """Check the gates, then make the partition visible with its manifest."""
     lists = ctx.table("rerank", tables.RECOMMENDATIONS)
     exclusions = build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg)
+    users = ctx.table("profiles", tables.USER_PROFILES).select("user_id")
     [row] = list_facts(
-        lists, exclusions, top_n=ctx.cfg.run.top_n, n_available=ctx.fact("profiles", "available_items")
+        lists, users, exclusions, top_n=ctx.cfg.run.top_n, n_available=ctx.fact("profiles", "available_items")
     ).collect()
-    facts = ListFacts(n_users=row["n_users"], n_full=row["n_full"], n_bad_scores=row["n_bad_scores"])
+    facts = ListFacts(**row.asDict())
     ingested = ctx.area.finished("ingest")
     n_rejected = ingested.rows["rejected_rows"]
-    n_input = n_rejected + sum(ingested.rows[t.name] for t in (tables.INTERACTIONS, tables.ITEMS))
-    gates = check_gates(ctx.cfg.publish, facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_input)
+    n_used = sum(ingested.rows[name] for name in ("interactions", "items", "users", "relations"))
+    gates = check_gates(ctx.cfg.publish, facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_rejected + n_used)
     manifest = {
         "run_date": ctx.run_date,
         "as_of": ctx.as_of.isoformat(),
@@ -43,6 +44,7 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
         "rejected": ctx.fact("ingest", "rejected"),
         "input": ctx.fact("ingest", "input"),
         "n_users": facts.n_users,
+        "n_users_with_list": facts.n_lists,
         "n_users_with_full_list": facts.n_full,
         "gates": gates,
         "seconds": {name: ctx.area.finished(name).seconds for name in TIMED},
@@ -58,6 +60,9 @@ def report(ctx: Context, attempt: Attempt) -> Facts:
 
 def still_there(ctx: Context, stage: str) -> bool:
     """Whether what a stage put outside its own folder has not been removed since."""
+    if stage == "embed":
+        done = ctx.area.finished("embed").facts
+        return done["n_texts"] == 0 or ctx.store.has_embeddings(done["encoder_id"])
     if stage == "publish":
         return ctx.store.published_manifest(ctx.run_date) is not None
     if stage == "report":

@@ -5,27 +5,23 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
-from py4j.protocol import Py4JJavaError
-from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 
 from recsys_spark import __version__, backtest, outcome, steps
-from recsys_spark.config import Config, Source
-from recsys_spark.errors import ConfigError, RecsysError, StoreError
-from recsys_spark.filesystem import FileSystem
+from recsys_spark.config import Config
+from recsys_spark.errors import ConfigError, PublishRefused, StoreError
+from recsys_spark.failures import named_failures
+from recsys_spark.snapshot import input_snapshot
 from recsys_spark.steps import Context, Facts
 from recsys_spark.store import Attempt, Store
 
 log = logging.getLogger("recsys_spark")
-_PYTHON_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt): ")
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ def _evaluate(ctx: Context, attempt: Attempt) -> Facts:
 
 
 STAGES = (
-    Stage("ingest", (), ("sources", "behaviours", "run.top_n"), steps.ingest),
+    Stage("ingest", (), ("sources", "behaviours"), steps.ingest),
     Stage(
         "profiles", ("ingest",), ("profiles", "behaviours", "encoder", "rerank.popular_half_life_days"), steps.profiles
     ),
@@ -54,7 +50,8 @@ STAGES = (
     Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), steps.rerank),
     Stage("evaluate", ("rerank",), ("evaluate", "run", "behaviours", "score.exclude_seen"), _evaluate),
     Stage("publish", ("rerank", "evaluate"), ("publish",), outcome.publish),
-    Stage("report", ("publish",), (), outcome.report),
+    # Not after publish: a refused partition has a report as well.
+    Stage("report", ("rerank", "evaluate"), ("publish",), outcome.report),
 )
 NAMES = tuple(stage.name for stage in STAGES)
 WALK = NAMES[: NAMES.index("rerank") + 1]
@@ -71,6 +68,8 @@ def run_pipeline(
     day = parse_date(run_date)
     cut = parse_time(as_of) if as_of else datetime(day.year, day.month, day.day, tzinfo=UTC)
     store = Store(spark, cfg.run.store)
+    with named_failures("store"):
+        store.recover(day.isoformat())
     ctx = Context(
         spark=spark,
         cfg=cfg,
@@ -78,69 +77,87 @@ def run_pipeline(
         area=store.area(day.isoformat()),
         run_date=day.isoformat(),
         as_of=cut,
-        now=datetime.now(UTC),
+        # A run for a later day than the clock's, as in a demo, has no future before its as_of.
+        now=max(datetime.now(UTC), cut),
     )
     run_stages(ctx, stages)
     return ctx
 
 
 def run_stages(ctx: Context, names: Sequence[str]) -> None:
-    """Run the named stages in order, skipping those that are done."""
-    for stage in STAGES:
-        if stage.name not in names:
-            continue
-        label = stage.name if ctx.hidden is None else f"  backtest {stage.name}"
-        key = stage_key(ctx, stage)
+    """Run the named stages in order, skipping those that are done.
+
+    Raises StoreError where a stage before one of them has not finished, or finished with other settings or input.
+    """
+    unknown = [name for name in names if name not in NAMES]
+    if unknown:
+        raise ConfigError(
+            "There is no such stage",
+            where="stages",
+            found=", ".join(unknown),
+            expected=", ".join(NAMES),
+            action="Correct the name.",
+        )
+    for stage in (stage for stage in STAGES if stage.name in names):
+        try:
+            _run_stage(ctx, stage)
+        except PublishRefused:
+            # Whoever is woken up wants to see the figures that were refused.
+            if "report" in names:
+                _run_stage(ctx, STAGES[NAMES.index("report")])
+            raise
+
+
+def _run_stage(ctx: Context, stage: Stage) -> None:
+    label = stage.name if ctx.hidden is None else f"  backtest {stage.name}"
+    with named_failures(stage.name):
+        ingest_input = input_snapshot(ctx) if stage.name == "ingest" else None
+        key = stage_key(ctx, stage, ingest_input)
+        _check_upstream(ctx, stage)
         done = ctx.area.manifest(stage.name)
         if done is not None and done.key == key and outcome.still_there(ctx, stage.name):
             log.info("%-18s done before, skipped", label)
-            continue
+            return
         log.info("%-18s started", label)
         started = time.monotonic()
         attempt = ctx.area.attempt(stage.name)
-        with _named_failures(stage.name):
-            facts = dict(stage.step(ctx, attempt))
-        if stage.name == "ingest":
-            facts["input"] = input_snapshot(ctx)
+        facts = dict(stage.step(ctx, attempt))
+        if ingest_input is not None:
+            facts["input"] = ingest_input
         manifest = attempt.commit(key, facts, round(time.monotonic() - started, 2))
-        counted = ", ".join(f"{n:,} {table}" for table, n in manifest.rows.items())
-        log.info("%-18s finished in %.1f s%s", label, manifest.seconds, f": {counted}" if counted else "")
+    counted = ", ".join(f"{n:,} {table}" for table, n in manifest.rows.items())
+    log.info("%-18s finished in %.1f s%s", label, manifest.seconds, f": {counted}" if counted else "")
 
 
-def stage_key(ctx: Context, stage: Stage) -> str:
-    """16 hex digits of all a stage's result depends on: version, date, settings, and the keys of the stages before."""
+def stage_key(ctx: Context, stage: Stage, ingest_input: list[dict[str, Any]] | None = None) -> str:
+    """16 hex digits of all a stage's result depends on: version, date, settings, input, and the stages before.
+
+    The input is ``ingest_input`` for a run of ingest itself; later stages go by the one that ingest has recorded, so
+    that files which arrive while a run walks through its stages do not stop it half-way.
+    """
     content: dict[str, Any] = {
         "version": __version__,
         "stage": stage.name,
         "as_of": ctx.as_of.isoformat(),
         "hidden": ctx.hidden.label if ctx.hidden else None,
         "settings": {name: _setting(ctx.cfg, name) for name in stage.settings},
-        "after": {name: ctx.area.finished(name).key for name in stage.after},
+        "after": {name: stage_key(ctx, STAGES[NAMES.index(name)]) for name in stage.after},
     }
     if stage.name == "ingest":
-        content["input"] = input_snapshot(ctx)
+        content["input"] = ctx.fact("ingest", "input") if ingest_input is None else ingest_input
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
-    """The files behind the sources: path, bytes, modification time. A catalog table is named only."""
-    files = FileSystem(ctx.spark)
-
-    def of(source: Source) -> Iterator[dict[str, Any]]:
-        if source.path is not None:
-            yield from (asdict(status) for status in files.matches(source.path))
-        else:
-            yield {"table": source.table}
-        for side in source.join:
-            yield from of(side)
-
-    sources = ctx.cfg.sources
-    return [
-        e
-        for group in (sources.behaviours, sources.items, sources.users, sources.relations)
-        for s in group
-        for e in of(s)
-    ]
+def _check_upstream(ctx: Context, stage: Stage) -> None:
+    for name in stage.after:
+        if ctx.area.finished(name).key != stage_key(ctx, STAGES[NAMES.index(name)]):
+            raise StoreError(
+                f"The stage `{name}` finished with other settings or input",
+                where=ctx.area.folder,
+                found=f"a result of `{name}` that does not belong to this configuration, as_of and version",
+                expected="a result made with them",
+                action=f"Run `{name}` again, or `pipeline`, which runs all that is out of date.",
+            )
 
 
 def parse_date(value: str | date) -> date:
@@ -165,7 +182,11 @@ def parse_time(value: str) -> datetime:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
         raise ConfigError(
-            "The data cut-off is no time", where="--as-of", found=value, expected="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS"
+            "The data cut-off is no time",
+            where="--as-of",
+            found=value,
+            expected="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, UTC where no zone is given",
+            action="Pass such a time, or leave --as-of out for midnight of the run date.",
         ) from error
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -175,33 +196,3 @@ def _setting(cfg: Config, dotted: str) -> Any:
     for part in dotted.split("."):
         value = value[part]
     return value
-
-
-@contextmanager
-def _named_failures(stage: str) -> Iterator[None]:
-    """Turn what Spark raises into an error that names the stage and says the first cause."""
-    try:
-        yield
-    except RecsysError:
-        raise
-    except (PySparkException, Py4JJavaError) as error:
-        raise RecsysError(
-            f"The stage `{stage}` failed in Spark",
-            where=stage,
-            found=_first_cause(str(error)),
-            action="Nothing was published. --verbose shows the whole trace; the same command again continues the run.",
-        ) from error
-    except OSError as error:
-        raise StoreError(f"The stage `{stage}` could not use the store", where=stage, found=error) from error
-
-
-def _first_cause(text: str) -> str:
-    """What a Spark failure says at its root: a Python worker's own error, the deepest `Caused by`, or the first line.
-
-    >>> _first_cause("Job aborted\\nTraceback (most recent call last):\\n  File ...\\nKeyError: 'x'\\n\\tat org.apache")
-    "KeyError: 'x'"
-    """
-    lines = [line for line in text.splitlines() if line.strip()]
-    python = [line for line in lines if _PYTHON_ERROR.match(line) and "PythonException" not in line]
-    causes = [line for line in lines if line.startswith("Caused by:")]
-    return (python or causes or lines or ["unknown"])[-1 if python or causes else 0].strip()[:600]

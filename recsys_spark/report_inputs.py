@@ -13,7 +13,7 @@ from recsys_spark.stages.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs
 from recsys_spark.steps import Context
 
 N_SAMPLES, N_SHOWN = 5, 10
-TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate", "publish")
+TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
 SEGMENTS = tuple(name for name in SEGMENT_ORDER if name != "all")
 
 

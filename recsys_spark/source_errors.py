@@ -70,6 +70,7 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
         "The expression cannot be evaluated over the source",
         where=where,
         found=f"{text} ({_first_line(error)})",
+        expected="an expression over the source's columns",
         action=actions.get(condition, f"Correct the expression; the source has {shown(columns)}."),
     )
 
@@ -81,13 +82,20 @@ def explain_read(error: Exception, spark: SparkSession, source: Source, *, where
         missing = condition in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "UNSUPPORTED_FEATURE.CATALOG_OPERATION")
         what = "The catalog table does not exist" if missing else "The catalog table cannot be read"
         found = source.table if missing else f"{source.table} ({_first_line(error)})"
-        return SourceError(what, where=f"{where}.table", found=found, action=_table_hint(spark, source.table))
+        return SourceError(
+            what,
+            where=f"{where}.table",
+            found=found,
+            expected="a table or view of the session's catalog",
+            action=_table_hint(spark, source.table),
+        )
     at = f"{where}.path"
     if condition.startswith("PATH_NOT_FOUND"):
         return SourceError(
             "The file or folder does not exist",
             where=at,
             found=source.path,
+            expected="a file, a folder or a glob that matches some",
             action="Correct the path; relative paths start at the configuration file's folder.",
         )
     if condition.startswith("UNABLE_TO_INFER_SCHEMA"):

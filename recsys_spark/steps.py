@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -32,6 +34,8 @@ from recsys_spark.stages.user_profiles import build_user_profiles
 from recsys_spark.stages.vectors import build_item_vectors, build_user_vectors
 from recsys_spark.store import Area, Attempt, Store
 
+log = logging.getLogger("recsys_spark")
+WITH_HISTORY = ("heavy", "regular", "light")
 MODEL_TENSORS, MODEL_FACTS = "model.safetensors", "model.json"
 
 
@@ -148,11 +152,17 @@ def embed(ctx: Context, attempt: Attempt) -> Facts:
         ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES), ctx.cfg
     )
     unseen = unseen_texts(texts, ctx.store.embeddings(spec.encoder_id), spec.encoder_id)
-    n_unseen = unseen.count()
+    n_texts, n_unseen = texts.count(), unseen.count()
     if n_unseen:
         vectors = build_embeddings(unseen, spec, n_texts=n_unseen, n_threads=task_threads(ctx.spark))
         ctx.store.append_embeddings(spec.encoder_id, vectors)
-    return {"encoder_id": spec.encoder_id, "model": spec.model, "width": spec.width, "n_encoded": n_unseen}
+    return {
+        "encoder_id": spec.encoder_id,
+        "model": spec.model,
+        "width": spec.width,
+        "n_texts": n_texts,
+        "n_encoded": n_unseen,
+    }
 
 
 def train(ctx: Context, attempt: Attempt) -> Facts:
@@ -162,12 +172,16 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         item_inputs(ctx.table("profiles", tables.ITEM_PROFILES), ctx.embeddings),
         users,
         ctx.cfg,
-        n_users=ctx.area.finished("profiles").rows["user_profiles"],
+        n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
         text_width=ctx.fact("embed", "width"),
         n_threads=ctx.cfg.model.threads or executor_threads(ctx.spark),
     )
     artifact = artifact_of(rows.collect())
     artifact.facts["encoder_id"] = ctx.fact("embed", "encoder_id")
+    if not (ctx.spark.sparkContext.master or "").startswith("local"):
+        # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
+        for loss in artifact.facts["losses"]:
+            log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
     attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
     kept = ("losses", "seconds", "n_users", "n_positions")
@@ -252,8 +266,10 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
         # A copy of its own: torch refuses to be quiet about memory it may not write to.
         return np.array(flat).reshape(table.num_rows, -1)
 
+    ids = table["item_id"].to_numpy().astype(object)
     return ItemMatrix(
-        ids=table["item_id"].to_numpy().astype(object),
+        fingerprint=hashlib.sha256("\0".join(ids).encode("utf-8", "surrogatepass")).hexdigest()[:16],
+        ids=ids,
         titles=table["title"].to_numpy().astype(object),
         tokens=matrix("token"),
         y=matrix("y"),
@@ -262,12 +278,12 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
 
 
 def _check_top_n(ctx: Context) -> None:
-    n_items = ctx.area.finished("ingest").rows["items"]
+    n_items = ctx.fact("profiles", "available_items")
     if ctx.cfg.run.top_n > n_items:
         raise DataError(
             "run.top_n is larger than the catalogue",
             where="run.top_n",
             found=ctx.cfg.run.top_n,
-            expected=f"at most {n_items}",
+            expected=f"at most {n_items}, the items that may be recommended",
             action="Lower run.top_n or add items.",
         )

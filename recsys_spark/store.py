@@ -61,8 +61,13 @@ class Store:
         if not batches:
             return self.spark.createDataFrame([], tables.EMBEDDINGS.schema)
         files = self.spark.read.schema(tables.EMBEDDINGS.schema).parquet(*batches)
-        # Two runs at once may have encoded the same text; its vectors are equal, either will do.
-        return files.dropDuplicates(["content_hash"])
+        # Two runs at once may have encoded the same text, with other batch-mates: equal up to the last bits. The same
+        # one is taken by every reader.
+        return files.groupBy("content_hash", "encoder_id").agg(F.min("vector").alias("vector"))
+
+    def has_embeddings(self, encoder_id: str) -> bool:
+        """Whether there are vectors of an encoder."""
+        return bool(self.files.names(f"{self.root}/embeddings/encoder_id={encoder_id}"))
 
     def append_embeddings(self, encoder_id: str, vectors: DataFrame) -> int:
         """Add a batch of vectors, all or nothing, and return how many."""
@@ -76,12 +81,19 @@ class Store:
             self.files.delete(attempt)
         return n
 
+    def recover(self, run_date: str) -> None:
+        """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""
+        target, replaced = self.published_path(run_date), f"{self.root}/recommendations/_replaced/{run_date}"
+        if self.files.exists(replaced) and not self.files.exists(target):
+            self.files.rename(replaced, target)
+
     def published_path(self, run_date: str) -> str:
         """Where the lists of a date are read."""
         return f"{self.root}/recommendations/run_date={run_date}"
 
     def publish(self, run_date: str, lists: DataFrame, manifest: Mapping[str, Any]) -> str:
         """Write the lists and, last, the manifest beside the place; then move both there at once. Return the path."""
+        self.recover(run_date)
         target = self.published_path(run_date)
         staged = f"{self.root}/recommendations/_staging/{run_date}-{uuid.uuid4().hex[:12]}"
         tables.RECOMMENDATIONS.conform(lists).write.parquet(staged)

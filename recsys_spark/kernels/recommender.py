@@ -33,6 +33,8 @@ class ItemVectors:
 class ItemMatrix:
     """The catalogue of n items as workers hold it, sorted by id."""
 
+    fingerprint: str
+    """Changes with the ids: what workers keep by position must not outlive them."""
     ids: npt.NDArray[np.object_]
     """[n]"""
     titles: npt.NDArray[np.object_]

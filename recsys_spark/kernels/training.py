@@ -50,7 +50,11 @@ def fit(
     """
     if not len(histories.items):
         raise TrainingError(
-            "There is nothing to train on", found="no user with a behaviour on an item of the catalogue"
+            "There is nothing to train on",
+            where="train",
+            found="no user with a behaviour of positive weight on an item of the catalogue",
+            expected="at least one history",
+            action="Check [behaviours.weights] and value_transform: behaviours of weight 0 make no history.",
         )
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)

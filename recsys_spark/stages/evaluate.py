@@ -59,6 +59,7 @@ def _parse_cut(text: str) -> datetime:
             where="evaluate.cut",
             found=text,
             expected="a date or timestamp such as 2026-01-31 or 2026-01-31T12:00:00Z, UTC where no zone is given",
+            action="Correct it, or leave it out for the time quantile.",
         ) from error
     return (cut.replace(tzinfo=UTC) if cut.tzinfo is None else cut.astimezone(UTC)).replace(microsecond=0)
 
@@ -81,14 +82,14 @@ def _at_position(counts: Sequence[tuple[int, int]], position: int) -> tuple[int,
     return counts[index][0], ends[index] - counts[index][1]
 
 
-def build_truth(interactions_later: DataFrame, seen_pairs: DataFrame) -> DataFrame:
-    """Return the distinct (user_id, item_id) at or after the cut that are not in ``seen_pairs`` (user_id, item_id).
+def build_truth(interactions_later: DataFrame, excluded: DataFrame) -> DataFrame:
+    """Return the distinct (user_id, item_id) at or after the cut that are not in ``excluded`` (user_id, item_id).
 
-    Pairs seen before the cut are removed from lists, so no model could hit them. Interactions name catalogue items
-    only, since ingest rejects the others.
+    Excluded pairs (those of score.build_exclusions at the cut) are left out of every list, so no model could hit them.
+    Interactions name catalogue items only, since ingest rejects the others.
     """
     pairs = interactions_later.select("user_id", "item_id").distinct()
-    return pairs.join(seen_pairs.select("user_id", "item_id"), on=["user_id", "item_id"], how="left_anti")
+    return pairs.join(excluded.select("user_id", "item_id"), on=["user_id", "item_id"], how="left_anti")
 
 
 def build_held_out(interactions: DataFrame, cfg: Config) -> DataFrame:

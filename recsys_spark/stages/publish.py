@@ -17,14 +17,18 @@ class ListFacts:
     """What the gates look at."""
 
     n_users: int
+    n_lists: int
+    """Users with at least one item."""
     n_full: int
     """Users whose list has as many items as they may get."""
     n_bad_scores: int
     """Rows whose score is null or not a finite number."""
 
 
-def list_facts(recommendations: DataFrame, exclusions: DataFrame, *, top_n: int, n_available: int) -> DataFrame:
-    """One row of ListFacts: a list is full with `min(top_n, available items - exclusions of the user)` rows.
+def list_facts(
+    recommendations: DataFrame, users: DataFrame, exclusions: DataFrame, *, top_n: int, n_available: int
+) -> DataFrame:
+    """One row of ListFacts over ``users`` (user_id), those without a list too: a list is full with `min(top_n, available items - exclusions of the user)` rows.
 
     The exclusions of a user may name unavailable items, so the bound is a lower one and never refuses a right list.
     """
@@ -34,11 +38,16 @@ def list_facts(recommendations: DataFrame, exclusions: DataFrame, *, top_n: int,
         F.count(F.lit(1)).alias("n"), F.count(F.when(~finite, F.lit(1))).alias("bad")
     )
     left = F.lit(n_available) - F.coalesce("n_excluded", F.lit(0))
-    full = F.col("n") >= F.least(F.lit(top_n), left)
-    return lists.join(excluded, "user_id", "left").agg(
-        F.count(F.lit(1)).alias("n_users"),
-        F.count(F.when(full, F.lit(1))).alias("n_full"),
-        F.coalesce(F.sum("bad"), F.lit(0)).alias("n_bad_scores"),
+    full = F.coalesce("n", F.lit(0)) >= F.least(F.lit(top_n), left)
+    return (
+        users.join(lists, "user_id", "left")
+        .join(excluded, "user_id", "left")
+        .agg(
+            F.count("n").alias("n_lists"),
+            F.count(F.lit(1)).alias("n_users"),
+            F.count(F.when(full, F.lit(1))).alias("n_full"),
+            F.coalesce(F.sum("bad"), F.lit(0)).alias("n_bad_scores"),
+        )
     )
 
 
@@ -52,7 +61,7 @@ def check_gates(
     full_share = facts.n_full / max(facts.n_users, 1)
     rejected_share = n_rejected / max(n_input, 1)
     checks: list[tuple[str, float, str, float, bool]] = [
-        ("publish.min_users", facts.n_users, ">=", gates.min_users, facts.n_users >= gates.min_users),
+        ("publish.min_users", facts.n_lists, ">=", gates.min_users, facts.n_lists >= gates.min_users),
         ("publish.min_full_share", full_share, ">=", gates.min_full_share, full_share >= gates.min_full_share),
         ("scores that are no number", facts.n_bad_scores, "<=", 0, facts.n_bad_scores == 0),
         (
@@ -73,7 +82,7 @@ def check_gates(
             where=", ".join(name for name, _, _ in failed),
             found=", ".join(f"{name} = {value}" for name, value, _ in failed),
             expected=", ".join(f"{name} {bound}" for name, _, bound in failed),
-            action="Look at the report and rejected_rows; mend the input, or change the gate, and run again.",
+            action="Look at STORE/reports and rejected_rows; mend the input, or change the gate, and run again.",
         )
     return [f"{name}: {value:.6g} {sign} {bound:g}" for name, value, sign, bound, _ in checks]
 

@@ -82,7 +82,7 @@ def _explainer(
     def explain(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         limit_threads(n_threads)
         recommender = cached(("recommender", model_id), lambda: Recommender(model.value))
-        positions = cached(("positions", model_id), lambda: Positions(items.value.ids))
+        positions = cached(("positions", items.value.fingerprint), lambda: Positions(items.value.ids))
         for batch in batches:
             columns = {name: batch.column(name).to_pylist() for name in ("user_id", "listed", "tags", "friends")}
             reasons: list[list[list[str]]] = [[[] for _ in listed] for listed in columns["listed"]]

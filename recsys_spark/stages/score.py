@@ -17,6 +17,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config import Config, Score
 from recsys_spark.tables import CANDIDATES
+from recsys_spark.weights import exact
 
 ITEM_BLOCKS = "start long, item_ids array<string>, y binary, theta binary, bias binary, closed binary"
 USER_BLOCKS = "block long, user_ids array<string>, sources array<string>, x binary, offsets binary, excluded binary"
@@ -184,7 +185,13 @@ def _popularity(item_profiles: DataFrame) -> DataFrame:
     weighed = item_profiles.select(
         "item_id", F.coalesce("available", F.lit(True)).alias("available"), popularity.alias("weight")
     )
-    total = weighed.agg(F.sum("weight").alias("total"))
+    # In units of the largest, so that the exact sum keeps the small ones.
+    largest = weighed.agg(F.max("weight").alias("largest"))
+    shares = weighed.crossJoin(F.broadcast(largest))
+    total = shares.groupBy("largest").agg(
+        F.sum(exact(F.col("weight") / F.col("largest"))).cast("double").alias("total")
+    )
+    total = total.select((F.col("total") * F.col("largest")).alias("total"))
     return weighed.crossJoin(F.broadcast(total)).select(
         "item_id", "available", (F.log("weight") - F.log("total")).alias("log_prob")
     )

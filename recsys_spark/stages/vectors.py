@@ -55,7 +55,7 @@ def _user_vectors(
     def vectors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         limit_threads(n_threads)
         recommender = cached(("recommender", model_id), lambda: Recommender(model.value))
-        positions = cached(("positions", model_id), lambda: Positions(items.value.ids))
+        positions = cached(("positions", items.value.fingerprint), lambda: Positions(items.value.ids))
         for batch in batches:
             histories = from_arrow(batch, positions, recommender.behaviours, recommender.shape.text_width)
             x = recommender.user_vectors(histories, items.value.tokens)

@@ -13,7 +13,7 @@ from recsys_spark.stages.publish import ListFacts, check_gates, list_facts
 from recsys_spark.tables import RECOMMENDATIONS
 from tests.builders import frame
 
-GOOD = ListFacts(n_users=10, n_full=10, n_bad_scores=0)
+GOOD = ListFacts(n_users=10, n_lists=10, n_full=10, n_bad_scores=0)
 
 
 def recommended(user: str, rank: int, score: float | None = 1.0) -> dict[str, object]:
@@ -23,7 +23,7 @@ def recommended(user: str, rank: int, score: float | None = 1.0) -> dict[str, ob
 @pytest.mark.parametrize(
     ("facts", "metrics", "n_rejected", "gate"),
     [
-        (replace(GOOD, n_users=4, n_full=4), 0.5, 0, "publish.min_users"),
+        (replace(GOOD, n_lists=4), 0.5, 0, "publish.min_users"),
         (replace(GOOD, n_full=8), 0.5, 0, "publish.min_full_share"),
         (replace(GOOD, n_bad_scores=1), 0.5, 0, "scores that are no number"),
         (GOOD, 0.1, 0, "publish.min_metric ndcg@10"),
@@ -57,5 +57,6 @@ def test_a_list_is_full_with_all_that_a_user_may_get(spark: SparkSession) -> Non
         recommended("broken", 3, float("-inf")),
     ]
     excluded = spark.createDataFrame([("saturated", "i8"), ("saturated", "i9")], "user_id string, item_id string")
-    [facts] = list_facts(frame(spark, RECOMMENDATIONS, rows), excluded, top_n=3, n_available=4).collect()
-    assert facts.asDict() == {"n_users": 4, "n_full": 3, "n_bad_scores": 3}
+    users = spark.createDataFrame([(u,) for u in ("full", "short", "saturated", "broken", "no list")], "user_id string")
+    [facts] = list_facts(frame(spark, RECOMMENDATIONS, rows), users, excluded, top_n=3, n_available=4).collect()
+    assert facts.asDict() == {"n_users": 5, "n_lists": 4, "n_full": 3, "n_bad_scores": 3}
