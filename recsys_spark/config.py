@@ -20,6 +20,7 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(gt=0)]
+METRIC_NAMES = ("recall", "ndcg", "mrr", "hit_rate", "coverage")
 TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
 WINDOW_GROUP_LIMIT_THRESHOLD = 1000  # above it Spark stops cutting a group to its first L rows before the shuffle
 
@@ -37,7 +38,7 @@ class Run(Section):
     """Root folder of everything the job writes: a local, `hdfs://` or `s3a://` path."""
     top_n: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
     """Items per user in the published list."""
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random; the same input and seed give the same output."""
 
 
@@ -224,7 +225,7 @@ class Score(Section):
     max_block_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024 * 1024
     """Largest item block that is broadcast, and largest user block, in bytes."""
     oversample: Annotated[float, Field(ge=1, le=20)] = 2.0
-    """Candidates per user as a multiple of top_n, so that rerank has something to choose from."""
+    """Candidates per user as a multiple of top_n where a rule of `rerank` has to choose among them; else top_n."""
     exclude_seen: bool | list[str] = True
     """Leave out items the user has seen: all behaviours, none (false), or only these behaviour types."""
 
@@ -273,7 +274,7 @@ class Publish(Section):
     min_metric: dict[str, float] = {}
     """Backtest metrics of our model that must be reached, such as `{ "ndcg@10" = 0.03 }`."""
     max_rejected_share: Share = 0.5
-    """Largest share of input rows that may be rejected."""
+    """Largest share of rejected rows among all rows that were rejected or used."""
 
 
 class Config(Section):
@@ -301,6 +302,26 @@ class Config(Section):
     """Gates."""
     spark: dict[str, str] = {}
     """Spark properties of this job, below those given on the command line."""
+
+    @model_validator(mode="after")
+    def _seen_types_are_known(self) -> Self:
+        seen = self.score.exclude_seen
+        unknown = [name for name in seen if name not in self.behaviours.weights] if isinstance(seen, list) else []
+        if unknown and self.behaviours.default_weight is None:
+            close = nearest(unknown[0], self.behaviours.weights)
+            hint = f"; did you mean `{close}`?" if close else ""
+            raise ValueError(
+                f"score.exclude_seen names `{unknown[0]}`, which has no weight in behaviours.weights{hint}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _gates_are_measured(self) -> Self:
+        known = [f"{name}@{k}" for name in METRIC_NAMES for k in self.evaluate.k]
+        for name in self.publish.min_metric:
+            if name not in known or not self.evaluate.enabled:
+                raise ValueError(f"publish.min_metric names `{name}`, which is not measured; {', '.join(known)} are")
+        return self
 
     @model_validator(mode="after")
     def _k_within_top_n(self) -> Self:

@@ -112,4 +112,4 @@ def _evaluation(facts: dict[str, Any]) -> str:
         "time": f"Trained on what happened before {facts['as_of']}, compared with what users did after it.",
         "leave_out": "One item of every user with two or more was held out of training and is to be found again.",
     }[facts["protocol"]]
-    return f"{how} {facts['n_truth_users']:,} users, {facts['n_truth']:,} items to find; the whole catalogue is ranked."
+    return f"{how} {facts['n_truth_users']:,} users, {facts['n_truth']:,} items to find; the whole catalogue is ranked. Tags, friends and items are those of today."

@@ -265,7 +265,7 @@ USER_VECTORS = Table(
 )
 CANDIDATES = Table(
     "candidates",
-    "The best `oversample x top_n` items per user, exclusions applied.",
+    "The best items per user, exclusions applied: top_n, or `oversample x top_n` where rerank has rules.",
     ("user_id", "rank"),
     (
         Col("user_id", STRING, "User.", nullable=False),

@@ -7,7 +7,7 @@ the tower reads it causally.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,19 @@ class Histories(Ragged):
             texts=self.texts[rows],
             has_text=self.has_text[rows],
         )
+
+
+def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:
+    """The same users, behaviours of one instant in a random order: data without times, or by the day, have none."""
+    rows = np.repeat(np.arange(histories.n_users), histories.lengths)
+    order = np.lexsort((rng.random(len(rows)), histories.times, rows))
+    return replace(
+        histories,
+        items=histories.items[order],
+        behaviours=histories.behaviours[order],
+        times=histories.times[order],
+        weights=histories.weights[order],
+    )
 
 
 class Positions:

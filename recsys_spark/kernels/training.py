@@ -15,7 +15,7 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
-from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.histories import Histories, shuffled_ties
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
 
@@ -81,7 +81,7 @@ def fit(
         epoch_started = time.monotonic()
         sums = np.zeros(3)
         for rows in batches(histories, settings.batch_positions, rng):
-            result = step(histories.take(rows), rng)
+            result = step(shuffled_ties(histories.take(rows), rng), rng)
             if result is None:
                 continue
             loss, parts, n = result

@@ -84,7 +84,7 @@ def test_unknown_users_get_what_is_popular(run: Context, lists: dict[str, list[d
 
 
 def test_the_planted_taste_comes_first(lists: dict[str, list[dict[str, object]]]) -> None:
-    """A user has seen 8 of 10 items of the own kind: the one left, or the two, must be among the five."""
+    """A user has seen 8 of 9 or 10 items of the own kind: what is left of it stands first."""
     own = [
         sum(int(str(row["item_id"])[1:]) % len(KINDS) == int(user[1:]) % 2 for row in rows[:1])
         for user, rows in lists.items()

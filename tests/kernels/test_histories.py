@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 
-from recsys_spark.kernels.histories import Positions, from_arrow
+from recsys_spark.kernels.histories import Positions, from_arrow, shuffled_ties
+from tests.kernels.worlds import histories
 
 ITEMS = Positions(["a", "b", "c"])
 
@@ -51,6 +52,16 @@ def test_taking_rows_keeps_each_user_whole() -> None:
     assert users.lengths.tolist() == [0, 2]
     assert users.social_items.tolist() == [2]
     assert users.has_social.tolist() == [True, False]
+
+
+def test_only_behaviours_of_one_instant_change_places() -> None:
+    users = histories([[1, 2, 3, 4], [5, 6]])
+    users.times[:] = [0, 7, 7, 7, 1, 2]
+    rng = np.random.default_rng(0)
+    seen = {tuple(shuffled_ties(users, rng).items.tolist()) for _ in range(50)}
+    assert {order[0] for order in seen} == {1}
+    assert {order[4:] for order in seen} == {(5, 6)}
+    assert len(seen) == 6
 
 
 def test_no_users_make_an_empty_batch() -> None:
