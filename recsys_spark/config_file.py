@@ -137,10 +137,19 @@ def _explain(error: ValidationError, where: str) -> ConfigError:
             expected=f"a value for `{key}`",
             action="Add it; docs/configuration.md says what it holds.",
         )
+    if not key:
+        # A rule over several sections: its message names the keys, and the whole file would be no help.
+        return ConfigError(
+            f"Values of the configuration do not fit together{more}",
+            where=where,
+            found=first["msg"].removeprefix("Value error, "),
+            expected="values that fit together",
+            action="Correct the key that is named; docs/configuration.md says what it holds.",
+        )
     value = first.get("input")
     shown = f"NaN for `{key}`" if isinstance(value, float) and math.isnan(value) else f"{value!r:.200}"
     return ConfigError(
-        f"The value of `{key or 'config'}` is not valid{more}",
+        f"The value of `{key}` is not valid{more}",
         where=where,
         found=shown,
         expected=first["msg"],

@@ -197,7 +197,7 @@ def test_the_fingerprint_changes_with_the_sections_it_covers_and_with_no_other()
 
 
 def test_a_configuration_survives_a_round_trip() -> None:
-    cfg = config(score={"exclude_seen": ["purchase"]}, publish={"min_metric": {"ndcg@10": 0.03}})
+    cfg = config(score={"exclude_seen": ["purchase"]}, publish={"min_metric": {"ndcg@3": 0.03}})
     assert parse_config(cfg.model_dump()) == cfg
     assert Config.model_validate_json(cfg.model_dump_json()) == cfg
 
@@ -205,3 +205,26 @@ def test_a_configuration_survives_a_round_trip() -> None:
 def test_a_configuration_cannot_be_changed() -> None:
     with pytest.raises(ValidationError):
         config().run.top_n = 5  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"score": {"exclude_seen": ["purchas"]}}, "did you mean `purchase`?"),
+        ({"publish": {"min_metric": {"ndgc@3": 0.1}}}, "`ndgc@3`, which is not measured"),
+        ({"publish": {"min_metric": {"ndcg@3": 0.1}}, "evaluate": {"enabled": False}}, "not measured"),
+    ],
+)
+def test_values_that_do_not_fit_together_name_the_key(sections: dict[str, dict[str, object]], said: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        config(**sections)
+    assert said in str(caught.value.found)
+
+
+def test_an_override_that_fits_nowhere_is_a_clear_error(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('[run]\nstore = "s"\n[[sources.items]]\npath = "a"\n', encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"sources\.items\.path.*cannot be set"):
+        load_config(file, {"sources.items.path": "x"})
+    with pytest.raises(ConfigError, match="cannot be set"):
+        load_config(file, {"run.store.x": 1})

@@ -206,7 +206,7 @@ def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:
 def log_popularity(popularity: npt.NDArray[np.float64], unit: float) -> npt.NDArray[np.float32]:
     """log(popularity / unit + floor), the prior of b_j before centring; finite for items nobody touched.
 
-    >>> log_popularity(np.array([0.0, 9.9]), 1.0).round(3).tolist()
+    >>> [round(float(value), 3) for value in log_popularity(np.array([0.0, 9.9]), 1.0)]
     [-2.303, 2.303]
     """
     relative = popularity / unit if unit > 0 else np.zeros_like(popularity)
