@@ -50,7 +50,7 @@ def test_score_is_cosine_plus_log_p_and_p_sums_to_one(of_user_3: list[Row]) -> N
 
 
 def test_the_page_shows_what_the_example_gives(of_user_3: list[Row]) -> None:
-    """Last bits differ between processors and thirty epochs make them visible, hence the tolerance."""
+    """Last bits differ between processors and training makes them visible, hence the tolerance."""
     shown = re.findall(
         r"^\| (\d) \| (\d) \| [^|]+ \| (-?[\d.]+) \| (-?[\d.]+) \| (-?[\d.]+) \|", PAGE.read_text(), re.M
     )
