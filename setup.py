@@ -26,6 +26,7 @@ setup(
         "pandas>=2.2,<3",
         "pyarrow>=15",
         "numpy>=1.26",
+        "numba>=0.60",
         "pydantic>=2.7",
         "matplotlib>=3.8",
         "jinja2>=3.1",

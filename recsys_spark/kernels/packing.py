@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys_spark.errors import DataError
-from recsys_spark.kernels.blocks import F32, TILE, ItemBlock, UserBlock, pad_items, prepare_items, user_block
+from recsys_spark.kernels.blocks import TILE, ItemBlock, UserBlock, item_block, user_block
+from recsys_spark.kernels.compiled import F32
 
 Row = dict[str, Any]
 """A row whose values are Arrow scalars."""
@@ -59,7 +60,7 @@ def rows_per_block(width: int, max_block_bytes: int) -> int:
     """Items in a block of at most so many bytes: whole tiles, unless not even one fits.
 
     >>> rows_per_block(64, 64 * 1024 * 1024), rows_per_block(64, 4096)
-    (129024, 7)
+    (130048, 7)
     """
     rows = max(1, max_block_bytes // (4 * (2 * width + 1)))
     return rows // TILE * TILE or rows
@@ -113,10 +114,10 @@ def unpack_items(row: Row) -> ItemBlock:
     """A row of ITEM_BLOCKS, its values Arrow scalars -> the block; vectors are read where they lie."""
     bias = floats(row["bias"])
     shape = (len(bias), -1)
-    closed = np.frombuffer(row["closed"].as_buffer(), np.int64)
-    size = len(row["item_ids"].values)
-    y, theta = floats(row["y"]).reshape(shape), floats(row["theta"]).reshape(shape)
-    return prepare_items(row["start"].as_py(), size, y=y, theta=theta, bias=bias, closed=closed)
+    available = np.frombuffer(row["available"].as_buffer(), np.bool_)
+    return item_block(
+        row["start"].as_py(), floats(row["y"]).reshape(shape), floats(row["theta"]).reshape(shape), bias, available
+    )
 
 
 def unpack_users(row: Row) -> UserBlock:
@@ -186,13 +187,17 @@ def _item_row(start: int, rows: pa.Table, width: int) -> pa.RecordBatch:
         joined = b"".join(chunk.buffers()[1].slice(chunk.offset * width * 4, len(chunk) * width * 4) for chunk in rows[name].chunks)  # fmt: skip
         return np.frombuffer(joined, np.float32).reshape(-1, width)
 
-    available = rows["available"].to_numpy()
-    y, theta, bias, closed = pad_items(matrix("y"), matrix("theta"), rows["bias"].to_numpy(), available)
+    arrays = (
+        ("y", matrix("y")),
+        ("theta", matrix("theta")),
+        ("bias", rows["bias"].to_numpy()),
+        ("available", rows["available"].to_numpy()),
+    )
     return pa.record_batch(
         {
             "start": pa.array([start], pa.int64()),
             "item_ids": _one_list(rows["item_ids"].combine_chunks()),
-            **{n: pa.array([v.tobytes()]) for n, v in (("y", y), ("theta", theta), ("bias", bias), ("closed", closed))},
+            **{name: pa.array([value.tobytes()]) for name, value in arrays},
         }
     )
 

@@ -1,108 +1,176 @@
-"""Which items of a tile may belong to a user's N best: a float32 screen that never loses one.
+"""From float32 products of a tile to shortlists and log Z, one row of the tile at a time.
 
-A screen keeps, per user, a lower bound of the N-th best score. Whole groups of items whose maximum is below it are
-skipped; the few others are kept as hits, to be decided in float64. No general top-k runs over full rows.
+Groups of items whose maximum is below the user's bound are skipped, so no general top-k runs over full rows. Where N is
+large, the bound starts from a guess: a quantile of the scores of a few sampled items.
 """
 
 from __future__ import annotations
 
-from typing import TypeVar
+import math
+from typing import NamedTuple
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
-from recsys_spark.kernels.blocks import ALIGN, F32, F64, I64
+from recsys_spark.kernels.compiled import (
+    F32,
+    F64,
+    I64,
+    LANES,
+    RUN,
+    Number,
+    compiled,
+    exp_into,
+    group_maxima,
+    highest_of,
+    n_reaching,
+    nth_largest,
+    scores_into,
+    total_of,
+)
+from recsys_spark.kernels.shortlist import LOWEST, Best, Pairs, Rank, Shortlist, raise_bound, tighten
 
-T = TypeVar("T", bound=np.generic)
-LOWEST = np.finfo(np.float32).min
-"""The bound of a user who has fewer than N items so far: everything passes but the excluded (-inf)."""
+SHIFT_FREE = 79.0
+"""|logit| up to this can be summed over a tile in float32 without a shift: 1024 * e^79 < 3.4e38."""
+SAMPLE_EVERY = 32
+"""One item in so many is scored twice, so that the shortlists of a large N start from a good guess."""
 
 
-class Screen:
-    """Hits of one chunk of users in one item block.
+class Mass(NamedTuple):
+    """sum_j exp(logit_j) of each user as ``exp(peak) * total``, float64 [m]."""
 
-    ``bound`` float32 [m]: scores below it cannot be among the user's N best. ``slack`` float64 [m]: what rounding can
-    do to the difference of two float32 scores of the user.
+    peak: F64
+    total: F64
+
+
+class Excluded(NamedTuple):
+    """Columns of the block that user i must not get, ascending: ``columns[cursor[i]:end[i]]``; the cursor moves on."""
+
+    columns: I64
+    cursor: I64
+    end: I64
+
+
+class Tile(NamedTuple):
+    """One step: products [m, w] of ``x`` with theta and of ``x / |x|`` with y / |y|, and per item float32 [w].
+
+    ``offset`` = ce * scale * bias, -inf for items that nobody may get; ``low``: the first item's column in the block.
     """
 
-    def __init__(self, n: int, slack: F64) -> None:
-        self.n, self.slack = n, slack
-        self.bound: F32 = np.full(len(slack), LOWEST, np.float32)
-        self._best: F32 = np.full((len(slack), n), -np.inf, np.float32)
-        self._rows: list[I64] = []
-        self._positions: list[I64] = []
-        self._scores: list[F32] = []
-        self._fresh = 0  # lists of hits that the bound already reflects
-        self.n_hits = 0
-
-    def raise_bound(self, score: F64 | F32) -> None:
-        """Note that user i has N items with at least ``score[i]`` [m]; -inf says nothing."""
-        lowered = np.nextafter((score - self.slack).astype(np.float32), np.float32(-np.inf))
-        np.maximum(self.bound, lowered, out=self.bound)
-
-    def scan(self, scores: torch.Tensor, first: int) -> None:
-        """Look for hits in a tile of float32 ``scores`` [m, w], w a multiple of ALIGN, of the items from ``first`` on."""
-        m, width = scores.shape
-        groups = scores.view(m, group_size(width, self.n), -1)
-        maxima = groups.amax(1)
-        n_groups = maxima.shape[1]
-        if self.n_hits == 0 and n_groups >= self.n and (self.bound == LOWEST).any():
-            # N groups hold N items at least as good as the N-th best group maximum.
-            self.raise_bound(maxima.topk(self.n, dim=1).values[:, -1].numpy())
-        row, group = np.divmod(np.flatnonzero(maxima.numpy() >= self.bound[:, None]), n_groups)
-        if not len(row):
-            return
-        inside = groups.numpy()[row, :, group]
-        hit, step = np.divmod(np.flatnonzero(inside >= self.bound[row, None]), inside.shape[1])
-        if not len(hit):
-            return
-        self._rows.append(row[hit])
-        self._positions.append(first + group[hit] + step * n_groups)
-        self._scores.append(inside.reshape(-1)[hit * inside.shape[1] + step])
-        self.n_hits += len(hit)
-        if sum(map(len, self._rows[self._fresh :])) * 4 >= m * self.n:
-            self._refresh()
-
-    def _refresh(self) -> None:
-        """Raise the bound by the hits found since the last time."""
-        rows, scores = np.concatenate(self._rows[self._fresh :]), np.concatenate(self._scores[self._fresh :])
-        table = padded(rows, scores, len(self.bound), self.n, fill=np.float32(-np.inf))
-        table[:, : self.n] = self._best
-        self._best = torch.from_numpy(table).topk(self.n, dim=1).values.numpy()
-        self.raise_bound(self._best[:, -1])
-        self._fresh = len(self._rows)
-
-    def take(self) -> tuple[I64, I64]:
-        """Return the hits still above the bound as (rows, positions), by row and position, and forget them."""
-        if not self._rows:
-            return np.empty(0, np.int64), np.empty(0, np.int64)
-        rows, positions = np.concatenate(self._rows), np.concatenate(self._positions)
-        kept = np.concatenate(self._scores) >= self.bound[rows]
-        rows, positions = rows[kept], positions[kept]
-        order = np.argsort(rows << 40 | positions)
-        self._rows, self._positions, self._scores, self._fresh, self.n_hits = [], [], [], 0, 0
-        return rows[order], positions[order]
+    products: F32
+    cosines: F32
+    bias: F32
+    offset: F32
+    low: int
 
 
-def group_size(width: int, n: int) -> int:
-    """Items per group: the largest power of two up to 32 that leaves 2 N groups, so that N maxima bound well."""
-    size = min(32, ALIGN)
-    while size > 1 and width // size < 2 * n:
-        size //= 2
-    return size
+def guess_rank(n: int, sampled: int, size: int) -> int:
+    """Which of a sample's best stands for the ``n``-th best of all, low enough to be wrong for few users in a thousand.
 
+    As many of the n best are in the sample as a Poisson variable of this mean; 3 deviations and 2 are above nearly all.
 
-def padded(rows: I64, values: NDArray[T], m: int, skip: int, fill: T) -> NDArray[T]:
-    """Spread ragged values over [m, skip + longest]: row i holds its values, in order, from column ``skip`` on.
-
-    >>> padded(np.array([1, 0, 1]), np.array([5.0, 6.0, 7.0]), 2, 0, np.float64(-1))
-    array([[ 6., -1.],
-           [ 5.,  7.]])
+    >>> guess_rank(100, 625, 20_000)
+    11
     """
-    counts = np.bincount(rows, minlength=m)
-    order = np.argsort(rows, kind="stable")
-    slot = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
-    table = np.full((m, skip + int(counts.max(initial=0))), fill)
-    table[rows[order], skip + slot] = values[order]
-    return table
+    mean = n * sampled / size
+    return math.ceil(mean + 3 * math.sqrt(mean) + 2)
+
+
+@compiled()
+def scan(
+    tile: Tile, reach: F64, excluded: Excluded, shortlist: Shortlist, best: Best, mass: Mass, pairs: Pairs, rank: Rank
+) -> None:
+    """Add a tile to ``mass`` and to the shortlists. ``reach`` float64 [m] is above the logits' absolute values."""
+    width = tile.products.shape[1]
+    whole = -(-width // RUN) * RUN
+    exps, scores = np.empty(width, np.float32), np.empty(whole, np.float32)
+    maxima = np.empty(whole // RUN * LANES, np.float32)
+    scores[width:] = -np.inf
+    # One more per group than can be hits: the last write of a loop is not kept.
+    hits = np.empty(whole + len(maxima) + 1, np.int64)
+    bounds, counts = shortlist.bound, shortlist.n_kept
+    kept_scores, kept_columns = shortlist.scores, shortlist.columns
+    capacity = kept_scores.shape[1]
+    scale, ce, cosine = np.float32(rank.scale), np.float32(rank.ce * rank.scale), np.float32(rank.cosine)
+    for i in range(len(reach)):
+        products, cosines = tile.products[i], tile.cosines[i]
+        if rank.log_z:
+            shift: Number = np.float32(0.0)
+            if reach[i] > SHIFT_FREE:
+                shift = highest_of(products, tile.bias, scale)
+            exp_into(exps, products, tile.bias, scale, shift)
+            add_mass(mass, i, np.float64(total_of(exps)), np.float64(shift))
+        scores_into(scores[:width], products, cosines, tile.offset, ce, cosine)
+        while excluded.cursor[i] < excluded.end[i] and excluded.columns[excluded.cursor[i]] < tile.low + width:
+            scores[excluded.columns[excluded.cursor[i]] - tile.low] = -np.inf
+            excluded.cursor[i] += 1
+        group_maxima(maxima, scores)
+        if bounds[i] == LOWEST:
+            first_bound(i, scores, maxima, best.raw.shape[1], shortlist)
+        bound = bounds[i]
+        if n_reaching(maxima, bound) == 0:
+            continue
+        n_hits = hits_into(hits, scores, maxima, bound)
+        for k in range(n_hits):
+            score = scores[hits[k]]
+            if counts[i] == capacity:
+                tighten(i, shortlist, best, pairs, rank)
+            if score >= bounds[i]:
+                kept_scores[i, counts[i]] = score
+                kept_columns[i, counts[i]] = tile.low + hits[k]
+                counts[i] += 1
+
+
+@compiled()
+def hits_into(hits: I64, scores: F32, maxima: F32, bound: Number) -> int:
+    """The columns whose score reaches ``bound``, int64 [w]; returns how many. Without branches: a hit is what no processor predicts."""
+    groups = hits[len(hits) - len(maxima) :]
+    n_groups, n_hits = 0, 0
+    for group in range(len(maxima)):
+        groups[n_groups] = group
+        n_groups += maxima[group] >= bound
+    for k in range(n_groups):
+        low = groups[k] // LANES * RUN + groups[k] % LANES
+        for j in range(low, low + RUN, LANES):
+            hits[n_hits] = j
+            n_hits += scores[j] >= bound
+    return n_hits
+
+
+@compiled()
+def add_mass(mass: Mass, i: int, total: Number, shift: Number) -> None:
+    """Add ``exp(shift) * total`` to user i's sum."""
+    if mass.total[i] == 0.0 or shift == mass.peak[i]:
+        mass.peak[i] = shift
+        mass.total[i] += total
+    elif shift > mass.peak[i]:
+        mass.total[i] = mass.total[i] * np.exp(mass.peak[i] - shift) + total
+        mass.peak[i] = shift
+    else:
+        mass.total[i] += total * np.exp(shift - mass.peak[i])
+
+
+@compiled()
+def first_bound(i: int, scores: F32, maxima: F32, n: int, shortlist: Shortlist) -> None:
+    """Bound user i by the N-th best of the first tile: of its group maxima where there are plenty, else of all its scores."""
+    values = maxima if 4 * n <= len(maxima) else scores
+    if n <= len(values):
+        nth = nth_largest(values, n)
+        if nth > LOWEST:
+            raise_bound(i, nth, shortlist)
+
+
+@compiled()
+def guess_bounds(sample: Tile, columns: I64, place: int, excluded: Excluded, shortlist: Shortlist, rank: Rank) -> None:
+    """Bound every user by the ``place``-th best of a tile of sampled items, at ``columns``; ``certain`` stays."""
+    width = len(columns)
+    scores = np.empty(width, np.float32)
+    ce, cosine = np.float32(rank.ce * rank.scale), np.float32(rank.cosine)
+    for i in range(len(shortlist.n_kept)):
+        scores_into(scores, sample.products[i], sample.cosines[i], sample.offset, ce, cosine)
+        at = 0
+        for k in range(excluded.cursor[i], excluded.end[i]):
+            while at < width and columns[at] < excluded.columns[k]:
+                at += 1
+            if at < width and columns[at] == excluded.columns[k]:
+                scores[at] = -np.inf
+        shortlist.bound[i] = max(shortlist.bound[i], nth_largest(scores, place))

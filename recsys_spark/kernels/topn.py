@@ -1,42 +1,45 @@
 """The N best items per user over the whole catalogue, exactly, with the exact log Z: a fold over item blocks.
 
-For user i and item j, with cos(v, w) = 0 where a vector is zero:
+For user i and item j, with cos(v, w) = 0 where a vector is zero and T the temperature:
 
-    logit = theta_j . x_i + b_j        raw = w_cos * cos(x_i, y_j) + w_ce * logit
-    log Z = log sum_j exp(logit)       score = w_cos * cos + w_ce * (logit - log Z) = raw - w_ce * log Z
+    logit = (theta_j . x_i + b_j) / T      raw = w_cos * cos(x_i, y_j) + w_ce * logit
+    log Z = log sum_j exp(logit)           score = w_cos * cos + w_ce * (logit - log Z) = raw - w_ce * log Z
 
 log Z is the same for all items of a user, so the N best by ``raw`` are the N best by ``score``, and a log-sum-exp is
-added up block by block. Float32 products screen the items; those whose rounding could matter are decided in float64,
+added up tile by tile. Float32 products screen the items; those whose rounding could matter are decided in float64,
 so the list is that of a float64 brute force. Ties go to the smaller position, which is the smaller item_id.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 
 from recsys_spark.errors import DataError
-from recsys_spark.kernels.blocks import F64, I64, TILE, ItemBlock, UserBlock, unit_rows
-from recsys_spark.kernels.screening import Screen, padded
+from recsys_spark.kernels.blocks import CHUNK, TILE, ItemBlock, UserBlock, unit_rows
+from recsys_spark.kernels.compiled import F32, F64, I64
+from recsys_spark.kernels.screening import SAMPLE_EVERY, Excluded, Mass, Tile, guess_bounds, guess_rank, scan
+from recsys_spark.kernels.shortlist import NO_ITEM, Best, Pairs, Rank, settle, shortlist_of
 
-CHUNK = 256
-"""Users per matrix product: a tile of 256 x 2,048 float32 scores stays in cache."""
 MIN_ROWS = 16
 """Fewer rows take another path through the BLAS, with other rounding; they are filled up with zeros."""
-EXP_LIMIT = 79.0
-"""|logit| up to this can be summed over a tile in float32 without a shift: 2048 * e^79 < 3.4e38."""
-RESCORE_ROWS = 8192
-NO_ITEM = -1
+SAMPLE_FROM = 32
+"""N from which guessing a bound from a sample pays for scoring the sample."""
+LARGEST = 1e38
+"""A logit that may be larger than this is refused: its exponential's argument is no longer a number."""
 
 
 @dataclass(frozen=True)
 class Weights:
-    """The weights of the combined rank."""
+    """The weights of the combined rank. Without ``log_z`` the sum over the catalogue is left out, for ranking alone."""
 
     cosine: float = 1.0
     ce: float = 1.0
+    temperature: float = 1.0
+    log_z: bool = True
 
 
 @dataclass(frozen=True)
@@ -44,28 +47,39 @@ class State:
     """The fold's state per user.
 
     ``position`` int64 [m, N] in the catalogue, NO_ITEM where there are fewer; ``cosine``, ``logit``, ``raw`` float64
-    [m, N], best first; ``log_sum`` float64 [m], the log-sum-exp of the logits seen so far.
+    [m, N], best first; sum_j exp(logit_j) over the items seen so far is ``exp(peak) * total``, float64 [m].
     """
 
     position: I64
     cosine: F64
     logit: F64
     raw: F64
-    log_sum: F64
+    peak: F64
+    total: F64
 
-    def rows(self, some: slice) -> State:
+    @property
+    def log_sum(self) -> F64:
+        """log sum_j exp(logit_j), float64 [m]; -inf before the first block."""
+        with np.errstate(divide="ignore"):
+            return self.peak + np.log(self.total)
+
+    def rows(self, some: slice | I64) -> State:
         """The state of some of the users."""
         return State(*(getattr(self, field.name)[some] for field in fields(State)))
+
+    def copy(self) -> State:
+        """A state with arrays of its own."""
+        return State(*(getattr(self, field.name).copy() for field in fields(State)))
 
 
 def empty_state(m: int, n: int) -> State:
     """The state of ``m`` users, ``n`` items each, before the first block."""
     nothing = np.full((m, n), -np.inf)
-    return State(np.full((m, n), NO_ITEM), nothing, nothing, nothing, np.full(m, -np.inf))
+    return State(np.full((m, n), NO_ITEM), nothing, nothing, nothing, np.zeros(m), np.zeros(m))
 
 
-def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights) -> State:
-    """Return the state after one more item block.
+def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights, n_threads: int = 1) -> State:
+    """Return the state after one more item block; ``n_threads`` share the users.
 
     Raises DataError where vector widths differ or a logit exceeds float32.
 
@@ -76,6 +90,111 @@ def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights) -> 
     >>> state.position, state.raw, np.round(state.log_sum, 4)  # log(e^2 + e^0)
     (array([[0, 1]]), array([[3., 0.]]), array([2.1269]))
     """
+    check_widths(users, items)
+    if not users.size or not items.size:
+        return state
+    check_reach(users, items, weights)
+    chunks = [slice(low, min(low + CHUNK, users.size)) for low in range(0, users.size, CHUNK)]
+    lanes = [chunks[lane::n_threads] for lane in range(min(n_threads, len(chunks)))]
+    after = state.copy()
+    prepared = Prepared.of(items, weights, state.position.shape[1])
+
+    def fold_lane(lane: list[slice]) -> None:
+        room = torch.empty(2, max(min(CHUNK, users.size), MIN_ROWS) * max(min(TILE, items.size), len(prepared.sample)))
+        for some in lane:
+            _fold_chunk(after.rows(some), users.rows(some), prepared, room)
+
+    if len(lanes) == 1:
+        fold_lane(lanes[0])
+    else:
+        with ThreadPoolExecutor(len(lanes)) as pool:
+            list(pool.map(fold_lane, lanes))
+    return after
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What all users share in one item block: the ranking weights and, where N is large, sampled columns."""
+
+    items: ItemBlock
+    rank: Rank
+    offset: F32
+    sample: I64
+    place: int
+
+    @staticmethod
+    def of(items: ItemBlock, weights: Weights, n: int) -> Prepared:
+        rank = Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z)
+        offset = np.where(items.open, np.float32(rank.ce * rank.scale) * items.bias, np.float32(-np.inf))
+        sample = np.arange(0, items.size, SAMPLE_EVERY)
+        place = guess_rank(n, len(sample), items.size)
+        worthwhile = n >= SAMPLE_FROM and 8 * place <= len(sample)
+        return Prepared(items, rank, offset, sample if worthwhile else sample[:0], place)
+
+
+def _fold_chunk(state: State, users: UserBlock, prepared: Prepared, room: torch.Tensor) -> None:
+    """Fold the block into ``state``, in place. ``room`` holds the products: fresh pages for every tile would cost more than exp."""
+    before = state.copy() if len(prepared.sample) else state
+    unsure = _fold_rows(state, users, prepared, room)
+    if len(unsure):
+        again = before.rows(unsure).copy()
+        certain = replace(prepared, sample=prepared.sample[:0], rank=prepared.rank._replace(log_z=False))
+        _fold_rows(again, users.take(unsure), certain, room)
+        for name in Best._fields:
+            getattr(state, name)[unsure] = getattr(again, name)
+
+
+def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: torch.Tensor) -> I64:
+    """Fold the block into ``state``, in place; the users whose list is not sure because of a wrong guess."""
+    items, rank = prepared.items, prepared.rank
+    best, mass = Best(state.position, state.cosine, state.logit, state.raw), Mass(state.peak, state.total)
+    pairs = Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start)
+    shortlist = shortlist_of(best, rounding(users, items, rank))
+    excluded = excluded_of(users, items)
+    x, x_unit = filled_up(users.x), filled_up(unit_rows(users.x, users.norm))
+
+    def tile_of(some: slice | I64, low: int) -> Tile:
+        theta, y_unit = torch.from_numpy(items.theta[some]), torch.from_numpy(items.y_unit[some])
+        products, cosines = (buffer[: len(x) * len(theta)].view(len(x), len(theta)) for buffer in room)
+        torch.mm(x, theta.T, out=products)
+        torch.mm(x_unit, y_unit.T, out=cosines)
+        return Tile(products.numpy(), cosines.numpy(), items.bias[some], prepared.offset[some], low)
+
+    if len(prepared.sample):
+        guess_bounds(tile_of(prepared.sample, 0), prepared.sample, prepared.place, excluded, shortlist, rank)
+    for number, (low, high) in enumerate(items.tiles):
+        reach = (users.norm * items.theta_max[number] + items.bias_max[number]) * rank.scale
+        scan(tile_of(slice(low, high), low), reach, excluded, shortlist, best, mass, pairs, rank)
+    unsure: I64 = settle(shortlist, best, pairs, rank)
+    return unsure
+
+
+def filled_up(x: F32) -> torch.Tensor:
+    """``x`` [m, d] with at least MIN_ROWS rows."""
+    return torch.from_numpy(np.pad(x, ((0, max(0, MIN_ROWS - len(x))), (0, 0))))
+
+
+def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:
+    """What each user must not get, as columns of the block."""
+    columns = users.excluded.astype(np.int64) - items.start
+    starts, ends = users.offsets[:-1], users.offsets[1:]
+    before = np.concatenate([[0], np.cumsum(columns < 0)])
+    return Excluded(columns, starts + before[ends] - before[starts], ends)
+
+
+def rounding(users: UserBlock, items: ItemBlock, rank: Rank) -> F64:
+    """What rounding can do to the difference of two float32 scores of a user, float64 [m].
+
+    A dot product's error is below d * 2^-24 * |a||b| in whatever order it is summed (Higham, Accuracy and Stability,
+    section 3.1); each score has one, and a factor of two covers the roundings around it.
+    """
+    reach = (users.norm * items.theta_max.max() + items.bias_max.max()) * rank.scale
+    slack: F64 = 4 * (users.x.shape[1] + 8) * 2.0**-24 * (rank.cosine + rank.ce * reach) + 1e-30
+    return slack
+
+
+def check_widths(users: UserBlock, items: ItemBlock) -> None:
+    """Raise DataError where users' and items' vectors differ in width."""
     if users.x.shape[1] != items.theta.shape[1]:
         raise DataError(
             "User and item vectors differ in width",
@@ -84,127 +203,19 @@ def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights) -> 
             expected="one width",
             action="Score vectors of one model; run the train stage again if its output is mixed.",
         )
-    if not users.size or not items.size:
-        return state
-    # Allocated once: fresh pages for every chunk would cost more than the exponentials.
-    room = torch.empty(2, max(min(CHUNK, users.size), MIN_ROWS) * min(TILE, len(items.y)))
-    chunks = [slice(low, min(low + CHUNK, users.size)) for low in range(0, users.size, CHUNK)]
-    parts = [_fold_chunk(state.rows(some), users.rows(some), items, weights, room) for some in chunks]
-    return State(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(State)))
 
 
-def _fold_chunk(state: State, users: UserBlock, items: ItemBlock, weights: Weights, room: torch.Tensor) -> State:
-    m, n = state.position.shape
-    missing = max(0, MIN_ROWS - m)
-    x = torch.from_numpy(np.pad(users.x, ((0, missing), (0, 0))))
-    x_unit = torch.from_numpy(np.pad(unit_rows(users.x, users.norm), ((0, missing), (0, 0))))
-    screen = Screen(n, _slack(users, items, weights))
-    screen.raise_bound(state.raw[:, -1])
-    log_sum = state.log_sum
-    for number, (tile, closed) in enumerate(zip(items.tiles, _closed_cells(users, items), strict=True)):
-        width = tile.stop - tile.start
-        scores, exps = (buffer[: len(x) * width].view(len(x), width) for buffer in room)
-        torch.addmm(torch.from_numpy(items.bias[tile]), x, torch.from_numpy(items.theta[tile]).T, out=scores)
-        reach = users.norm * items.theta_max[number] + items.bias_max[number]
-        with np.errstate(invalid="ignore"):
-            log_sum = np.logaddexp(log_sum, _log_sum_exp(scores[:m], exps[:m], reach))
-        if weights.cosine:
-            y_unit = torch.from_numpy(items.y_unit[tile])
-            scores.addmm_(x_unit, y_unit.T, beta=weights.ce, alpha=weights.cosine)
-        else:
-            scores.mul_(weights.ce)
-        scores.numpy().reshape(-1)[closed] = -np.inf
-        screen.scan(scores[:m], items.start + tile.start)
-        if screen.n_hits > 16 * m * n + 4 * width:
-            state = _settle(state, screen, users, items, weights)
-    if not np.isfinite(log_sum).all():
+def check_reach(users: UserBlock, items: ItemBlock, weights: Weights) -> None:
+    """Raise DataError where a logit could exceed what float32 can hold."""
+    reach = (users.norm.max() * items.theta_max.max() + items.bias_max.max()) / min(1.0, weights.temperature)
+    if not reach < LARGEST:
         raise DataError(
             "Logits of a user exceed what float32 can hold",
             where="score",
             found=f"|x| up to {users.norm.max():.3g}, |theta| up to {items.theta_max.max():.3g}",
-            expected="products below 3e38",
+            expected=f"products below {LARGEST:.0e}",
             action="Train again with a smaller learning rate; such a model has diverged.",
         )
-    return replace(_settle(state, screen, users, items, weights), log_sum=log_sum)
 
 
-def _slack(users: UserBlock, items: ItemBlock, weights: Weights) -> F64:
-    """What rounding can do to the difference of two float32 scores of a user, float64 [m].
-
-    A dot product's error is below d * 2^-24 * |a||b| in whatever order it is summed (Higham, Accuracy and Stability,
-    section 3.1); each score has one, and a factor of two covers the roundings around it.
-    """
-    reach = users.norm * items.theta_max.max() + items.bias_max.max()
-    slack: F64 = 4 * (users.x.shape[1] + 8) * 2.0**-24 * (weights.cosine + weights.ce * reach) + 1e-30
-    return slack
-
-
-def _log_sum_exp(logits: torch.Tensor, room: torch.Tensor, reach: F64) -> F64:
-    """Row log-sum-exp of float32 ``logits`` [m, w] by ``room`` [m, w]; ``reach`` [m] is above their absolute values.
-
-    A row's result depends on that row alone: only rows that could overflow are shifted by their maximum.
-    """
-    shift = np.zeros(len(reach))
-    values = logits
-    if (reach > EXP_LIMIT).any():
-        highest = logits.amax(1).numpy()
-        shift = np.where(reach > EXP_LIMIT, highest, 0).astype(np.float32)
-        values = torch.sub(logits, torch.from_numpy(shift)[:, None], out=room)
-    with np.errstate(over="ignore", invalid="ignore"):
-        np.exp(values.numpy(), out=room.numpy())
-        return np.log(room.sum(1).numpy().astype(np.float64)) + shift
-
-
-def _closed_cells(users: UserBlock, items: ItemBlock) -> list[I64]:
-    """Per tile, the cells of the flattened scores that hold items which a user must not get."""
-    every_row = np.arange(users.size)
-    row = np.repeat(every_row, np.diff(users.offsets))
-    column = users.excluded.astype(np.int64) - items.start
-    inside = (column >= 0) & (column < items.size)
-    row, column = row[inside], column[inside]
-    cells = []
-    for tile in items.tiles:
-        width = tile.stop - tile.start
-        here = (column >= tile.start) & (column < tile.stop)
-        own = row[here] * width + column[here] - tile.start
-        shut = items.closed[(items.closed >= tile.start) & (items.closed < tile.stop)] - tile.start
-        cells.append(np.concatenate([own, (every_row[:, None] * width + shut).reshape(-1)]))
-    return cells
-
-
-def _settle(state: State, screen: Screen, users: UserBlock, items: ItemBlock, weights: Weights) -> State:
-    """Score the screen's hits in float64 and merge them into the state; the screen's bound rises."""
-    row, position = screen.take()
-    if not len(row):
-        return state
-    m, n = state.position.shape
-    cosine, logit = _exact_terms(users, items, row, position - items.start)
-    low = np.float64(-np.inf)
-    positions = padded(row, position, m, n, fill=np.int64(NO_ITEM))
-    cosines, logits = padded(row, cosine, m, n, fill=low), padded(row, logit, m, n, fill=low)
-    raws = padded(row, weights.cosine * cosine + weights.ce * logit, m, n, fill=low)
-    positions[:, :n], cosines[:, :n], logits[:, :n], raws[:, :n] = state.position, state.cosine, state.logit, state.raw
-    order = np.lexsort((positions, -raws), axis=1)[:, :n]
-    best = State(
-        np.take_along_axis(positions, order, axis=1),
-        np.take_along_axis(cosines, order, axis=1),
-        np.take_along_axis(logits, order, axis=1),
-        np.take_along_axis(raws, order, axis=1),
-        state.log_sum,
-    )
-    screen.raise_bound(best.raw[:, -1])
-    return best
-
-
-def _exact_terms(users: UserBlock, items: ItemBlock, row: I64, column: I64) -> tuple[F64, F64]:
-    """Cosine and logit of (user, item) pairs in float64; a pair's bits do not depend on the pairs beside it."""
-    cosine, logit = np.empty(len(row)), np.empty(len(row))
-    for low in range(0, len(row), RESCORE_ROWS):
-        some = slice(low, low + RESCORE_ROWS)
-        i, j = row[some], column[some]
-        x = users.x[i].astype(np.float64)
-        logit[some] = (x * items.theta[j]).sum(1) + items.bias[j]
-        norms = users.norm[i] * items.y_norm[j]
-        dot = (x * items.y[j]).sum(1)
-        cosine[some] = np.clip(np.divide(dot, norms, out=np.zeros_like(dot), where=norms > 0), -1, 1)
-    return cosine, logit
+__all__ = ["NO_ITEM", "State", "Weights", "empty_state", "fold"]

@@ -19,7 +19,7 @@ from recsys_spark.config import Config, Score
 from recsys_spark.tables import CANDIDATES
 from recsys_spark.weights import exact
 
-ITEM_BLOCKS = "start long, item_ids array<string>, y binary, theta binary, bias binary, closed binary"
+ITEM_BLOCKS = "start long, item_ids array<string>, y binary, theta binary, bias binary, available binary"
 USER_BLOCKS = "block long, user_ids array<string>, sources array<string>, x binary, offsets binary, excluded binary"
 SCORED = (
     "user_id string, source string, item_id string, cosine double, logit double, raw double, log_sum double, "

@@ -93,7 +93,7 @@ def test_items_keep_order_vectors_and_availability(max_bytes: int) -> None:
         places = np.arange(block.start, block.start + block.size)
         assert block.y[: block.size, 0].tolist() == places.tolist()
         assert np.isneginf(block.bias[block.size :]).all()
-        unavailable = block.closed[block.closed < block.size] + block.start
+        unavailable = np.flatnonzero(~block.open) + block.start
         assert unavailable.tolist() == [p for p in places if p % 3 == 1]
     assert names == ids
 

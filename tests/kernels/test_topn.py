@@ -6,15 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
 from recsys_spark.kernels import topn
-from recsys_spark.kernels.blocks import F32, F64, TILE, item_block, user_block
-from recsys_spark.kernels.screening import Screen
-from recsys_spark.kernels.topn import NO_ITEM, State, Weights, empty_state, fold
+from recsys_spark.kernels.blocks import CHUNK, TILE, ItemBlock, item_block, user_block
+from recsys_spark.kernels.compiled import F32, F64, I64
+from recsys_spark.kernels.screening import SAMPLE_EVERY
+from recsys_spark.kernels.shortlist import settle
+from recsys_spark.kernels.topn import NO_ITEM, Prepared, State, Weights, empty_state, fold
 
 
 class World:
@@ -34,6 +35,7 @@ class World:
     def brute_force(self, n: int, weights: Weights) -> State:
         x, y, theta = (v.astype(np.float64) for v in (self.x, self.y, self.theta))
         logit: F64 = np.array([(row * theta).sum(1) for row in x]) + self.bias.astype(np.float64)
+        logit /= weights.temperature
         norms = np.sqrt((x**2).sum(1))[:, None] * np.sqrt((y**2).sum(1))
         dots = np.array([(row * y).sum(1) for row in x])
         cosine = np.clip(np.divide(dots, norms, out=np.zeros_like(norms), where=norms > 0), -1, 1)
@@ -44,7 +46,10 @@ class World:
         position[:, : order.shape[1]] = np.where(np.take_along_axis(raw, order, 1) > -np.inf, order, NO_ITEM)
         top = logit.max(1)
         log_sum = top + np.log(np.exp(logit - top[:, None]).sum(1))
-        return State(position, cosine, logit, raw, log_sum)
+        return State(position, cosine, logit, raw, log_sum, np.ones(len(x)))
+
+    def block(self) -> ItemBlock:
+        return item_block(0, self.y, self.theta, self.bias, self.available)
 
     def folded(self, n: int, weights: Weights, cuts: list[int]) -> State:
         rows = [np.flatnonzero(row).astype(np.int32) for row in self.seen]
@@ -62,9 +67,10 @@ def assert_same_lists(world: World, got: State, want: State) -> None:
     np.testing.assert_array_equal(got.position, want.position)
     user, slot = np.nonzero(got.position != NO_ITEM)
     position = got.position[user, slot]
-    np.testing.assert_array_equal(got.raw[user, slot], want.raw[user, position])
-    np.testing.assert_array_equal(got.cosine[user, slot], want.cosine[user, position])
-    np.testing.assert_array_equal(got.logit[user, slot], want.logit[user, position])
+    for name in ("raw", "cosine", "logit"):
+        np.testing.assert_allclose(
+            getattr(got, name)[user, slot], getattr(want, name)[user, position], rtol=1e-12, atol=1e-12
+        )
     # A float32 logit is as exact as its largest terms, which may cancel.
     reach = np.linalg.norm(world.x, axis=1) * np.linalg.norm(world.theta, axis=1).max() + np.abs(world.bias).max()
     assert (np.abs(got.log_sum - want.log_sum) <= 1e-6 * (1 + reach)).all()
@@ -82,7 +88,11 @@ def test_any_world_gives_the_brute_force_lists(data: st.DataObject) -> None:
         scale=data.draw(st.sampled_from([1e-20, 0.1, 1.0, 5.0, 100.0]), "scale"),
         levels=data.draw(st.sampled_from([0, 0, 1, 3]), "levels"),
     )
-    weights = Weights(data.draw(st.sampled_from([0.0, 0.3, 1.0])), data.draw(st.sampled_from([0.0, 0.3, 1.0])))
+    weights = Weights(
+        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        data.draw(st.sampled_from([1.0, 1.0, 0.5, 4.0])),
+    )
     n = data.draw(st.integers(1, 80), "n")
     cuts = sorted(data.draw(st.sets(st.integers(1, n_items - 1), max_size=4), "cuts")) if n_items > 1 else []
     assert_same_lists(world, world.folded(n, weights, cuts), world.brute_force(n, weights))
@@ -95,19 +105,55 @@ def test_many_tiles_and_chunks_give_the_brute_force_lists(n: int, levels: int) -
     assert_same_lists(world, world.folded(n, Weights(), []), world.brute_force(n, Weights()))
 
 
-def test_all_scores_equal_gives_the_smallest_ids_in_bounded_room(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_scores_equal_gives_the_smallest_ids() -> None:
     world = World(30, 4 * TILE, levels=1)
     world.theta[:], world.y[:], world.bias[:] = 0, 0, 3
-    held: list[int] = []
-    scan = Screen.scan
-
-    def watched(self: Screen, *args: Any) -> None:
-        scan(self, *args)
-        held.append(self.n_hits)
-
-    monkeypatch.setattr(Screen, "scan", watched)
     assert_same_lists(world, world.folded(5, Weights(), []), world.brute_force(5, Weights()))
-    assert max(held) < 2 * 30 * TILE
+
+
+@pytest.mark.parametrize("n", [40, 100])
+def test_a_guessed_bound_that_is_too_high_costs_time_and_no_item(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World(50, 6 * TILE, 8, seed=n)
+    assert len(Prepared.of(world.block(), Weights(), n).sample)
+    world.bias[::SAMPLE_EVERY] += 20  # the sampled items are the best ones, so the guess fails for everybody
+    unsure: list[int] = []
+
+    def watched(*args: Any) -> I64:
+        users = settle(*args)
+        unsure.append(len(users))
+        return users
+
+    monkeypatch.setattr(topn, "settle", watched)
+    for cuts in ([], [TILE]):
+        assert_same_lists(world, world.folded(n, Weights(), cuts), world.brute_force(n, Weights()))
+    assert max(unsure) > 40
+
+
+def test_users_who_have_seen_the_best_items_still_get_n() -> None:
+    world = World(20, 5 * TILE, 8)
+    raw = world.brute_force(1, Weights()).raw
+    best_third = np.argsort(-raw, axis=1)[:, : len(world.y) // 3]
+    world.seen[:] = False
+    np.put_along_axis(world.seen, best_third, values=True, axis=1)
+    for n in (10, 64):
+        got = world.folded(n, Weights(), [])
+        assert (got.position != NO_ITEM).all()
+        assert_same_lists(world, got, world.brute_force(n, Weights()))
+
+
+def test_threads_do_not_change_a_bit() -> None:
+    world = World(3 * CHUNK + 5, 2 * TILE, 8)
+    users, items = user_block(world.x), world.block()
+    one, three = (fold(empty_state(len(world.x), 5), users, items, Weights(), n_threads=n) for n in (1, 3))
+    for name in ("position", "raw", "log_sum"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(three, name))
+
+
+def test_lists_without_log_z_are_the_same() -> None:
+    world = World(40, TILE)
+    got, want = (world.folded(7, Weights(log_z=log_z), []) for log_z in (False, True))
+    np.testing.assert_array_equal(got.position, want.position)
+    assert np.isneginf(got.log_sum).all()
 
 
 def test_ties_across_blocks_go_to_the_smaller_id_in_any_block_order() -> None:
@@ -176,16 +222,6 @@ def test_zero_vectors_have_cosine_zero() -> None:
     assert (got.cosine[0][got.position[0] != NO_ITEM] == 0).all()
     assert (got.cosine[got.position == 3] == 0).all()
     assert np.isfinite(got.log_sum).all()
-
-
-def test_bound_is_the_nth_best_of_all_tiles_so_far() -> None:
-    rng = np.random.default_rng(0)
-    scores = rng.permutation(8 * 64).astype(np.float32)
-    screen = Screen(10, np.full(1, 0.25))
-    for tile in range(8):
-        screen.scan(torch.from_numpy(scores[None, tile * 64 : tile * 64 + 64]), tile * 64)
-    assert 8 * 64 - 14 <= screen.bound[0] <= 8 * 64 - 10  # lags by less than N / 4 hits
-    assert set(np.flatnonzero(scores >= 8 * 64 - 10)) <= set(screen.take()[1])
 
 
 def test_no_users_is_no_work() -> None:

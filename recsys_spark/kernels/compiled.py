@@ -1,0 +1,175 @@
+"""The loops of the scoring kernel that array operations cannot do in one pass, compiled by Numba.
+
+Machine code is made once per machine and kept on disk beside the package, or in the user's cache directory where that
+is not writable (``NUMBA_CACHE_DIR`` names another place). All functions release the GIL.
+
+Loops may be fused and reordered by the compiler (``contract``, ``reassoc``): the bits of a result then depend on its inputs and
+on the kind of processor, never on what is computed beside it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Number = float | np.floating[Any]
+F = TypeVar("F", bound=Callable[..., Any])
+f32 = np.float32
+FUSED = {"contract", "nnan", "nsz"}
+REORDERED = {"contract", "nnan", "nsz", "reassoc"}
+
+
+def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
+    """Compile at the first call of a process, from the disk cache where there is one."""
+
+    def decorate(function: F) -> F:
+        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath or False}
+        try:
+            return cast(F, njit(cache=True, **options)(function))
+        except RuntimeError:  # no place to keep the machine code: a read-only machine without a home
+            return cast(F, njit(**options)(function))
+
+    return decorate
+
+
+@intrinsic
+def times_two_to(_context: Any, value: Any, exponent: Any) -> Any:
+    """value * 2^n, both float32, where ``exponent`` is n + 1.5 * 2^23: its low bits are n."""
+
+    def build(_ctx: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        integer = ir.IntType(32)
+        bits, n = (builder.bitcast(arg, integer) for arg in args)
+        return builder.bitcast(builder.add(bits, builder.shl(n, ir.Constant(integer, 23))), ir.FloatType())
+
+    return types.float32(types.float32, types.float32), build
+
+
+# exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: the reduction and polynomial of Cephes' expf (Moshier),
+# relative error below 1e-7. ln 2 comes in two parts so that r keeps its bits.
+LOG2_E, ROUND = f32(1.44269504088896341), f32(12582912.0)
+LN2_HIGH, LN2_LOW = f32(0.693359375), f32(-2.12194440e-4)
+C0, C1, C2 = f32(1.9875691500e-4), f32(1.3981999507e-3), f32(8.3334519073e-3)
+C3, C4, C5 = f32(4.1665795894e-2), f32(1.6666665459e-1), f32(5.0000001201e-1)
+LANES = 16
+"""Columns j, j + 16, j + 32 ... of a run are one group: 16 maxima at a time are one vector instruction."""
+RUN = 128
+"""Columns of a run; tiles are filled up to whole runs by the caller."""
+ONE, UNDERFLOW = f32(1.0), f32(-87.0)
+
+
+@compiled(FUSED)
+def exp_into(out: F32, logits: F32, bias: F32, scale: Number, shift: Number) -> None:
+    """out = exp((logits + bias) * scale - shift), all float32 [w]; below e^-87 it is 0."""
+    for j in range(len(out)):
+        x = (logits[j] + bias[j]) * scale - shift
+        clamped = max(x, UNDERFLOW)
+        rounded = clamped * LOG2_E + ROUND
+        n = rounded - ROUND
+        r = clamped - n * LN2_HIGH
+        r = r - n * LN2_LOW
+        p = C0 * r + C1
+        p = p * r + C2
+        p = p * r + C3
+        p = p * r + C4
+        p = p * r + C5
+        p = p * (r * r) + r + ONE
+        out[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)  # type: ignore[call-arg]
+
+
+@compiled(REORDERED)
+def total_of(values: F32) -> Number:
+    """Sum of float32 [w]."""
+    total = f32(0.0)
+    for j in range(len(values)):
+        total += values[j]
+    return total
+
+
+@compiled(REORDERED)
+def highest_of(logits: F32, bias: F32, scale: Number) -> Number:
+    """max((logits + bias) * scale), float32 [w]."""
+    highest = f32(-np.inf)
+    for j in range(len(logits)):
+        value = (logits[j] + bias[j]) * scale
+        highest = value if value > highest else highest
+    return highest
+
+
+@compiled(FUSED)
+def scores_into(scores: F32, logits: F32, cosines: F32, offsets: F32, ce: Number, cosine: Number) -> None:
+    """scores = ce * logits + cosine * cosines + offsets, float32 [w]."""
+    for j in range(len(scores)):
+        scores[j] = ce * logits[j] + (cosine * cosines[j] + offsets[j])
+
+
+@compiled(FUSED)
+def group_maxima(maxima: F32, scores: F32) -> None:
+    """The largest of each group of float32 ``scores`` [r * RUN]: group 16 r + l is columns 128 r + l, + 16, + 32 ..."""
+    for run in range(len(scores) // RUN):
+        for lane in range(LANES):
+            highest = scores[run * RUN + lane]
+            for step in range(LANES, RUN, LANES):
+                score = scores[run * RUN + step + lane]
+                highest = score if score > highest else highest
+            maxima[run * LANES + lane] = highest
+
+
+@compiled(FUSED)
+def n_reaching(values: F32, bound: Number) -> int:
+    """How many of float32 ``values`` are at least ``bound``."""
+    count = 0
+    for j in range(len(values)):
+        count += values[j] >= bound
+    return count
+
+
+@compiled()
+def nth_largest(values: F32, n: int) -> Number:
+    """The n-th largest (from 1) of float32 ``values`` (Hoare's quickselect)."""
+    room = values.copy()
+    low, high, want = 0, len(values) - 1, n - 1
+    while low < high:
+        pivot = room[(low + high) // 2]
+        i, j = low, high
+        while i <= j:
+            while room[i] > pivot:
+                i += 1
+            while room[j] < pivot:
+                j -= 1
+            if i <= j:
+                room[i], room[j] = room[j], room[i]
+                i += 1
+                j -= 1
+        if want <= j:
+            high = j
+        elif want >= i:
+            low = i
+        else:
+            break
+    nth: Number = room[want]
+    return nth
+
+
+@compiled()
+def lowered(score: float, slack: float) -> Number:
+    """A float32 that is below ``score - slack`` whatever the roundings of this line."""
+    return f32(score - slack - abs(score) * 2.0**-22)
+
+
+@compiled(REORDERED)
+def exact_terms(x: F32, y: F32, theta: F32) -> tuple[float, float]:
+    """(x . y, x . theta) in float64 of float32 vectors [d]; the bits depend on these vectors alone."""
+    dot = product = 0.0
+    for k in range(len(x)):
+        dot += np.float64(x[k]) * np.float64(y[k])
+        product += np.float64(x[k]) * np.float64(theta[k])
+    return dot, product
