@@ -8,27 +8,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
 from string import Formatter
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from recsys_spark.config_model import Encoder, Model
+from recsys_spark.config_section import Count, NonNegative, Positive, Section, Share
+from recsys_spark.config_sources import Join, Source, Sources
 from recsys_spark.errors import nearest
 
-Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
-Count = Annotated[int, Field(gt=0)]
+# Defined beside this module, and imported from here.
+__all__ = ["Encoder", "Join", "Model", "Section", "Source", "Sources"]
+
 METRIC_NAMES = ("recall", "ndcg", "mrr", "hit_rate", "coverage")
 TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
 WINDOW_GROUP_LIMIT_THRESHOLD = 1000  # above it Spark stops cutting a group to its first L rows before the shuffle
-
-
-class Section(BaseModel):
-    """Base of every section: immutable, and strict about unknown keys."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Run(Section):
@@ -40,70 +35,6 @@ class Run(Section):
     """Items per user in the published list."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random; the same input and seed give the same output."""
-
-
-class Source(Section):
-    """One table of the user's, mapped onto a contract table by Spark SQL expressions."""
-
-    format: Literal["csv", "json", "parquet", "orc", "text"] | None = None
-    """Format of the files at `path`."""
-    path: str | None = None
-    """File or folder; `${NAME}` takes an environment variable; relative paths start at the config file's folder."""
-    table: str | None = None
-    """A catalog table `db.name`, instead of `format` and `path`."""
-    options: dict[str, str] = {}
-    """Options of Spark's reader (`header`, `sep`, `encoding`, ...)."""
-    where: str | None = None
-    """Spark SQL row filter over the source's columns."""
-    group_by: list[str] = []
-    """Source columns to group by before mapping; `columns` may then use aggregates such as `collect_set(tag)`."""
-    columns: dict[str, str]
-    """Contract column = Spark SQL expression over the source's columns."""
-    join: list[Join] = []
-    """Side tables joined after `where` and before `columns`, such as tags beside titles."""
-
-    @model_validator(mode="after")
-    def _one_place(self) -> Self:
-        if (self.table is None) == (self.path is None):
-            raise ValueError("give either `table`, or `format` and `path`")
-        if self.path is not None and self.format is None:
-            raise ValueError("`path` needs `format` (csv, json, parquet, orc or text)")
-        return self
-
-
-class Join(Source):
-    """A side table, itself mapped by its `columns`, joined by equal values (left join)."""
-
-    on: list[str]
-    """Column names that both sides have and that must be equal."""
-
-
-Source.model_rebuild()
-
-
-class Sources(Section):
-    """Where the contract tables come from. Each is one source or several, whose rows are put together."""
-
-    behaviours: list[Source]
-    """Behaviours: `user_id, item_id, behaviour, ts, value?`."""
-    items: list[Source]
-    """Items: `item_id, title, description?, category?, tags?, attributes?, available?`; rows of one id from several sources are an error row."""
-    users: list[Source] = []
-    """Users (optional): `user_id, interest_tags?, attributes?`."""
-    relations: list[Source] = []
-    """Social relations (optional): `user_id, friend_id, weight?`."""
-
-    @field_validator("behaviours", "items", "users", "relations", mode="before")
-    @classmethod
-    def _one_or_several(cls, value: Any) -> Any:
-        return [value] if isinstance(value, Mapping) else value
-
-    @field_validator("behaviours", "items")
-    @classmethod
-    def _at_least_one(cls, value: list[Source]) -> list[Source]:
-        if not value:
-            raise ValueError("at least one source is needed")
-        return value
 
 
 class Behaviours(Section):
@@ -153,68 +84,6 @@ class Profiles(Section):
         return template
 
 
-class Encoder(Section):
-    """The BERT-family text encoder."""
-
-    model: str
-    """A folder with `config.json`, a tokenizer and safetensors weights, or an installed package that carries one."""
-    pooling: Literal["auto", "mean", "cls"] = "auto"
-    """How token vectors become a text vector; `auto` reads the model's sentence-transformers files, else mean."""
-    item_prefix: str = ""
-    """Put before every item text, as E5-like models expect."""
-    user_prefix: str = ""
-    """Put before every user text."""
-    max_length: Annotated[int, Field(ge=8, le=8192)] = 128
-    """Tokens read per text; the rest is cut."""
-    batch_tokens: Count = 1024
-    """Tokens per forward pass, padding included."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes the task's GPU where there is one."""
-
-
-class Model(Section):
-    """User and item towers and their training."""
-
-    width: Count = 64
-    """d: width of user and item vectors."""
-    n_layers: Annotated[int, Field(ge=1, le=8)] = 2
-    """Transformer layers over the history."""
-    n_heads: Count = 2
-    """Attention heads; must divide `width`."""
-    dropout: Share = 0.3
-    """Dropout in the history encoder."""
-    id_dropout: Share = 0.3
-    """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
-    epochs: Count = 12
-    """Passes over the training histories."""
-    batch_positions: Count = 2048
-    """History positions per step."""
-    learning_rate: Positive = 2e-3
-    """Peak learning rate of AdamW; linear warm-up, cosine decay."""
-    weight_decay: NonNegative = 0.01
-    """AdamW weight decay."""
-    bce_weight: NonNegative = 0.1
-    """Weight of the cosine's binary cross-entropy beside the softmax cross-entropy."""
-    n_negatives: Count = 64
-    """Sampled negatives per step for the binary cross-entropy."""
-    target_window: Count = 10
-    """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
-    max_softmax_items: Count = 50_000
-    """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
-    n_sampled: Count = 4096
-    """Items drawn per step where the softmax is sampled."""
-    max_training_users: Count = 2_000_000
-    """With more users than this, training takes those with the smallest hash of their id; all of them are served."""
-    threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads of the training task; 0 takes the cores of one executor."""
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Self:
-        if self.width % self.n_heads:
-            raise ValueError(f"n_heads = {self.n_heads} does not divide width = {self.width}")
-        return self
-
-
 class Score(Section):
     """The combined rank: score = w_cos * cosine + w_ce * log P."""
 
@@ -222,12 +91,24 @@ class Score(Section):
     """Weight of the cosine similarity."""
     w_ce: NonNegative = 1.0
     """Weight of the cross-entropy similarity, log P."""
-    max_block_bytes: Annotated[int, Field(ge=4096)] = 64 * 1024 * 1024
-    """Largest item block that is broadcast, and largest user block, in bytes."""
+    temperature: Positive = 1.0
+    """T of P = softmax(logit / T): above 1 flatter, below 1 sharper."""
+    normalise: Literal["catalogue", "allowed", "none"] = "catalogue"
+    """What P sums to 1 over: all items, or the items of `sources.allow_list`. With `none` there is no log P (`log_prob` is null, `score` takes the bare logit): the same lists, sooner."""
+    top_n_per: Literal["category"] | None = None
+    """`category` keeps the `run.top_n` best items of each category; ranks are over all of a user's rows. By default the best of the catalogue."""
+    max_block_bytes: Annotated[int, Field(gt=0)] | None = None
+    """Largest item block that is broadcast, and largest user block, in bytes; by default 1/16 of the memory an executor has per task, between 4 MiB and 128 MiB."""
     oversample: Annotated[float, Field(ge=1, le=20)] = 2.0
     """Candidates per user as a multiple of top_n where a rule of `rerank` has to choose among them; else top_n."""
     exclude_seen: bool | list[str] = True
     """Leave out items the user has seen: all behaviours, none (false), or only these behaviour types."""
+
+    @model_validator(mode="after")
+    def _some_weight(self) -> Self:
+        if not self.w_cos and not self.w_ce:
+            raise ValueError("w_cos and w_ce are both 0: every item would score the same")
+        return self
 
 
 class Rerank(Section):
@@ -254,11 +135,11 @@ class Evaluate(Section):
     """Share of the interactions after the cut where `cut` is not given."""
     leave_out_order: Literal["last", "hash"] = "last"
     """`leave_out` holds out the user's last interaction, or, where order means nothing, one chosen by hash."""
-    k: list[Count] = [10, 20]
+    k: list[Count] = Field(default=[10, 20])
     """Cut-offs of the metrics; the largest must not exceed top_n."""
     n_bootstrap: Annotated[int, Field(ge=100, le=10_000)] = 1000
     """Bootstrap replicates behind each interval."""
-    baselines: list[Literal["popularity", "als"]] = ["popularity", "als"]
+    baselines: list[Literal["popularity", "als"]] = Field(default=["popularity", "als"])
     """Models scored beside ours."""
     als_rank: Count = 64
     """Width of the ALS baseline."""
@@ -271,7 +152,7 @@ class Publish(Section):
     """Users with a list."""
     min_full_share: Share = 1.0
     """Share of users whose list has min(top_n, items they may get) items."""
-    min_metric: dict[str, float] = {}
+    min_metric: dict[str, float] = Field(default={})
     """Backtest metrics of our model that must be reached, such as `{ "ndcg@10" = 0.03 }`."""
     max_rejected_share: Share = 0.5
     """Largest share of rejected rows among all rows that were rejected or used."""
@@ -300,7 +181,7 @@ class Config(Section):
     """The backtest."""
     publish: Publish = Publish()
     """Gates."""
-    spark: dict[str, str] = {}
+    spark: dict[str, str] = Field(default={})
     """Spark properties of this job, below those given on the command line."""
 
     @model_validator(mode="after")

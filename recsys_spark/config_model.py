@@ -1,0 +1,71 @@
+"""The `[encoder]` and `[model]` sections: the text encoder, and the towers with their training."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from recsys_spark.config_section import Count, NonNegative, Positive, Section, Share
+
+
+class Encoder(Section):
+    """The BERT-family text encoder."""
+
+    model: str
+    """A folder with `config.json`, a tokenizer and safetensors weights, or an installed package that carries one."""
+    pooling: Literal["auto", "mean", "cls"] = "auto"
+    """How token vectors become a text vector; `auto` reads the model's sentence-transformers files, else mean."""
+    item_prefix: str = ""
+    """Put before every item text, as E5-like models expect."""
+    user_prefix: str = ""
+    """Put before every user text."""
+    max_length: Annotated[int, Field(ge=8, le=8192)] = 128
+    """Tokens read per text; the rest is cut."""
+    batch_tokens: Count = 1024
+    """Tokens per forward pass, padding included."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes the task's GPU where there is one."""
+
+
+class Model(Section):
+    """User and item towers and their training."""
+
+    width: Count = 64
+    """d: width of user and item vectors."""
+    n_layers: Annotated[int, Field(ge=1, le=8)] = 2
+    """Transformer layers over the history."""
+    n_heads: Count = 2
+    """Attention heads; must divide `width`."""
+    dropout: Share = 0.3
+    """Dropout in the history encoder."""
+    id_dropout: Share = 0.3
+    """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
+    epochs: Count = 12
+    """Passes over the training histories."""
+    batch_positions: Count = 2048
+    """History positions per step."""
+    learning_rate: Positive = 2e-3
+    """Peak learning rate of AdamW; linear warm-up, cosine decay."""
+    weight_decay: NonNegative = 0.01
+    """AdamW weight decay."""
+    bce_weight: NonNegative = 0.1
+    """Weight of the cosine's binary cross-entropy beside the softmax cross-entropy."""
+    n_negatives: Count = 64
+    """Sampled negatives per step for the binary cross-entropy."""
+    target_window: Count = 10
+    """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
+    max_softmax_items: Count = 50_000
+    """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
+    n_sampled: Count = 4096
+    """Items drawn per step where the softmax is sampled."""
+    max_training_users: Count = 2_000_000
+    """With more users than this, training takes those with the smallest hash of their id; all of them are served."""
+    threads: Annotated[int, Field(ge=0)] = 0
+    """CPU threads of the training task; 0 takes the cores of one executor."""
+
+    @model_validator(mode="after")
+    def _heads_divide_width(self) -> Self:
+        if self.width % self.n_heads:
+            raise ValueError(f"n_heads = {self.n_heads} does not divide width = {self.width}")
+        return self
