@@ -27,8 +27,9 @@ from recsys_spark.sources import Mapped, read_table
 from recsys_spark.stages.embed import build_embeddings, profile_texts, unseen_texts
 from recsys_spark.stages.ingest import Ingested, build_ingest, validate_ingested
 from recsys_spark.stages.item_profiles import build_item_profiles
+from recsys_spark.stages.popular import build_popular_candidates
 from recsys_spark.stages.rerank import build_recommendations, choose
-from recsys_spark.stages.score import build_candidates, build_exclusions, build_popular_candidates
+from recsys_spark.stages.score import build_candidates, build_exclusions
 from recsys_spark.stages.train import artifact_of, build_model_rows
 from recsys_spark.stages.user_profiles import build_user_profiles
 from recsys_spark.stages.vectors import build_item_vectors, build_user_vectors
@@ -83,10 +84,11 @@ Step = Callable[[Context, Attempt], Facts]
 
 
 def ingest(ctx: Context, attempt: Attempt) -> Facts:
-    """The sources -> interactions, items, users, relations, rejected_rows."""
+    """The sources -> interactions, items, users, relations, allow_list, deny_list, selected_users, rejected_rows."""
     mapped: dict[str, Mapped | None] = {}
     for name, table in tables.CONTRACT.items():
-        sources = getattr(ctx.cfg.sources, name)
+        of_tonight = ctx.hidden is not None and name in tables.TONIGHT
+        sources = [] if of_tonight else getattr(ctx.cfg.sources, name)
         where = f"sources.{name}"
         mapped[name] = read_table(ctx.spark, table, sources, where=where, now=ctx.now) if sources else None
     behaviours, items = mapped["behaviours"], mapped["items"]
@@ -101,12 +103,18 @@ def ingest(ctx: Context, attempt: Attempt) -> Facts:
         as_of=ctx.as_of,
         held_out=ctx.hidden.held_out if ctx.hidden else None,
         extra_users=ctx.hidden.users if ctx.hidden else None,
+        allow_list=mapped["allow_list"],
+        deny_list=mapped["deny_list"],
+        selected_users=mapped["selected_users"],
     )
     written = Ingested(
         interactions=attempt.write(tables.INTERACTIONS, built.interactions),
         items=attempt.write(tables.ITEMS, built.items),
         users=attempt.write(tables.USERS, built.users),
         relations=attempt.write(tables.RELATIONS, built.relations),
+        allow_list=attempt.write(tables.ALLOW_LIST, built.allow_list),
+        deny_list=attempt.write(tables.DENY_LIST, built.deny_list),
+        selected_users=attempt.write(tables.SELECTED_USERS, built.selected_users),
         rejected_rows=attempt.write(tables.REJECTED_ROWS, built.rejected_rows),
     )
     earliest = None
@@ -114,9 +122,10 @@ def ingest(ctx: Context, attempt: Attempt) -> Facts:
         first = behaviours.accepted.agg(F.min("ts")).collect()[0][0]
         # Collected timestamps are naive, in the driver's own zone.
         earliest = None if first is None else first.astimezone(UTC)
-    validate_ingested(written, ctx.cfg, as_of=ctx.as_of, earliest_ts=earliest)
+    given = sorted(name for name in tables.SERVING if mapped[name] is not None)
+    validate_ingested(written, ctx.cfg, as_of=ctx.as_of, earliest_ts=earliest, given=given)
     counted = written.rejected_rows.groupBy("table", "reason").count().orderBy("table", "reason").collect()
-    return {"rejected": {f"{r['table']}.{r['reason']}": r["count"] for r in counted}}
+    return {"given": given, "rejected": {f"{r['table']}.{r['reason']}": r["count"] for r in counted}}
 
 
 def profiles(ctx: Context, attempt: Attempt) -> Facts:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from recsys_spark.kernels.compiled import F32, F64, I64, compiled
+from recsys_spark.kernels.compiled import compiled
+from recsys_spark.kernels.layout import F32, F64, I64, TILE
 
 T = TypeVar("T", bound=np.generic)
-TILE = 1024
-"""Items per step of the fold. Item blocks start at multiples of it, so that sums do not depend on the block size."""
-CHUNK = 512
-"""Users per matrix product: enough that packing a tile for the product is cheap, and two tiles of scores are 4 MiB."""
 
 
 @dataclass(frozen=True)
@@ -136,13 +131,3 @@ def unit_rows(v: F32, norm: F64) -> F32:
         for k in range(v.shape[1]):
             unit[i, k] = v[i, k] * inverse
     return unit
-
-
-def _expect_read_only_arrays() -> None:
-    """Torch warns once per process that it sees a read-only array; ours live in Arrow buffers and are only read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.from_numpy(np.frombuffer(bytes(4), np.float32))
-
-
-_expect_read_only_arrays()

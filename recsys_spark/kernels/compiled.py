@@ -16,12 +16,9 @@ import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
-from numpy.typing import NDArray
 
-F32 = NDArray[np.float32]
-F64 = NDArray[np.float64]
-I64 = NDArray[np.int64]
-Number = float | np.floating[Any]
+from recsys_spark.kernels.layout import F32, Number
+
 F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
 FUSED = {"contract", "nnan", "nsz"}

@@ -1,4 +1,4 @@
-"""Arrow rows to blocks and back: streams of sorted rows become a few rows that each hold one block of arrays.
+"""Arrow rows to blocks: streams of sorted rows become a few rows that each hold one block of arrays.
 
 Memory of a packer: one block and one batch, whatever the number of rows.
 """
@@ -6,29 +6,28 @@ Memory of a packer: one block and one batch, whatever the number of rows.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys_spark.errors import DataError
-from recsys_spark.kernels.blocks import TILE, ItemBlock, UserBlock, item_block, user_block
-from recsys_spark.kernels.compiled import F32
+from recsys_spark.errors import ConfigError, DataError
+from recsys_spark.kernels.layout import F32, TILE
 
-Row = dict[str, Any]
-"""A row whose values are Arrow scalars."""
 USERS_PER_BLOCK = 16_384
 """Enough to make the transfer of an item block small beside the product with it."""
 
 
-def pack_items(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Iterator[pa.RecordBatch]:
-    """Rows (item_id, y, theta, bias, available), sorted by item_id -> rows that hold one block each (see stages.score.ITEM_BLOCKS).
+def pack_items(
+    batches: Iterator[pa.RecordBatch], max_block_bytes: int, *, one_block: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """Rows (item_id, segment, y, theta, bias, available), sorted by (segment, item_id) -> rows of stages.score.ITEM_BLOCKS.
 
-    Raises DataError for vectors that are missing, ragged or not finite, and for an item_id that comes twice.
+    A block holds items of one segment. Raises DataError for vectors that are missing, ragged or not finite, for an
+    item_id that comes twice, and where ``one_block`` was planned for and does not hold all items.
     """
-    start, width, last, pending = 0, None, None, pa.table({})
+    start, width, last, pending = 0, None, None, None
     for batch in batches:
         if not batch.num_rows:
             continue
@@ -36,33 +35,72 @@ def pack_items(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Itera
         check_unique(ids, last, "item")
         last = ids[-1]
         y = vectors(batch["y"], ids, "item", width)
-        theta = vectors(batch["theta"], ids, "item", y.shape[1])
+        width = y.shape[1]
+        theta = vectors(batch["theta"], ids, "item", width)
         bias = batch["bias"].cast(pa.float32()).fill_null(0).to_numpy(zero_copy_only=False)
         check_finite(bias[:, None], ids, "item")
-        width = y.shape[1]
         columns = {
             "item_ids": ids,
+            "segment": batch["segment"],
             "y": _rows_as_binary(y),
             "theta": _rows_as_binary(theta),
             "bias": pa.array(bias),
             "available": batch["available"].fill_null(True),
         }
-        pending = pa.concat_tables([pending, pa.table(columns)]) if pending.num_rows else pa.table(columns)
-        size = rows_per_block(width, max_block_bytes)
-        while pending.num_rows >= size:
-            yield _item_row(start, pending.slice(0, size), width)
-            start, pending = start + size, pending.slice(size)
-    if pending.num_rows and width is not None:
+        rows = pa.table(columns)
+        full, pending = _cut(rows if pending is None else pa.concat_tables([pending, rows]), width, max_block_bytes)
+        for block in full:
+            _check_one(start, one_block=one_block)
+            yield _item_row(start, block, width)
+            start += block.num_rows
+    if pending is not None and pending.num_rows and width is not None:
+        _check_one(start, one_block=one_block)
         yield _item_row(start, pending, width)
+
+
+def _cut(rows: pa.Table, width: int, max_block_bytes: int) -> tuple[list[pa.Table], pa.Table]:
+    """Blocks that are full or whose segment is over, and the rows left. A full block goes once it is known that rows follow."""
+    size = rows_per_block(width, max_block_bytes)
+    segment = rows["segment"].combine_chunks()
+    ends = np.flatnonzero(pc.not_equal(segment[1:], segment[:-1]).to_numpy(zero_copy_only=False)) + 1
+    blocks, low = [], 0
+    for end in [*ends.tolist(), rows.num_rows]:
+        while low + size < end or (low < end < rows.num_rows):
+            high = min(low + size, end)
+            blocks.append(rows.slice(low, high - low))
+            low = high
+    return blocks, rows.slice(low)
+
+
+def _check_one(start: int, *, one_block: bool) -> None:
+    if one_block and start:
+        raise DataError(
+            "There are more items than were said to be",
+            where="score",
+            found=f"more than {start} item vectors",
+            expected="at most as many as one item block holds",
+            action="Give build_candidates the number of item vectors in `catalogue`, or leave it out.",
+        )
 
 
 def rows_per_block(width: int, max_block_bytes: int) -> int:
     """Items in a block of at most so many bytes: whole tiles, unless not even one fits.
 
+    Raises ConfigError where a block cannot hold a single item.
+
     >>> rows_per_block(64, 64 * 1024 * 1024), rows_per_block(64, 4096)
     (130048, 7)
     """
-    rows = max(1, max_block_bytes // (4 * (2 * width + 1)))
+    row_bytes = 4 * (2 * width + 1)
+    rows = max_block_bytes // row_bytes
+    if not rows:
+        raise ConfigError(
+            "score.max_block_bytes is too small for one item",
+            where="score.max_block_bytes",
+            found=max_block_bytes,
+            expected=f"at least {row_bytes}: two vectors of width {width} and a bias in float32",
+            action="Leave it out: the default follows the executors' memory.",
+        )
     return rows // TILE * TILE or rows
 
 
@@ -108,28 +146,6 @@ def _whole_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Ite
             pending, n_users, n_cells = [rows.slice(starts[-1])], 1, 0
     if n_users:
         yield pa.concat_tables(pending)
-
-
-def unpack_items(row: Row) -> ItemBlock:
-    """A row of ITEM_BLOCKS, its values Arrow scalars -> the block; vectors are read where they lie."""
-    bias = floats(row["bias"])
-    shape = (len(bias), -1)
-    available = np.frombuffer(row["available"].as_buffer(), np.bool_)
-    return item_block(
-        row["start"].as_py(), floats(row["y"]).reshape(shape), floats(row["theta"]).reshape(shape), bias, available
-    )
-
-
-def unpack_users(row: Row) -> UserBlock:
-    """A row of USER_BLOCKS, its values Arrow scalars -> the block."""
-    offsets = np.frombuffer(row["offsets"].as_buffer(), np.int64)
-    x = floats(row["x"]).reshape(len(offsets) - 1, -1)
-    return user_block(x, offsets, np.frombuffer(row["excluded"].as_buffer(), np.int32))
-
-
-def floats(value: pa.BinaryScalar) -> F32:
-    """The float32 array that lies in a binary value."""
-    return np.frombuffer(value.as_buffer(), np.float32)
 
 
 def vectors(column: pa.Array, ids: pa.Array, kind: str, width: int | None) -> F32:
@@ -196,6 +212,7 @@ def _item_row(start: int, rows: pa.Table, width: int) -> pa.RecordBatch:
     return pa.record_batch(
         {
             "start": pa.array([start], pa.int64()),
+            "segment": rows["segment"].slice(0, 1).combine_chunks(),
             "item_ids": _one_list(rows["item_ids"].combine_chunks()),
             **{name: pa.array([value.tobytes()]) for name, value in arrays},
         }

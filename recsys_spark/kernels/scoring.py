@@ -1,49 +1,54 @@
 """Rows of (user block, item block) in, rows of (user, item, terms) out: the fold driven by a stream of Arrow rows.
 
-Consecutive rows of one user block are folded into one state, which is emitted when the user block changes. That saves
-rows, not correctness: parts of a user that are emitted apart are merged by the window that follows.
+Consecutive rows of one user block are folded into one state, which is emitted when the user block, or the segment of the
+item blocks, changes. That saves rows, not correctness: parts of a user that are emitted apart are merged by the window
+that follows. Where one item block holds the catalogue, a part is the list, and nothing follows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock
-from recsys_spark.kernels.packing import Row, unpack_items, unpack_users
-from recsys_spark.kernels.topn import NO_ITEM, State, Weights, empty_state, fold
+from recsys_spark.kernels.layout import I64, NO_ITEM
+from recsys_spark.kernels.topn import State, Weights, empty_state
+from recsys_spark.kernels.unpacking import Row, unpack_items, unpack_users
 
-USERS_PER_BATCH = 2048
+ROWS_PER_BATCH = 131_072
+Fold = Callable[[State, UserBlock, ItemBlock, Weights], State]
 
 
-def score_pairs(batches: Iterator[pa.RecordBatch], weights: Weights, n: int) -> Iterator[pa.RecordBatch]:
-    """Rows of USER_BLOCKS x ITEM_BLOCKS -> rows of SCORED, at most ``n`` per user and part.
+def score_pairs(
+    batches: Iterator[pa.RecordBatch], weights: Weights, n: int, fold: Fold, *, whole: bool
+) -> Iterator[pa.RecordBatch]:
+    """Rows of USER_BLOCKS x ITEM_BLOCKS -> rows of PARTS, or of LISTS where each item block is the ``whole`` catalogue.
 
-    Each part of a user has one row with ``first`` true, on which ``log_sum`` counts; a user who may get nothing has
-    just that row, its item_id null.
+    At most ``n`` rows per user and part. In PARTS each part of a user has one row with ``first`` true, on which
+    ``log_sum`` counts; a user who may get nothing has just that row, its item_id null. LISTS has no row for such a user.
     """
     catalogue = Catalogue()
-    current: tuple[int, Row, UserBlock, State] | None = None
-    cached: tuple[int, ItemBlock] | None = None
+    current: Part | None = None
+    items: ItemBlock | None = None
     for batch in batches:
         for number in range(batch.num_rows):
             row = {name: batch[name][number] for name in batch.schema.names}
-            if cached is None or cached[0] != row["start"].as_py():
-                cached = row["start"].as_py(), unpack_items(row)
-                catalogue.add(cached[0], row["item_ids"].values)
-            if current is None or current[0] != row["block"].as_py():
+            start, segment, block = (row[name].as_py() for name in ("start", "segment", "block"))
+            if items is None or items.start != start:
+                items = unpack_items(row)
+                catalogue.add(start, row["item_ids"].values)
+            if current is None or (current.block, current.segment) != (block, segment):
                 if current is not None:
-                    yield from _emit(current[1], current[3], catalogue)
-                users = unpack_users(row)
-                names = {name: row[name] for name in ("user_ids", "sources")}
-                current = row["block"].as_py(), names, users, empty_state(users.size, n)
-            block, names, users, state = current
-            current = block, names, users, fold(state, users, cached[1], weights)
+                    yield from current.rows(catalogue, weights, whole=whole)
+                users = current.users if current is not None and current.block == block else unpack_users(row)
+                names = {name: row[name] for name in NAMES.values()}
+                current = Part(block, segment, names, users, empty_state(users.size, n))
+            current.state = fold(current.state, current.users, items, weights)
     if current is not None:
-        yield from _emit(current[1], current[3], catalogue)
+        yield from current.rows(catalogue, weights, whole=whole)
 
 
 @dataclass
@@ -58,33 +63,61 @@ class Catalogue:
             self.blocks[start] = pa.concat_arrays([ids, ids[:0].cast(pa.string())]) if len(ids) else ids
             self.blocks = dict(sorted(self.blocks.items()))
 
-    def names(self, positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> pa.ChunkedArray:
+    def names(self, positions: I64) -> pa.Array:
         """The ids at catalogue positions, null at NO_ITEM."""
         starts = np.array(list(self.blocks))
         lengths = np.array([len(ids) for ids in self.blocks.values()])
         block = np.searchsorted(starts, positions, "right") - 1
         places = positions - starts[block] + (np.cumsum(lengths) - lengths)[block]
-        return pa.chunked_array(list(self.blocks.values())).take(pa.array(places, mask=positions == NO_ITEM))
+        ids = pa.chunked_array(list(self.blocks.values())).take(pa.array(places, mask=positions == NO_ITEM))
+        return ids.combine_chunks()
 
 
-def _emit(names: Row, state: State, catalogue: Catalogue) -> Iterator[pa.RecordBatch]:
-    for low in range(0, len(state.log_sum), USERS_PER_BATCH):
-        part = state.rows(slice(low, low + USERS_PER_BATCH))
-        kept = part.position != NO_ITEM
-        kept[:, 0] = True
-        user, slot = np.nonzero(kept)
-        position = part.position[user, slot]
-        empty = position == NO_ITEM
-        columns = {
-            **{name: names[source].values.take(pa.array(low + user)) for name, source in NAMES.items()},
-            "item_id": catalogue.names(position).combine_chunks(),
-            "cosine": pa.array(part.cosine[user, slot], mask=empty),
-            "logit": pa.array(part.logit[user, slot], mask=empty),
-            "raw": pa.array(part.raw[user, slot], mask=empty),
+@dataclass
+class Part:
+    """A user block's state over the item blocks of one segment that came one after another."""
+
+    block: int
+    segment: str | None
+    names: Row
+    users: UserBlock
+    state: State
+
+    def rows(self, catalogue: Catalogue, weights: Weights, *, whole: bool) -> Iterator[pa.RecordBatch]:
+        """The part's rows, some users at a time."""
+        m, n = self.state.position.shape
+        step = max(1, ROWS_PER_BATCH // n)
+        for low in range(0, m, step):
+            part = self.state.rows(slice(low, low + step))
+            kept = part.position != NO_ITEM
+            if not whole:
+                kept[:, 0] = True
+            user, slot = np.nonzero(kept)
+            ids = catalogue.names(part.position[user, slot])
+            columns = {name: self.names[source].values.take(pa.array(low + user)) for name, source in NAMES.items()}
+            terms = _list_terms if whole else self._part_terms
+            yield pa.record_batch({**columns, "item_id": ids, **terms(part, user, slot, weights)})
+
+    def _part_terms(self, part: State, user: I64, slot: I64, _weights: Weights) -> dict[str, pa.Array]:
+        empty = part.position[user, slot] == NO_ITEM
+        terms = ((name, getattr(part, name)[user, slot]) for name in ("cosine", "logit", "raw"))
+        return {
+            "segment": pa.array([self.segment], pa.string()).take(pa.array(np.zeros(len(user), np.int32))),
+            **{name: pa.array(values, mask=empty) for name, values in terms},
             "log_sum": pa.array(part.log_sum[user]),
             "first": pa.array(slot == 0),
         }
-        yield pa.record_batch(columns)
+
+
+def _list_terms(part: State, user: I64, slot: I64, weights: Weights) -> dict[str, pa.Array]:
+    log_z = part.log_sum[user] if weights.log_z else np.zeros(len(user))
+    log_prob = part.logit[user, slot] - log_z
+    return {
+        "rank": pa.array((slot + 1).astype(np.int32)),
+        "cosine": pa.array(part.cosine[user, slot]),
+        "log_prob": pa.array(log_prob) if weights.log_z else pa.nulls(len(user), pa.float64()),
+        "score": pa.array(part.raw[user, slot] - weights.ce * log_z),
+    }
 
 
 NAMES = {"user_id": "user_ids", "source": "sources"}

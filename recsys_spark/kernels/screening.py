@@ -12,12 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys_spark.kernels.compiled import (
-    F32,
-    F64,
-    I64,
     LANES,
     RUN,
-    Number,
     compiled,
     exp_into,
     group_maxima,
@@ -27,6 +23,7 @@ from recsys_spark.kernels.compiled import (
     scores_into,
     total_of,
 )
+from recsys_spark.kernels.layout import F32, F64, I64, Number
 from recsys_spark.kernels.shortlist import LOWEST, Best, Pairs, Rank, Shortlist, raise_bound, tighten
 
 SHIFT_FREE = 79.0

@@ -13,9 +13,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.kernels.compiled import F32, F64, I64, Number, compiled, exact_terms, lowered, nth_largest
+from recsys_spark.kernels.compiled import compiled, exact_terms, lowered, nth_largest
+from recsys_spark.kernels.layout import F32, F64, I64, NO_ITEM, Number
 
-NO_ITEM = -1
 COUNTED = 256
 """Up to so many items are put in order by counting who is ahead of whom."""
 LOWEST = np.finfo(np.float32).min
@@ -71,7 +71,9 @@ def shortlist_of(best: Best, slack: F64) -> Shortlist:
     """Empty shortlists, their bounds below the N-th best so far."""
     m, n = best.raw.shape
     capacity = 4 * n + 16
-    certain = np.array([lowered(float(nth), float(some)) for nth, some in zip(best.raw[:, -1], slack, strict=True)], np.float32)
+    certain = np.array(
+        [lowered(float(nth), float(some)) for nth, some in zip(best.raw[:, -1], slack, strict=True)], np.float32
+    )
     certain = np.maximum(certain, LOWEST)
     return Shortlist(
         np.empty((m, capacity), np.float32),

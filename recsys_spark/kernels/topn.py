@@ -12,6 +12,7 @@ so the list is that of a float64 brute force. Ties go to the smaller position, w
 
 from __future__ import annotations
 
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields, replace
 
@@ -19,10 +20,10 @@ import numpy as np
 import torch
 
 from recsys_spark.errors import DataError
-from recsys_spark.kernels.blocks import CHUNK, TILE, ItemBlock, UserBlock, unit_rows
-from recsys_spark.kernels.compiled import F32, F64, I64
+from recsys_spark.kernels.blocks import ItemBlock, UserBlock, unit_rows
+from recsys_spark.kernels.layout import CHUNK, F32, F64, I64, NO_ITEM, TILE
 from recsys_spark.kernels.screening import SAMPLE_EVERY, Excluded, Mass, Tile, guess_bounds, guess_rank, scan
-from recsys_spark.kernels.shortlist import NO_ITEM, Best, Pairs, Rank, settle, shortlist_of
+from recsys_spark.kernels.shortlist import Best, Pairs, Rank, settle, shortlist_of
 
 MIN_ROWS = 16
 """Fewer rows take another path through the BLAS, with other rounding; they are filled up with zeros."""
@@ -216,6 +217,16 @@ def check_reach(users: UserBlock, items: ItemBlock, weights: Weights) -> None:
             expected=f"products below {LARGEST:.0e}",
             action="Train again with a smaller learning rate; such a model has diverged.",
         )
+
+
+def _expect_read_only_arrays() -> None:
+    """Torch warns once per process that it sees a read-only array; ours live in Arrow buffers and are only read."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        torch.from_numpy(np.frombuffer(bytes(4), np.float32))
+
+
+_expect_read_only_arrays()
 
 
 __all__ = ["NO_ITEM", "State", "Weights", "empty_state", "fold"]

@@ -3,12 +3,14 @@
     score = w_cos * cosine + w_ce * log P        log P = logit - log Z, Z over the whole catalogue
 
 Nothing here is proportional to users x items: a row of the cross join is a block of users beside a block of items, and
-what is shuffled is at most users x item blocks x N.
+what is shuffled is at most users x item blocks x N. Where one item block holds the catalogue, a worker's lists are final
+and nothing is shuffled after it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark import TaskContext
@@ -16,44 +18,89 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config, Score
+from recsys_spark.errors import ConfigError
+from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
+from recsys_spark.kernels.packing import rows_per_block
 from recsys_spark.tables import CANDIDATES
-from recsys_spark.weights import exact
 
-ITEM_BLOCKS = "start long, item_ids array<string>, y binary, theta binary, bias binary, available binary"
-USER_BLOCKS = "block long, user_ids array<string>, sources array<string>, x binary, offsets binary, excluded binary"
-SCORED = (
-    "user_id string, source string, item_id string, cosine double, logit double, raw double, log_sum double, "
-    "first boolean"
+ITEM_BLOCKS = (
+    "start long, segment string, item_ids array<string>, y binary, theta binary, bias binary, available binary"
 )
-PRIOR = 1e-6
-"""Added to every item's popularity, in units of behaviour weight, so that an item nobody touched has a finite log."""
+USER_BLOCKS = "block long, user_ids array<string>, sources array<string>, x binary, offsets binary, excluded binary"
+PARTS = (
+    "user_id string, source string, item_id string, segment string, cosine double, logit double, raw double, "
+    "log_sum double, first boolean"
+)
+LISTS = "user_id string, source string, item_id string, rank int, cosine double, log_prob double, score double"
+SEGMENT = "segment"
+"""Optional column of item vectors: the ``n`` best of each segment are kept."""
 Batches = Iterator[pa.RecordBatch]
 
 
-def build_exclusions(interactions: DataFrame, cfg: Config) -> DataFrame:
-    """Pairs (user_id, item_id), distinct, that must not be recommended, after ``cfg.score.exclude_seen``."""
+@dataclass(frozen=True)
+class CatalogueSize:
+    """What is known of the item vectors before they are read: their number and width."""
+
+    n_items: int
+    width: int
+
+
+def build_exclusions(interactions: DataFrame, cfg: Config, deny_list: DataFrame | None = None) -> DataFrame:
+    """Pairs (user_id, item_id), distinct, that must not be recommended: seen after ``cfg.score.exclude_seen``, or denied."""
     seen = cfg.score.exclude_seen
     if isinstance(seen, list):
         interactions = interactions.where(F.col("behaviour").isin(seen))
     elif not seen:
         interactions = interactions.where(F.lit(False))
-    return interactions.select("user_id", "item_id").distinct()
+    pairs = interactions.select("user_id", "item_id")
+    if deny_list is not None:
+        pairs = pairs.unionByName(deny_list.select("user_id", "item_id"))
+    return pairs.distinct()
+
+
+def restrict_items(item_vectors: DataFrame, allow_list: DataFrame, score_cfg: Score) -> DataFrame:
+    """Item vectors of which only those of ``allow_list`` (item_id) may be recommended.
+
+    The others count in log Z all the same, unless `score.normalise` is `allowed`: then they are left out.
+    """
+    allowed = allow_list.select("item_id").distinct()
+    if score_cfg.normalise == "allowed":
+        return item_vectors.join(allowed, "item_id", "left_semi")
+    marked = item_vectors.join(allowed.withColumn("allowed", F.lit(True)), "item_id", "left")
+    return marked.withColumn("available", F.col("available") & F.coalesce("allowed", F.lit(False))).drop("allowed")
 
 
 def build_candidates(
-    user_vectors: DataFrame, item_vectors: DataFrame, exclusions: DataFrame, score_cfg: Score, *, n: int
+    user_vectors: DataFrame,
+    item_vectors: DataFrame,
+    exclusions: DataFrame,
+    score_cfg: Score,
+    *,
+    n: int,
+    catalogue: CatalogueSize | None = None,
 ) -> DataFrame:
     """The ``n`` best items per user as CANDIDATES; fewer only where fewer are allowed.
 
-    ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS; ``exclusions``: user_id, item_id.
-    Its tasks raise DataError, naming ids, for vectors that are missing, ragged, not finite or there twice.
+    ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS, with a column `segment` where the ``n`` best of each
+    segment are wanted (the rank is over all of a user's rows); ``exclusions``: user_id, item_id. ``catalogue``, where it
+    is known, saves a shuffle of the lists if one item block can hold the catalogue.
+    Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row. Its tasks raise DataError, naming ids,
+    for vectors that are missing, ragged, not finite or there twice.
     """
-    max_bytes = score_cfg.max_block_bytes
-    columns = item_vectors.select("item_id", "y", "theta", "bias", "available")
+    if n < 1:
+        raise ConfigError("N must be at least 1", where="n", found=n, expected="1 or more")
+    max_bytes = score_cfg.max_block_bytes or DEFAULT_BLOCK_BYTES
+    by_segment = SEGMENT in item_vectors.columns
+    whole = not by_segment and catalogue is not None and catalogue.n_items <= rows_per_block(catalogue.width, max_bytes)
+    segment = F.coalesce(SEGMENT, F.lit("")) if by_segment else F.lit("")
+    items = item_vectors.select("item_id", segment.alias(SEGMENT), "y", "theta", "bias", "available")
     # One task packs the catalogue: it goes through the driver for the broadcast anyway.
-    item_blocks = columns.repartition(1).sortWithinPartitions("item_id").mapInArrow(item_packer(max_bytes), ITEM_BLOCKS)
-
-    excluded = exclusions.join(F.broadcast(_positions(item_vectors)), "item_id", "inner")
+    item_blocks = (
+        items.repartition(1)
+        .sortWithinPartitions(SEGMENT, "item_id")
+        .mapInArrow(item_packer(max_bytes, one_block=whole), ITEM_BLOCKS)
+    )
+    excluded = exclusions.join(F.broadcast(_positions(items)), "item_id", "inner")
     user_rows = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
     rows = user_rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
     user_blocks = (
@@ -62,29 +109,33 @@ def build_candidates(
         .mapInArrow(user_packer(max_bytes), USER_BLOCKS)
     )
     pairs = user_blocks.crossJoin(F.broadcast(item_blocks))
-    scored = pairs.mapInArrow(scorer(score_cfg.w_cos, score_cfg.w_ce, n), SCORED)
-    return _best(scored, score_cfg, n)
+    scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS)
+    return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
 
 
-def _positions(item_vectors: DataFrame) -> DataFrame:
-    """item_id -> its place from 0 in the catalogue ordered by item_id, the order in which items are packed."""
-    place = F.row_number().over(Window.orderBy("item_id")) - 1
-    return item_vectors.select("item_id", place.alias("position"))
+def _positions(items: DataFrame) -> DataFrame:
+    """item_id -> its place from 0 in the order in which items are packed."""
+    place = F.row_number().over(Window.orderBy(SEGMENT, "item_id")) - 1
+    return items.select("item_id", place.alias("position"))
 
 
-def _best(scored: DataFrame, score_cfg: Score, n: int) -> DataFrame:
-    """Add up log Z over a user's parts and keep the best ``n`` of all of them."""
+def _best(parts: DataFrame, score_cfg: Score, n: int) -> DataFrame:
+    """Add up log Z over a user's parts and keep the best ``n`` of each segment."""
     partials = F.collect_list(F.when(F.col("first"), F.col("log_sum"))).over(Window.partitionBy("user_id"))
-    ranked = (
-        scored.withColumn("partials", partials)
-        .withColumn("log_z", _log_sum_exp(F.array_sort("partials")))
+    log_z = _log_sum_exp(F.array_sort("partials")) if score_cfg.normalise != "none" else F.lit(None).cast("double")
+    best_first = (F.desc_nulls_last("score"), F.col("item_id"))
+    of_segment = F.row_number().over(Window.partitionBy("user_id", SEGMENT).orderBy(*best_first))
+    kept = (
+        parts.withColumn("partials", partials)
+        .withColumn("log_z", log_z)
         .withColumn("log_prob", F.col("logit") - F.col("log_z"))
-        .withColumn("score", F.col("raw") - F.lit(score_cfg.w_ce) * F.col("log_z"))
-        .withColumn(
-            "rank", F.row_number().over(Window.partitionBy("user_id").orderBy(F.desc_nulls_last("score"), "item_id"))
-        )
+        .withColumn("score", F.col("raw") - F.lit(score_cfg.w_ce) * F.coalesce("log_z", F.lit(0.0)))
+        .withColumn("rank", of_segment)
+        .where((F.col("rank") <= n) & F.col("item_id").isNotNull())
     )
-    return CANDIDATES.conform(ranked.where((F.col("rank") <= n) & F.col("item_id").isNotNull()))
+    if not score_cfg.top_n_per:
+        return kept
+    return kept.withColumn("rank", F.row_number().over(Window.partitionBy("user_id").orderBy(*best_first)))
 
 
 def _log_sum_exp(values: Column) -> Column:
@@ -95,13 +146,15 @@ def _log_sum_exp(values: Column) -> Column:
 # The kernels are imported inside the tasks, so that the driver plans without torch.
 
 
-def item_packer(max_block_bytes: int) -> Callable[[Batches], Batches]:
+def item_packer(max_block_bytes: int, *, one_block: bool) -> Callable[[Batches], Batches]:
     """The task that packs sorted item rows into blocks."""
 
     def pack(batches: Batches) -> Batches:
         from recsys_spark.kernels.packing import pack_items
+        from recsys_spark.workers import freeze_imports
 
-        return pack_items(batches, max_block_bytes)
+        yield from pack_items(batches, max_block_bytes, one_block=one_block)
+        freeze_imports()
 
     return pack
 
@@ -111,87 +164,32 @@ def user_packer(max_block_bytes: int) -> Callable[[Batches], Batches]:
 
     def pack(batches: Batches) -> Batches:
         from recsys_spark.kernels.packing import pack_users
+        from recsys_spark.workers import freeze_imports
 
         context = TaskContext.get()
-        return pack_users(batches, max_block_bytes, first=(context.partitionId() if context else 0) << 32)
+        yield from pack_users(batches, max_block_bytes, first=(context.partitionId() if context else 0) << 32)
+        freeze_imports()
 
     return pack
 
 
-def scorer(w_cos: float, w_ce: float, n: int) -> Callable[[Batches], Batches]:
+def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batches]:
     """The task that folds item blocks into each user block's state and emits the best ``n`` per user."""
+    cosine, ce, temperature = score_cfg.w_cos, score_cfg.w_ce, score_cfg.temperature
+    log_z = score_cfg.normalise != "none"
 
     def score(batches: Batches) -> Batches:
-        import torch
+        from functools import partial
 
         from recsys_spark.kernels.scoring import score_pairs
-        from recsys_spark.kernels.topn import Weights
+        from recsys_spark.kernels.topn import Weights, fold
+        from recsys_spark.workers import freeze_imports, limit_threads
 
         context = TaskContext.get()
-        # Tasks on a machine x threads per task = its cores; torch would take all cores for each task.
-        torch.set_num_threads(context.cpus() if context else 1)
-        return score_pairs(batches, Weights(w_cos, w_ce), n)
+        # The fold shares its users out to threads, each of which calls a BLAS of one thread.
+        limit_threads(1)
+        folded = partial(fold, n_threads=context.cpus() if context else 1)
+        yield from score_pairs(batches, Weights(cosine, ce, temperature, log_z), n, folded, whole=whole)
+        freeze_imports()
 
     return score
-
-
-def build_popular_candidates(
-    user_ids: DataFrame, item_profiles: DataFrame, exclusions: DataFrame, score_cfg: Score, *, n: int
-) -> DataFrame:
-    """The ``n`` most popular available items for users known by nothing, as CANDIDATES with source `popular`.
-
-    ``user_ids``: user_id, distinct; ``item_profiles``: ITEM_PROFILES; ``exclusions``: user_id, item_id, distinct.
-    log_prob is the log of the item's share of the catalogue's popularity, cosine is 0. Ties, and items without
-    popularity, follow by item_id, so that nobody gets fewer than ``n`` while the catalogue allows ``n``.
-    """
-    top = _popularity(item_profiles).where("available")
-    top = top.withColumn("place", F.row_number().over(Window.orderBy(F.desc("log_prob"), "item_id")))
-    taken = (
-        exclusions.join(user_ids, "user_id", "left_semi")
-        .join(F.broadcast(top.select("item_id", "place")), "item_id")
-        .select("user_id", "place")
-    )
-    # The allowed items of a user are the gaps between the excluded places. At most n ranges of at most n places are
-    # opened per user, however many items are excluded.
-    by_place = Window.partitionBy("user_id").orderBy("place")
-    gaps = (
-        user_ids.select("user_id", F.lit(0).alias("place"))
-        .unionByName(taken)
-        .withColumn("before", F.col("place") - F.row_number().over(by_place) + 1)
-        .withColumn("end", F.lead("place", 1, 2**31 - 1).over(by_place) - 1)
-        .withColumn("last", F.least("end", F.col("place") + n - F.col("before")))
-        .where(F.col("last") > F.col("place"))
-    )
-    opened = gaps.select(
-        "user_id",
-        (F.col("place") - F.col("before")).alias("shift"),
-        F.explode(F.sequence(F.col("place") + 1, F.col("last"))).alias("place"),
-    )
-    listed = opened.join(F.broadcast(top), "place").select(
-        "user_id",
-        (F.col("place") - F.col("shift")).alias("rank"),
-        "item_id",
-        (F.lit(score_cfg.w_ce) * F.col("log_prob")).alias("score"),
-        F.lit(0.0).alias("cosine"),
-        "log_prob",
-        F.lit("popular").alias("source"),
-    )
-    return CANDIDATES.conform(listed)
-
-
-def _popularity(item_profiles: DataFrame) -> DataFrame:
-    """item_id, available, log_prob: the log share of popularity; sum of exp(log_prob) over all items is 1."""
-    popularity = F.greatest(F.coalesce(F.col("popularity"), F.lit(0.0)), F.lit(0.0)) + PRIOR
-    weighed = item_profiles.select(
-        "item_id", F.coalesce("available", F.lit(True)).alias("available"), popularity.alias("weight")
-    )
-    # In units of the largest, so that the exact sum keeps the small ones.
-    largest = weighed.agg(F.max("weight").alias("largest"))
-    shares = weighed.crossJoin(F.broadcast(largest))
-    total = shares.groupBy("largest").agg(
-        F.sum(exact(F.col("weight") / F.col("largest"))).cast("double").alias("total")
-    )
-    total = total.select((F.col("total") * F.col("largest")).alias("total"))
-    return weighed.crossJoin(F.broadcast(total)).select(
-        "item_id", "available", (F.log("weight") - F.log("total")).alias("log_prob")
-    )

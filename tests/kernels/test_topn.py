@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
 from recsys_spark.kernels import topn
-from recsys_spark.kernels.blocks import CHUNK, TILE, ItemBlock, item_block, user_block
-from recsys_spark.kernels.compiled import F32, F64, I64
+from recsys_spark.kernels.blocks import ItemBlock, item_block, user_block
+from recsys_spark.kernels.layout import CHUNK, F32, F64, I64, TILE
 from recsys_spark.kernels.screening import SAMPLE_EVERY
 from recsys_spark.kernels.shortlist import settle
 from recsys_spark.kernels.topn import NO_ITEM, Prepared, State, Weights, empty_state, fold

@@ -1,0 +1,21 @@
+"""Sizes and array types that the scoring kernel and those who feed it agree on. Imports nothing heavy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+F32 = NDArray[np.float32]
+F64 = NDArray[np.float64]
+I64 = NDArray[np.int64]
+Number = float | np.floating[Any]
+NO_ITEM = -1
+"""The position of no item, where a list is shorter than N."""
+TILE = 1024
+"""Items per step of the fold. Item blocks start at multiples of it, so that sums do not depend on the block size."""
+CHUNK = 512
+"""Users per matrix product: enough that packing a tile for the product is cheap, and two tiles of scores are 4 MiB."""
+DEFAULT_BLOCK_BYTES = 64 * 1024 * 1024
+"""Item blocks where nobody said how large they may be."""

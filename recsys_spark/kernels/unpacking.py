@@ -1,0 +1,36 @@
+"""Rows of Arrow scalars, as ``packing`` made them, back to blocks; vectors are read where they lie."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from recsys_spark.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
+from recsys_spark.kernels.layout import F32
+
+Row = dict[str, Any]
+"""A row whose values are Arrow scalars."""
+
+
+def unpack_items(row: Row) -> ItemBlock:
+    """A row of ITEM_BLOCKS, its values Arrow scalars -> the block; vectors are read where they lie."""
+    bias = floats(row["bias"])
+    shape = (len(bias), -1)
+    available = np.frombuffer(row["available"].as_buffer(), np.bool_)
+    return item_block(
+        row["start"].as_py(), floats(row["y"]).reshape(shape), floats(row["theta"]).reshape(shape), bias, available
+    )
+
+
+def unpack_users(row: Row) -> UserBlock:
+    """A row of USER_BLOCKS, its values Arrow scalars -> the block."""
+    offsets = np.frombuffer(row["offsets"].as_buffer(), np.int64)
+    x = floats(row["x"]).reshape(len(offsets) - 1, -1)
+    return user_block(x, offsets, np.frombuffer(row["excluded"].as_buffer(), np.int32))
+
+
+def floats(value: pa.BinaryScalar) -> F32:
+    """The float32 array that lies in a binary value."""
+    return np.frombuffer(value.as_buffer(), np.float32)
