@@ -60,8 +60,14 @@ class Sources(Section):
     """Users (optional): `user_id, interest_tags?, attributes?`."""
     relations: list[Source] = Field(default=[])
     """Social relations (optional): `user_id, friend_id, weight?`."""
+    allow_list: list[Source] = Field(default=[])
+    """A campaign (optional): `item_id`. Only these items are recommended. A backtest does not read it."""
+    deny_list: list[Source] = Field(default=[])
+    """Pairs that are never recommended (optional): `user_id, item_id`."""
+    selected_users: list[Source] = Field(default=[])
+    """Users to score (optional): `user_id`. Only they get a list. A backtest does not read it."""
 
-    @field_validator("behaviours", "items", "users", "relations", mode="before")
+    @field_validator("*", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:
         return [value] if isinstance(value, Mapping) else value

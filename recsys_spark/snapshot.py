@@ -11,13 +11,16 @@ from pyspark.errors import PySparkException
 
 from recsys_spark.config import Source
 from recsys_spark.steps import Context
+from recsys_spark.tables import CONTRACT, TONIGHT
 
 
 def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
-    """The files behind the sources: path, bytes, modification time; of a catalog table the hash of its file names."""
-    sources = ctx.cfg.sources
-    groups = (sources.behaviours, sources.items, sources.users, sources.relations)
-    return [entry for group in groups for source in group for entry in _of(ctx, source)]
+    """The files behind the sources: path, bytes, modification time; of a catalog table the hash of its file names.
+
+    Only of what ingest reads: a backtest is not run again because of a new campaign.
+    """
+    read = [name for name in CONTRACT if ctx.hidden is None or name not in TONIGHT]
+    return [entry for name in read for source in getattr(ctx.cfg.sources, name) for entry in _of(ctx, source)]
 
 
 def _of(ctx: Context, source: Source) -> Iterator[dict[str, Any]]:

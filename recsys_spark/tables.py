@@ -61,7 +61,30 @@ RELATIONS = Table(
         Col("weight", DOUBLE, "Closeness, positive; 1 where the source gives none."),
     ),
 )
-CONTRACT = {t.name: t for t in (BEHAVIOURS, ITEMS, USERS, RELATIONS)}
+ALLOW_LIST = Table(
+    "allow_list",
+    "A campaign: where this table is configured, only its items are recommended, and of them only available ones.",
+    ("item_id",),
+    (Col("item_id", STRING, "Item of the catalogue.", nullable=False),),
+)
+DENY_LIST = Table(
+    "deny_list",
+    "Pairs that are never recommended, beside what `score.exclude_seen` leaves out.",
+    ("user_id", "item_id"),
+    (
+        Col("user_id", STRING, "User.", nullable=False),
+        Col("item_id", STRING, "Item of the catalogue.", nullable=False),
+    ),
+)
+SELECTED_USERS = Table(
+    "selected_users",
+    "Where this table is configured, only its users are scored; one who is in no other table gets popular items.",
+    ("user_id",),
+    (Col("user_id", STRING, "User.", nullable=False),),
+)
+CONTRACT = {t.name: t for t in (BEHAVIOURS, ITEMS, USERS, RELATIONS, ALLOW_LIST, DENY_LIST, SELECTED_USERS)}
+SERVING = ("allow_list", "deny_list", "selected_users")  # whom and what to serve; each says something only where given
+TONIGHT = ("allow_list", "selected_users")  # of one night and not of the model, so a backtest does not read them
 
 # Inside the store ----------------------------------------------------------------------------------------------
 
@@ -210,6 +233,6 @@ METRICS = Table(
     ),
 )
 STORED = (
-    INTERACTIONS, ITEMS, USERS, RELATIONS, REJECTED_ROWS, USER_PROFILES, ITEM_PROFILES, EMBEDDINGS,
-    ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
+    INTERACTIONS, ITEMS, USERS, RELATIONS, ALLOW_LIST, DENY_LIST, SELECTED_USERS, REJECTED_ROWS,
+    USER_PROFILES, ITEM_PROFILES, EMBEDDINGS, ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
 )  # fmt: skip

@@ -187,6 +187,36 @@ def test_one_source_or_several_are_both_lists(file: Callable[[str], Path]) -> No
     assert (len(cfg.sources.items), len(cfg.sources.users)) == (1, 2)
 
 
+def test_lists_are_one_source_or_several_and_empty_by_default(file: Callable[[str], Path]) -> None:
+    lists = """
+[sources.allow_list]
+format = "text"
+path = "in/campaign.txt"
+columns = { item_id = "value" }
+[[sources.deny_list]]
+table = "shop.complaints"
+columns = { user_id = "u", item_id = "i" }
+[[sources.deny_list]]
+table = "shop.opt_outs"
+columns = { user_id = "u", item_id = "i" }
+[sources.selected_users]
+table = "shop.newsletter"
+columns = { user_id = "u" }
+"""
+    path = file(VALID + lists)
+    sources = load_config(path).sources
+    assert [s.path for s in sources.allow_list] == [str(path.parent / "in/campaign.txt")]
+    assert [s.table for s in sources.deny_list] == ["shop.complaints", "shop.opt_outs"]
+    assert [s.columns for s in sources.selected_users] == [{"user_id": "u"}]
+    without = load_config(file(VALID)).sources
+    assert (without.allow_list, without.deny_list, without.selected_users) == ([], [], [])
+
+
+def test_a_misspelt_list_names_the_nearest(file: Callable[[str], Path]) -> None:
+    spelt = '[sources.alow_list]\ntable = "a.b"\ncolumns = { item_id = "i" }\n'
+    assert refused(file(VALID + spelt)).action == "Did you mean `allow_list`?"
+
+
 def test_the_fingerprint_changes_with_the_sections_it_covers_and_with_no_other() -> None:
     one, other = config(), config(score={"w_ce": 0.5})
     assert one.fingerprint() == config().fingerprint()

@@ -13,7 +13,17 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.sources import Mapped
-from recsys_spark.tables import BEHAVIOURS, ITEMS, REJECTED_ROWS, RELATIONS, USERS
+from recsys_spark.tables import (
+    ALLOW_LIST,
+    BEHAVIOURS,
+    DENY_LIST,
+    ITEMS,
+    REJECTED_ROWS,
+    RELATIONS,
+    SELECTED_USERS,
+    USERS,
+    Table,
+)
 from tests.source_files import NOW, csv, read, refused
 
 EVENTS = {"user_id": "u", "item_id": "i", "behaviour": "b", "ts": "t"}
@@ -123,6 +133,25 @@ def test_relations_with_oneself_or_without_closeness_are_rejected(spark: SparkSe
     mapped = read(spark, RELATIONS, csv(tmp_path, "a,b,w\n1,1,1\n1,2,-1\n1,3,0\n1,4,1\n", columns=columns))
     assert reasons(mapped) == ["bad_value", "bad_value", "self_relation"]
     assert column(mapped.accepted, "friend_id") == ["4"]
+
+
+@pytest.mark.parametrize("table", [ALLOW_LIST, DENY_LIST, SELECTED_USERS])
+@pytest.mark.parametrize("bad", ["null_id", "empty_id", "id_too_long"])
+def test_a_list_row_without_a_usable_id_is_rejected(
+    spark: SparkSession, tmp_path: Path, table: Table, bad: str
+) -> None:
+    ids = {"null_id": "", "empty_id": '" "', "id_too_long": "x" * 513}
+    columns = dict.fromkeys(table.names, "'1'") | {table.names[-1]: "id"}
+    mapped = read(spark, table, csv(tmp_path, f"n,id\n1,{ids[bad]}\n2,7\n", columns=columns))
+    assert [(row.table, row.reason) for row in mapped.rejected.collect()] == [(table.name, bad)]
+    assert mapped.accepted.columns == table.names
+    assert column(mapped.accepted, table.names[-1]) == ["7"]
+
+
+def test_a_list_may_be_a_text_file_of_ids(spark: SparkSession, tmp_path: Path) -> None:
+    (tmp_path / "ids.txt").write_text("u1\n用户\n", encoding="utf-8")
+    source = {"format": "text", "path": str(tmp_path / "ids.txt"), "columns": {"user_id": "value"}}
+    assert sorted(column(read(spark, SELECTED_USERS, source).accepted, "user_id")) == ["u1", "用户"]
 
 
 def test_one_bad_row_does_not_stop_the_job_while_the_session_is_ansi(spark: SparkSession, tmp_path: Path) -> None:

@@ -16,7 +16,19 @@ from recsys_spark.config import Config
 from recsys_spark.errors import DataError
 from recsys_spark.sources import Mapped
 from recsys_spark.stages.ingest import Ingested, build_ingest, one_row_per_id, validate_ingested
-from recsys_spark.tables import BEHAVIOURS, INTERACTIONS, ITEMS, REJECTED_ROWS, RELATIONS, USERS, Table
+from recsys_spark.tables import (
+    ALLOW_LIST,
+    BEHAVIOURS,
+    DENY_LIST,
+    INTERACTIONS,
+    ITEMS,
+    REJECTED_ROWS,
+    RELATIONS,
+    SELECTED_USERS,
+    SERVING,
+    USERS,
+    Table,
+)
 from tests.builders import AS_OF, config, frame, interaction, item
 
 Rows = Iterable[Mapping[str, Any]]
@@ -147,9 +159,97 @@ def test_rows_that_the_sources_rejected_stay_rejected(spark: SparkSession) -> No
     assert done.relations.columns == RELATIONS.names
 
 
-def check(done: Ingested, earliest_days_ago: float | None = 1.0, cfg: Config | None = None) -> None:
+def allow(spark: SparkSession, *item_ids: str, rejected: Rows = ()) -> Mapped:
+    return mapped(spark, ALLOW_LIST, [{"item_id": i} for i in item_ids], rejected)
+
+
+def deny(spark: SparkSession, *pairs: tuple[str, str]) -> Mapped:
+    return mapped(spark, DENY_LIST, [{"user_id": u, "item_id": i} for u, i in pairs])
+
+
+def select(spark: SparkSession, *user_ids: str, rejected: Rows = ()) -> Mapped:
+    return mapped(spark, SELECTED_USERS, [{"user_id": u} for u in user_ids], rejected)
+
+
+def values(df: DataFrame) -> list[tuple[Any, ...]]:
+    return sorted(tuple(row) for row in df.collect())
+
+
+def test_lists_keep_each_row_once(spark: SparkSession) -> None:
+    done = ingest(
+        spark,
+        items=catalogue(2),
+        allow_list=allow(spark, "i2", "i1", "i2"),
+        deny_list=deny(spark, ("u1", "i1"), ("u1", "i1"), ("u2", "i1"), ("u1", "i2")),
+        selected_users=select(spark, "u2", "u1", "u2"),
+    )
+    assert values(done.allow_list) == [("i1",), ("i2",)]
+    assert values(done.deny_list) == [("u1", "i1"), ("u1", "i2"), ("u2", "i1")]
+    assert values(done.selected_users) == [("u1",), ("u2",)]
+    assert done.rejected_rows.isEmpty()
+
+
+def test_list_rows_on_unknown_items_are_rejected(spark: SparkSession) -> None:
+    lists = {
+        "allow_list": allow(spark, "i1", "i9", "i9"),
+        "deny_list": deny(spark, ("u1", "i1"), ("u1", "i8"), ("u2", "i8")),
+    }
+    done = ingest(spark, items=catalogue(1), **lists)
+    assert values(done.allow_list) == [("i1",)]
+    assert values(done.deny_list) == [("u1", "i1")]
+    rejected = [(r["table"], r["reason"], json.loads(r["row"])) for r in rows(done.rejected_rows)]
+    assert rejected == [
+        ("allow_list", "unknown_item", {"item_id": "i9"}),
+        ("deny_list", "unknown_item", {"user_id": "u1", "item_id": "i8"}),
+        ("deny_list", "unknown_item", {"user_id": "u2", "item_id": "i8"}),
+    ]
+
+
+def test_an_item_that_is_not_available_may_still_be_named(spark: SparkSession) -> None:
+    done = ingest(
+        spark, items=[item("i1", available=False)], allow_list=allow(spark, "i1"), deny_list=deny(spark, ("u", "i1"))
+    )
+    assert (values(done.allow_list), values(done.deny_list)) == ([("i1",)], [("u", "i1")])
+    assert done.rejected_rows.isEmpty()
+
+
+def test_a_selected_user_who_is_unknown_becomes_a_user(spark: SparkSession) -> None:
+    extra = spark.createDataFrame([("u3",), ("u4",)], "user_id string")
+    done = ingest(
+        spark,
+        users=[{"user_id": "u1", "interest_tags": ["jazz"]}, {"user_id": "u2", "interest_tags": ["folk"]}],
+        extra_users=extra,
+        selected_users=select(spark, "u1", "u3", "u5"),
+    )
+    assert [(row.user_id, row.interest_tags) for row in done.users.orderBy("user_id").collect()] == [
+        ("u1", ["jazz"]),
+        ("u2", ["folk"]),
+        ("u3", None),
+        ("u4", None),
+        ("u5", None),
+    ]
+    assert values(done.selected_users) == [("u1",), ("u3",), ("u5",)]
+
+
+def test_a_denied_user_who_is_unknown_does_not_become_one(spark: SparkSession) -> None:
+    done = ingest(spark, items=catalogue(1), deny_list=deny(spark, ("stranger", "i1")))
+    assert values(done.deny_list) == [("stranger", "i1")]
+    assert done.users.isEmpty()
+
+
+def test_lists_that_are_not_given_are_empty_tables(spark: SparkSession) -> None:
+    done = ingest(spark, [interaction()], catalogue())
+    for table in (ALLOW_LIST, DENY_LIST, SELECTED_USERS):
+        assert getattr(done, table.name).schema == table.schema
+        assert getattr(done, table.name).isEmpty()
+    check(done)
+
+
+def check(
+    done: Ingested, earliest_days_ago: float | None = 1.0, cfg: Config | None = None, given: Iterable[str] = ()
+) -> None:
     earliest = None if earliest_days_ago is None else AS_OF - timedelta(days=earliest_days_ago)
-    validate_ingested(done, cfg or config(), as_of=AS_OF, earliest_ts=earliest)
+    validate_ingested(done, cfg or config(), as_of=AS_OF, earliest_ts=earliest, given=list(given))
 
 
 def catalogue(n: int = 3) -> list[dict[str, Any]]:
@@ -201,3 +301,52 @@ def test_top_n_larger_than_what_may_be_recommended_is_an_error(spark: SparkSessi
     with pytest.raises(DataError, match=r"run\.top_n is larger") as caught:
         check(ingest(spark, [interaction()], hidden))
     assert caught.value.found == "top_n = 3, and 2 items that may be recommended (1 more are not available)"
+
+
+def test_sound_lists_pass(spark: SparkSession) -> None:
+    done = ingest(
+        spark,
+        [interaction()],
+        catalogue(),
+        allow_list=allow(spark, "i1", "i2", "i3"),
+        deny_list=deny(spark, ("u1", "i9")),
+        selected_users=select(spark, "u1"),
+    )
+    check(done, given=SERVING)
+    assert done.deny_list.isEmpty()
+
+
+def test_an_allow_list_without_a_usable_row_is_an_error(spark: SparkSession) -> None:
+    bad = [{"table": "allow_list", "reason": "null_id", "row": "{}"}] * 2
+    done = ingest(spark, [interaction()], catalogue(), allow_list=allow(spark, "i9", rejected=bad))
+    with pytest.raises(DataError, match="names no item of the catalogue") as caught:
+        check(done, given=["allow_list"])
+    error = caught.value
+    assert (error.where, error.found) == ("sources.allow_list", "no usable row; rejected: null_id 2, unknown_item 1")
+    assert "item_id" in str(error.expected)
+    assert "remove sources.allow_list" in str(error.action)
+
+
+def test_a_selection_without_a_usable_row_is_an_error(spark: SparkSession) -> None:
+    bad = [{"table": "selected_users", "reason": "empty_id", "row": "{}"}]
+    done = ingest(spark, [interaction()], catalogue(), selected_users=select(spark, rejected=bad))
+    with pytest.raises(DataError, match="No user is selected") as caught:
+        check(done, given=["selected_users"])
+    error = caught.value
+    assert (error.where, error.found) == ("sources.selected_users", "no usable row; rejected: empty_id 1")
+    assert error.expected == "at least one user"
+    assert "remove sources.selected_users" in str(error.action)
+
+
+def test_top_n_larger_than_what_the_allow_list_leaves_is_an_error(spark: SparkSession) -> None:
+    items = [*catalogue(4), item("i5", available=False)]
+    done = ingest(spark, [interaction()], items, allow_list=allow(spark, "i1", "i4", "i5", "i9"))
+    with pytest.raises(DataError, match=r"run\.top_n is larger than the allow list") as caught:
+        check(done, given=["allow_list"])
+    error = caught.value
+    assert error.where == "run.top_n"
+    assert error.found == (
+        "top_n = 3, and 2 items of sources.allow_list that may be recommended (1 more are not available)"
+    )
+    assert error.expected == "top_n of at most 2"
+    check(done, cfg=config(run={"top_n": 2}, evaluate={"k": [2]}), given=["allow_list"])
