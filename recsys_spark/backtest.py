@@ -10,11 +10,11 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.config import Score
+from recsys_spark.context import Context, Facts, Hidden
 from recsys_spark.errors import DataError
 from recsys_spark.stages.baselines import als_vectors, popularity_vectors
 from recsys_spark.stages.evaluate import build_held_out, build_metrics, build_truth, choose_cut
 from recsys_spark.stages.score import build_candidates, build_exclusions
-from recsys_spark.steps import Context, Facts, Hidden
 from recsys_spark.store import Attempt
 
 AREA = "backtest"

@@ -210,6 +210,14 @@ class Config(Section):
             raise ValueError(f"evaluate.k = {self.evaluate.k} looks deeper than run.top_n = {self.run.top_n}")
         return self
 
+    @model_validator(mode="after")
+    def _rules_fit_together(self) -> Self:
+        if self.score.top_n_per and self.rerank.max_per_category:
+            raise ValueError("score.top_n_per keeps the best of each category and rerank.max_per_category cuts them")
+        if self.score.normalise == "allowed" and not self.sources.allow_list:
+            raise ValueError("score.normalise = `allowed` needs sources.allow_list")
+        return self
+
     def fingerprint(self, *sections: str) -> str:
         """Return 16 hex digits that change when a value of the named sections (default: all) changes."""
         content = self.model_dump(mode="json", include=set(sections) if sections else None)

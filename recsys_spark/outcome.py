@@ -9,11 +9,11 @@ from pyspark.sql import functions as F
 
 from recsys_spark import __version__, tables
 from recsys_spark.backtest import OURS
+from recsys_spark.context import Context, Facts
 from recsys_spark.report_inputs import report_inputs
+from recsys_spark.serving import exclusions_of, offered, served_users
 from recsys_spark.stages.publish import ListFacts, check_gates, list_facts
 from recsys_spark.stages.report import render_report
-from recsys_spark.stages.score import build_exclusions
-from recsys_spark.steps import Context, Facts
 from recsys_spark.store import Attempt
 
 TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
@@ -22,15 +22,13 @@ TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
 def publish(ctx: Context, attempt: Attempt) -> Facts:
     """Check the gates, then make the partition visible with its manifest."""
     lists = ctx.table("rerank", tables.RECOMMENDATIONS)
-    exclusions = build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg)
-    users = ctx.table("profiles", tables.USER_PROFILES).select("user_id")
-    [row] = list_facts(
-        lists, users, exclusions, top_n=ctx.cfg.run.top_n, n_available=ctx.fact("profiles", "available_items")
-    ).collect()
+    users = served_users(ctx).select("user_id")
+    n_available = offered(ctx, ctx.table("profiles", tables.ITEM_PROFILES)).where("available").count()
+    [row] = list_facts(lists, users, exclusions_of(ctx), top_n=ctx.cfg.run.top_n, n_available=n_available).collect()
     facts = ListFacts(**row.asDict())
     ingested = ctx.area.finished("ingest")
     n_rejected = ingested.rows["rejected_rows"]
-    n_used = sum(ingested.rows[name] for name in ("interactions", "items", "users", "relations"))
+    n_used = sum(ingested.rows[name] for name in ("interactions", "items", "users", "relations", *tables.SERVING))
     gates = check_gates(ctx.cfg.publish, facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_rejected + n_used)
     manifest = {
         "run_date": ctx.run_date,
@@ -46,6 +44,8 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
         "n_users": facts.n_users,
         "n_users_with_list": facts.n_lists,
         "n_users_with_full_list": facts.n_full,
+        "n_users_with_empty_list": ctx.fact("score", "users_with_empty_list"),
+        "rejected_vectors": ctx.fact("score", "rejected_vectors"),
         "gates": gates,
         "seconds": {name: ctx.area.finished(name).seconds for name in TIMED},
     }

@@ -13,12 +13,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark import __version__, backtest, outcome, steps
+from recsys_spark import __version__, backtest, outcome, serving, steps
 from recsys_spark.config import Config
+from recsys_spark.context import Context, Facts
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
 from recsys_spark.failures import named_failures
 from recsys_spark.snapshot import input_snapshot
-from recsys_spark.steps import Context, Facts
 from recsys_spark.store import Attempt, Store
 
 log = logging.getLogger("recsys_spark")
@@ -46,8 +46,8 @@ STAGES = (
     ),
     Stage("embed", ("profiles",), ("encoder",), steps.embed),
     Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed", "score.exclude_seen"), steps.train),
-    Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), steps.score),
-    Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), steps.rerank),
+    Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), serving.score),
+    Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), serving.rerank),
     Stage("evaluate", ("rerank",), ("evaluate", "run", "behaviours", "score.exclude_seen"), _evaluate),
     Stage("publish", ("rerank", "evaluate"), ("publish",), outcome.publish),
     # Not after publish: a refused partition has a report as well.

@@ -9,8 +9,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
+from recsys_spark.context import Context
 from recsys_spark.stages.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs
-from recsys_spark.steps import Context
 
 N_SAMPLES, N_SHOWN = 5, 10
 TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")

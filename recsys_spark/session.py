@@ -70,6 +70,32 @@ def _submitted() -> dict[str, str] | None:
     return dict(SparkConf().getAll())
 
 
+MEMORY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+SMALLEST_BLOCK, LARGEST_BLOCK = 4 * 2**20, 128 * 2**20
+
+
+def block_bytes(spark: SparkSession) -> int:
+    """How large an item block may be by default: 1/16 of the memory an executor has per task, within bounds.
+
+    A task holds a block in several forms at once: in the JVM, in the Arrow batch, and prepared for the product.
+    """
+    local = (spark.sparkContext.master or "").startswith("local")
+    memory = bytes_of(spark.conf.get("spark.driver.memory" if local else "spark.executor.memory", "1g") or "1g")
+    tasks = max(1, executor_threads(spark) // task_threads(spark))
+    return min(max(memory // tasks // 16, SMALLEST_BLOCK), LARGEST_BLOCK)
+
+
+def bytes_of(text: str) -> int:
+    """Spark's notation of a size; a bare number of `spark.*.memory` is in MiB.
+
+    >>> bytes_of("4g"), bytes_of("512m"), bytes_of("1024")
+    (4294967296, 536870912, 1073741824)
+    """
+    text = text.strip().lower().removesuffix("b")
+    unit = text[-1] if text[-1] in MEMORY_UNITS else "m"
+    return int(float(text.removesuffix(unit)) * MEMORY_UNITS[unit])
+
+
 def task_threads(spark: SparkSession) -> int:
     """CPU threads of one task: what Spark set aside for it, so that tasks x threads = cores."""
     return int(spark.conf.get("spark.task.cpus", "1") or 1)

@@ -10,7 +10,7 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from recsys_spark.config import Source
-from recsys_spark.steps import Context
+from recsys_spark.context import Context
 from recsys_spark.tables import CONTRACT, TONIGHT
 
 

@@ -131,7 +131,10 @@ class Screen:
         best: tuple[torch.Tensor, torch.Tensor] | None = None
         for number, low in enumerate(lows):
             high = min(low + width, self.items.size)
-            tile = self.held.columns(low, high) if self.held else load(self.items, low, high, self.device, self.dtype)
+            if self.held is not None:
+                tile = self.held.columns(low, high)
+            else:
+                tile = load(self.items, low, high, self.device, self.dtype)
             logits, cosines = product(x, tile.theta), product(x, tile.y_unit)
             torch.addcmul(tile.bias * rank.scale, logits, length[:, None], out=logits)
             if rank.log_z:
@@ -146,7 +149,8 @@ class Screen:
     def tile_width(self, n_rows: int) -> int:
         """Items per tile so that it fits into half the memory; a multiple of 8, as fast products want it."""
         per_item = CELL_BYTES * n_rows + 2 * self.items.y.shape[1] * (4 + self.dtype.itemsize)
-        return max(8, min(WIDEST, self.memory_bytes // 2 // per_item) // 8 * 8)
+        width: int = min(WIDEST, self.memory_bytes // 2 // per_item)
+        return max(8, width // 8 * 8)
 
     def hidden_of(self, users: UserBlock, lows: list[int]) -> tuple[torch.Tensor, list[int]]:
         """The (row, column) of what users must not get, [2, e] by column, and where in it the columns of each tile begin."""
@@ -187,7 +191,9 @@ def decide(state: State, users: UserBlock, items: ItemBlock, rank: Rank, found: 
     best = Best(state.position, state.cosine, state.logit, state.raw)
     pairs = Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start)
     n_found = (found.scores > -np.inf).sum(1)
-    shortlist = shortlist_of(best, 2 * errors)._replace(scores=found.scores, columns=found.columns, n_kept=n_found)
+    shortlist = shortlist_of(best, 2 * errors)
+    # A copy, because settling empties the shortlist.
+    shortlist = shortlist._replace(scores=found.scores, columns=found.columns, n_kept=n_found.copy())
     settle(shortlist, best, pairs, rank)
     kept = found.scores.shape[1]
     if kept == items.size:

@@ -109,7 +109,9 @@ def exponent_of(items: ItemBlock) -> int:
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
     """The array as a tensor on the device. The host does not wait for the copy to a GPU: it goes through pinned memory."""
     tensor = torch.from_numpy(array)
-    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+    if device.type == "cuda" and tensor.numel():
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
 
 
 def memory_of(device: torch.device) -> int:

@@ -25,7 +25,8 @@ def errors_of(users: UserBlock, items: ItemBlock, rank: Rank, dtype: torch.dtype
     case: for independent roundings the error is about u |x| max|theta| / sqrt(d).
     """
     d, kind = users.x.shape[1], torch.finfo(dtype)
-    inputs = kind.eps + kind.eps**2 / 4 + 4 * np.sqrt(d) * kind.smallest_normal * kind.eps
+    eps = max(kind.eps, 2.0**-23)
+    inputs = eps + eps**2 / 4 + 4 * np.sqrt(d) * kind.smallest_normal * eps
     sums = (d + 8) * 2.0**-23
     reach = rank.ce * rank.scale * users.norm * items.theta_max.max()
     cosine = rank.cosine * (users.norm > 0)

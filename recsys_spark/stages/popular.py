@@ -9,31 +9,35 @@ from recsys_spark.config import Score
 from recsys_spark.tables import CANDIDATES
 from recsys_spark.weights import exact
 
+SEGMENT = "segment"
 PRIOR = 1e-6
 """Added to every item's popularity, in units of behaviour weight, so that an item nobody touched has a finite log."""
 
 
 def build_popular_candidates(
-    user_ids: DataFrame, item_profiles: DataFrame, exclusions: DataFrame, score_cfg: Score, *, n: int
+    user_ids: DataFrame, items: DataFrame, exclusions: DataFrame, score_cfg: Score, *, n: int
 ) -> DataFrame:
     """The ``n`` most popular available items for users known by nothing, as CANDIDATES with source `popular`.
 
-    ``user_ids``: user_id, distinct; ``item_profiles``: ITEM_PROFILES; ``exclusions``: user_id, item_id, distinct.
-    log_prob is the log of the item's share of the catalogue's popularity, cosine is 0. Ties, and items without
-    popularity, follow by item_id, so that nobody gets fewer than ``n`` while the catalogue allows ``n``.
+    ``user_ids``: user_id, distinct; ``items``: ITEM_PROFILES, with a column `segment` where the ``n`` of each segment are
+    wanted; ``exclusions``: user_id, item_id, distinct. log_prob is the log of the item's share of the catalogue's
+    popularity, cosine is 0. Ties, and items without popularity, follow by item_id, so that nobody gets fewer than ``n``
+    while the catalogue allows ``n``.
     """
-    top = _popularity(item_profiles).where("available")
-    top = top.withColumn("place", F.row_number().over(Window.orderBy(F.desc("log_prob"), "item_id")))
+    best_first = (F.desc("log_prob"), F.col("item_id"))
+    top = _popularity(items).where("available")
+    top = top.withColumn("place", F.row_number().over(Window.partitionBy(SEGMENT).orderBy(*best_first)))
     taken = (
         exclusions.join(user_ids, "user_id", "left_semi")
-        .join(F.broadcast(top.select("item_id", "place")), "item_id")
-        .select("user_id", "place")
+        .join(F.broadcast(top.select("item_id", SEGMENT, "place")), "item_id")
+        .select("user_id", SEGMENT, "place")
     )
     # The allowed items of a user are the gaps between the excluded places. At most n ranges of at most n places are
-    # opened per user, however many items are excluded.
-    by_place = Window.partitionBy("user_id").orderBy("place")
+    # opened per user and segment, however many items are excluded.
+    by_place = Window.partitionBy("user_id", SEGMENT).orderBy("place")
+    beginnings = user_ids.select("user_id").crossJoin(F.broadcast(top.select(SEGMENT).distinct()))
     gaps = (
-        user_ids.select("user_id", F.lit(0).alias("place"))
+        beginnings.withColumn("place", F.lit(0))
         .unionByName(taken)
         .withColumn("before", F.col("place") - F.row_number().over(by_place) + 1)
         .withColumn("end", F.lead("place", 1, 2**31 - 1).over(by_place) - 1)
@@ -41,27 +45,34 @@ def build_popular_candidates(
         .where(F.col("last") > F.col("place"))
     )
     opened = gaps.select(
-        "user_id",
-        (F.col("place") - F.col("before")).alias("shift"),
-        F.explode(F.sequence(F.col("place") + 1, F.col("last"))).alias("place"),
+        "user_id", SEGMENT, "before", F.explode(F.sequence(F.col("place") + 1, F.col("last"))).alias("place")
     )
-    listed = opened.join(F.broadcast(top), "place").select(
-        "user_id",
-        (F.col("place") - F.col("shift")).alias("rank"),
-        "item_id",
-        (F.lit(score_cfg.w_ce) * F.col("log_prob")).alias("score"),
-        F.lit(0.0).alias("cosine"),
-        "log_prob",
-        F.lit("popular").alias("source"),
+    listed = opened.join(F.broadcast(top), [SEGMENT, "place"])
+    rank = F.col("place") - F.col("before")
+    if score_cfg.top_n_per:
+        rank = F.row_number().over(Window.partitionBy("user_id").orderBy(*best_first))
+    return CANDIDATES.conform(
+        listed.select(
+            "user_id",
+            rank.alias("rank"),
+            "item_id",
+            (F.lit(score_cfg.w_ce) * F.col("log_prob")).alias("score"),
+            F.lit(0.0).alias("cosine"),
+            "log_prob",
+            F.lit("popular").alias("source"),
+        )
     )
-    return CANDIDATES.conform(listed)
 
 
-def _popularity(item_profiles: DataFrame) -> DataFrame:
-    """item_id, available, log_prob: the log share of popularity; sum of exp(log_prob) over all items is 1."""
+def _popularity(items: DataFrame) -> DataFrame:
+    """item_id, segment, available, log_prob: the log share of popularity; sum of exp(log_prob) over all items is 1."""
+    segment = F.coalesce(SEGMENT, F.lit("")) if SEGMENT in items.columns else F.lit("")
     popularity = F.greatest(F.coalesce(F.col("popularity"), F.lit(0.0)), F.lit(0.0)) + PRIOR
-    weighed = item_profiles.select(
-        "item_id", F.coalesce("available", F.lit(True)).alias("available"), popularity.alias("weight")
+    weighed = items.select(
+        "item_id",
+        segment.alias(SEGMENT),
+        F.coalesce("available", F.lit(True)).alias("available"),
+        popularity.alias("weight"),
     )
     # In units of the largest, so that the exact sum keeps the small ones.
     largest = weighed.agg(F.max("weight").alias("largest"))
@@ -71,5 +82,5 @@ def _popularity(item_profiles: DataFrame) -> DataFrame:
     )
     total = total.select((F.col("total") * F.col("largest")).alias("total"))
     return weighed.crossJoin(F.broadcast(total)).select(
-        "item_id", "available", (F.log("weight") - F.log("total")).alias("log_prob")
+        "item_id", SEGMENT, "available", (F.log("weight") - F.log("total")).alias("log_prob")
     )

@@ -37,7 +37,9 @@ def choose(candidates: DataFrame, item_profiles: DataFrame, cfg: Config) -> Data
         beyond = F.row_number().over(within) > cfg.rerank.max_per_category
         order = Window.partitionBy("user_id").orderBy(beyond, F.col("rank"))
         rows = rows.withColumn("rank", F.row_number().over(order))
-    return rows.where(F.col("rank") <= cfg.run.top_n).select("user_id", *LISTED, "labels")
+    if not cfg.score.top_n_per:  # else the n best of each category are all wanted
+        rows = rows.where(F.col("rank") <= cfg.run.top_n)
+    return rows.select("user_id", *LISTED, "labels")
 
 
 def build_recommendations(
@@ -121,7 +123,7 @@ class _Words:
     ) -> None:
         self.histories, self.found, self.items, self.positions = histories, found, items, positions
         self.behaviours = [*behaviours, "behaviour"]
-        self.weights = {"w_cos": score.w_cos, "w_ce": score.w_ce}
+        self.weights = {"w_cos": score.w_cos, "w_ce": score.w_ce / score.temperature}
         self.n_reasons = n_reasons
 
     def of(self, row: int, listed: list[dict[str, Any]], tags: list[str], friends: list[str]) -> list[list[str]]:

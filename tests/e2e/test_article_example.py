@@ -11,8 +11,8 @@ from pyspark.sql import Row, SparkSession
 
 from recsys_spark import tables
 from recsys_spark.config_file import load_config
+from recsys_spark.context import Context
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.steps import Context
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "article_example.md"

@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Score
-from recsys_spark.stages.score import build_candidates, build_exclusions, build_popular_candidates
+from recsys_spark.stages.score import build_candidates, build_exclusions
 from recsys_spark.tables import CANDIDATES, INTERACTIONS, ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
 from tests.builders import config, frame, interaction
 

@@ -1,0 +1,331 @@
+"""The fold on a device against the float64 brute force: the same lists in every precision, log Z within its bound."""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recsys_spark.errors import DataError
+from recsys_spark.kernels import device, device_items, device_products, topn
+from recsys_spark.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
+from recsys_spark.kernels.device import fold_on_device
+from recsys_spark.kernels.device_items import RESIDENT, resident
+from recsys_spark.kernels.device_products import errors_of, full_precision, product
+from recsys_spark.kernels.layout import F64
+from recsys_spark.kernels.shortlist import Rank
+from recsys_spark.kernels.topn import NO_ITEM, State, Weights, empty_state
+from tests.kernels.test_topn import World
+
+DEVICES = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
+DTYPES = [torch.float32, torch.float16, torch.bfloat16]
+FEW_BYTES = 60_000
+"""Memory for tiles of a few dozen items, and too little for a block of items to stay."""
+
+
+def users_of(world: World) -> UserBlock:
+    rows = [np.flatnonzero(row).astype(np.int32) for row in world.seen]
+    return user_block(world.x, np.cumsum([0, *map(len, rows)]), np.concatenate([*rows, np.empty(0, np.int32)]))
+
+
+def blocks_of(world: World, cuts: list[int]) -> list[ItemBlock]:
+    ranges = zip([0, *cuts], [*cuts, len(world.y)], strict=True)
+    return [
+        item_block(low, *(v[low:high] for v in (world.y, world.theta, world.bias, world.available)))
+        for low, high in ranges
+    ]
+
+
+def folded(
+    world: World,
+    n: int,
+    weights: Weights,
+    on: torch.device,
+    dtype: torch.dtype,
+    cuts: list[int] | None = None,
+    **options: Any,
+) -> State:
+    state = empty_state(len(world.x), n)
+    for items in blocks_of(world, cuts or []):
+        state = fold_on_device(state, users_of(world), items, weights, on, dtype, **options)
+    return state
+
+
+def bound_of(world: World, weights: Weights, dtype: torch.dtype) -> F64:
+    """What log Z may be off: the error of a logit, and float32 sums."""
+    rank = Rank(0, 1, 1 / weights.temperature, log_z=True)
+    x, theta = (np.linalg.norm(v.astype(np.float64), axis=1) for v in (world.x, world.theta))
+    reach = x * theta.max()
+    bound: F64 = errors_of(users_of(world), world.block(), rank, dtype) + 1e-6 * (1 + reach * rank.scale)
+    return bound
+
+
+def assert_as_brute_force(world: World, got: State, n: int, weights: Weights, dtype: torch.dtype) -> None:
+    want = world.brute_force(n, weights)
+    np.testing.assert_array_equal(got.position, want.position)
+    user, slot = np.nonzero(got.position != NO_ITEM)
+    position = got.position[user, slot]
+    for name in ("raw", "cosine", "logit"):
+        exact = getattr(want, name)[user, position]
+        np.testing.assert_allclose(getattr(got, name)[user, slot], exact, rtol=1e-12, atol=1e-12)
+    assert (np.abs(got.log_sum - want.log_sum) <= bound_of(world, weights, dtype)).all()
+
+
+@pytest.fixture
+def refolded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many users each call of the host's fold was given."""
+    counts: list[int] = []
+    fold = topn.fold
+
+    def watched(state: State, users: UserBlock, *args: Any) -> State:
+        counts.append(users.size)
+        return fold(state, users, *args)
+
+    monkeypatch.setattr(topn, "fold", watched)
+    return counts
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_any_world_gives_the_brute_force_lists(on: torch.device, data: st.DataObject) -> None:
+    n_items = data.draw(st.integers(1, 300), "items")
+    world = World(
+        data.draw(st.integers(1, 40), "users"),
+        n_items,
+        data.draw(st.integers(1, 9), "width"),
+        seed=data.draw(st.integers(0, 10_000), "seed"),
+        scale=data.draw(st.sampled_from([1e-20, 0.1, 1.0, 5.0, 100.0]), "scale"),
+        levels=data.draw(st.sampled_from([0, 0, 1, 3]), "levels"),
+    )
+    weights = Weights(
+        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
+        data.draw(st.sampled_from([1.0, 1.0, 0.5, 4.0])),
+    )
+    n, dtype = data.draw(st.integers(1, 80), "n"), data.draw(st.sampled_from(DTYPES))
+    cuts = sorted(data.draw(st.sets(st.integers(1, n_items - 1), max_size=3), "cuts")) if n_items > 1 else []
+    options = {
+        "margin": data.draw(st.sampled_from([None, 0, 5]), "margin"),
+        "memory_bytes": data.draw(st.sampled_from([None, FEW_BYTES]), "memory"),
+        "n_threads": data.draw(st.sampled_from([1, 3]), "threads"),
+    }
+    got = folded(world, n, weights, on, dtype, cuts, **options)
+    assert_as_brute_force(world, got, n, weights, dtype)
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("levels", [0, 2])
+def test_many_chunks_and_tiles_give_the_brute_force_lists(
+    on: torch.device, dtype: torch.dtype, levels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "CHUNK", 64)
+    world = World(150, 2000, 16, levels=levels)
+    got = folded(world, 20, Weights(), on, dtype, [1024], memory_bytes=2_000_000, n_threads=3)
+    assert_as_brute_force(world, got, 20, Weights(), dtype)
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_default_margin_spares_the_host(on: torch.device, dtype: torch.dtype, refolded: list[int]) -> None:
+    world = World(100, 3000, 32, scale=0.5)
+    got = folded(world, 20, Weights(), on, dtype)
+    assert_as_brute_force(world, got, 20, Weights(), dtype)
+    assert not refolded
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+def test_a_margin_that_is_too_small_costs_time_and_no_item(on: torch.device, refolded: list[int]) -> None:
+    world = World(100, 3000, 32)
+    got = folded(world, 20, Weights(), on, torch.bfloat16, margin=0)
+    assert_as_brute_force(world, got, 20, Weights(), torch.bfloat16)
+    assert refolded == [100]
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+def test_only_users_in_doubt_are_folded_again(on: torch.device, refolded: list[int]) -> None:
+    world = World(60, 800, 8)
+    world.x[7] = world.x[44] = 0
+    world.bias[:] = 1  # all items are equal for a user without a vector
+    got = folded(world, 10, Weights(), on, torch.float32, [400])
+    assert_as_brute_force(world, got, 10, Weights(), torch.float32)
+    assert refolded == [2, 2]
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_scores_equal_gives_the_smallest_ids(on: torch.device, dtype: torch.dtype) -> None:
+    world = World(30, 700)
+    world.theta[:], world.y[:], world.bias[:] = 0, 0, 3
+    got = folded(world, 5, Weights(), on, dtype, memory_bytes=FEW_BYTES)
+    assert_as_brute_force(world, got, 5, Weights(), dtype)
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("of_users", "of_items"), [(1e-6, 1e9), (1e12, 1e-15), (1.0, 1e5), (1e-30, 1e25)])
+def test_values_that_float16_cannot_hold_do_no_harm(
+    on: torch.device, dtype: torch.dtype, of_users: float, of_items: float, refolded: list[int]
+) -> None:
+    world = World(20, 500, 8)
+    world.x, world.theta, world.y = (
+        v * np.float32(f) for v, f in ((world.x, of_users), (world.theta, of_items), (world.y, of_items))
+    )
+    got = folded(world, 5, Weights(), on, dtype, margin=200)
+    assert_as_brute_force(world, got, 5, Weights(), dtype)
+    assert sum(refolded) < 10
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@pytest.mark.parametrize("bias", [1e4, -1e4])
+def test_extreme_logits_neither_overflow_nor_vanish(on: torch.device, bias: float) -> None:
+    world = World(20, 300)
+    world.bias += np.float32(bias)
+    world.bias[5] = -bias
+    got = folded(world, 10, Weights(), on, torch.float32, [100], memory_bytes=FEW_BYTES)
+    want = world.brute_force(10, Weights())
+    np.testing.assert_array_equal(got.position, want.position)
+    np.testing.assert_allclose(got.log_sum, want.log_sum, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("dtype", "typical"), [(torch.float32, 1e-6), (torch.float16, 2e-3), (torch.bfloat16, 2e-2)])
+def test_log_sum_is_far_better_than_its_bound(dtype: torch.dtype, typical: float) -> None:
+    world = World(200, 2000, 64, scale=0.5)  # |x| |theta| is 16, so logits have a standard deviation of 2
+    got, want = (
+        folded(world, 5, Weights(), DEVICES[-1], dtype).log_sum,
+        world.brute_force(5, Weights()).log_sum,
+    )
+    assert np.abs(got - want).max() < typical
+    assert bound_of(world, Weights(), dtype).min() > 2 * np.abs(got - want).max()
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+def test_the_host_may_go_on_where_the_device_stopped(on: torch.device) -> None:
+    world, weights = World(30, 600), Weights(0.7, 1.2, 0.5)
+    first, second = blocks_of(world, [300])
+    users = users_of(world)
+    device_last = fold_on_device(
+        topn.fold(empty_state(30, 9), users, first, weights), users, second, weights, on, torch.float32
+    )
+    host_last = topn.fold(
+        fold_on_device(empty_state(30, 9), users, first, weights, on, torch.float32), users, second, weights
+    )
+    for state in (device_last, host_last):
+        assert_as_brute_force(world, state, 9, weights, torch.float32)
+
+
+def test_the_state_given_is_not_changed() -> None:
+    world = World(10, 200)
+    first, second = blocks_of(world, [100])
+    before = fold_on_device(empty_state(10, 5), users_of(world), first, Weights(), DEVICES[-1], torch.float32)
+    copy = before.copy()
+    fold_on_device(before, users_of(world), second, Weights(), DEVICES[-1], torch.float32, margin=0)
+    for name in ("position", "raw", "peak", "total"):
+        np.testing.assert_array_equal(getattr(before, name), getattr(copy, name))
+
+
+def test_lists_without_log_z_are_the_same() -> None:
+    world = World(40, 500)
+    got, want = (folded(world, 7, Weights(log_z=log_z), DEVICES[-1], torch.float16) for log_z in (False, True))
+    np.testing.assert_array_equal(got.position, want.position)
+    assert np.isneginf(got.log_sum).all()
+
+
+def test_users_who_may_get_nothing_count_in_log_z() -> None:
+    world = World(5, 400)
+    world.available[:200], world.seen[:] = False, True
+    got = folded(world, 3, Weights(), DEVICES[-1], torch.float32, margin=0, memory_bytes=FEW_BYTES)
+    assert (got.position == NO_ITEM).all()
+    np.testing.assert_allclose(got.log_sum, world.brute_force(3, Weights()).log_sum, rtol=1e-6)
+
+
+def test_no_users_is_no_work() -> None:
+    assert folded(World(0, 10), 3, Weights(), DEVICES[-1], torch.float16).position.shape == (0, 3)
+
+
+def test_unfit_vectors_are_refused() -> None:
+    world = World(2, 10)
+    with pytest.raises(DataError, match="users 3, items 4"):
+        fold_on_device(
+            empty_state(2, 1), user_block(world.x[:, :3]), world.block(), Weights(), DEVICES[0], torch.float32
+        )
+    with pytest.raises(DataError, match="exceed what float32 can hold"):
+        folded(World(2, 10, scale=1e30), 3, Weights(), DEVICES[0], torch.float32)
+
+
+def test_a_block_is_copied_once_and_freed_with_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    RESIDENT.clear()
+    loads: list[int] = []
+    load = device_items.load
+
+    def watched(items: ItemBlock, *args: Any) -> Any:
+        loads.append(items.start)
+        return load(items, *args)
+
+    monkeypatch.setattr(device_items, "load", watched)
+    world = World(20, 300)
+    blocks = blocks_of(world, [100, 200])
+    for _ in range(3):
+        for items in blocks:
+            fold_on_device(empty_state(20, 5), users_of(world), items, Weights(), DEVICES[-1], torch.float16)
+    assert loads == [0, 100, 200]
+    assert len(RESIDENT) == 3
+    del items, blocks
+    gc.collect()
+    assert not RESIDENT
+
+
+def test_the_least_recently_used_block_gives_way() -> None:
+    RESIDENT.clear()
+    a, b, c = blocks_of(World(1, 300), [100, 200])
+    room = 2 * 100 * (2 * 4 * 4 + 8)
+    for items in (a, b, a, c):
+        assert resident(items, DEVICES[0], torch.float32, room) is not None
+    assert [key[0] for key in RESIDENT] == [id(a), id(c)]
+    assert resident(b, DEVICES[0], torch.float32, room // 2 - 1) is None
+
+
+def test_device_tensors_are_scaled_exactly() -> None:
+    items = item_block(
+        0,
+        np.zeros((2, 2), np.float32),
+        np.array([[3e5, 4e5], [1, 0]], np.float32),
+        np.zeros(2, np.float32),
+        np.ones(2, bool),
+    )
+    held = device_items.load(items, 0, 2, DEVICES[0], torch.float32)
+    assert (held.theta.numpy() * 2.0 ** device_items.exponent_of(items)).tolist() == items.theta.tolist()
+    assert 0.5 <= held.theta.norm(dim=1).max() <= 1
+
+
+@pytest.mark.parametrize("on", DEVICES, ids=str)
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_products_of_halves_are_summed_in_float32(on: torch.device, dtype: torch.dtype) -> None:
+    rng = np.random.default_rng(0)
+    a, b = (torch.from_numpy(rng.normal(size=(20, 512))).to(dtype).to(on) for _ in range(2))
+    got = product(a, b)
+    assert got.dtype == torch.float32
+    np.testing.assert_allclose(got.cpu().double(), (a.double() @ b.double().T).cpu(), atol=1e-3, rtol=0)
+
+
+def test_precision_settings_are_put_back() -> None:
+    matmul = torch.backends.cuda.matmul
+    before = matmul.allow_tf32
+    try:
+        for tf32 in (True, False):
+            matmul.allow_tf32 = tf32
+            with full_precision():
+                assert not matmul.allow_tf32
+            assert matmul.allow_tf32 is tf32
+    finally:
+        matmul.allow_tf32 = before
+
+
+def test_a_device_without_wide_products_is_found_out() -> None:
+    assert not device_products._has_wide_products(torch.device("cpu"), torch.float16)
