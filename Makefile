@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo install test test-slow check lint types format docs clean
+.PHONY: help demo install bench-score test test-slow check lint types format docs clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ lint: install ## ruff: rules and format
 types: install ## mypy, strict
 	@echo '==> types'
 	$(BIN)/mypy
+
+bench-score: install ## scoring beside sgemm, ALS, implicit and faiss; writes benchmarks/results (half an hour)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.score
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .

@@ -42,7 +42,7 @@ def configuration_markdown() -> str:
             sections.append(
                 _keys_markdown("[[sources.NAME.join]]", f"{_doc(Join)} All keys of `[sources.NAME]`, and:", join_fields)
             )
-    return "\n".join([WRITTEN.format(module="config.py"), "", CONFIGURATION_INTRO, *sections])
+    return "\n".join([WRITTEN.format(module="config*.py"), "", CONFIGURATION_INTRO, *sections])
 
 
 def tables_markdown() -> str:
@@ -51,7 +51,7 @@ def tables_markdown() -> str:
     parts += ["## Input: what `[sources]` maps your tables onto\n"]
     parts += [_table_markdown(table) for table in CONTRACT.values()]
     parts += ["## Output and intermediate tables of the store\n"]
-    # Items, users and relations keep their contract columns: described once is enough.
+    # Items, users, relations and lists keep their contract columns: described once is enough.
     parts += [_table_markdown(table) for table in STORED if table.name not in CONTRACT]
     return "\n".join(parts)
 

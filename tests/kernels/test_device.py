@@ -121,13 +121,13 @@ def test_any_world_gives_the_brute_force_lists(on: torch.device, data: st.DataOb
 
 @pytest.mark.parametrize("on", DEVICES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("levels", [0, 2])
+@pytest.mark.parametrize(("levels", "margin"), [(0, None), (2, None), (0, 0), (2, 0)])
 def test_many_chunks_and_tiles_give_the_brute_force_lists(
-    on: torch.device, dtype: torch.dtype, levels: int, monkeypatch: pytest.MonkeyPatch
+    on: torch.device, dtype: torch.dtype, levels: int, margin: int | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(device, "CHUNK", 64)
     world = World(150, 2000, 16, levels=levels)
-    got = folded(world, 20, Weights(), on, dtype, [1024], memory_bytes=2_000_000, n_threads=3)
+    got = folded(world, 20, Weights(), on, dtype, [1024], margin=margin, memory_bytes=2_000_000, n_threads=3)
     assert_as_brute_force(world, got, 20, Weights(), dtype)
 
 
@@ -160,10 +160,13 @@ def test_only_users_in_doubt_are_folded_again(on: torch.device, refolded: list[i
 
 @pytest.mark.parametrize("on", DEVICES, ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_all_scores_equal_gives_the_smallest_ids(on: torch.device, dtype: torch.dtype) -> None:
+def test_all_scores_equal_gives_the_smallest_ids(
+    on: torch.device, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(device, "CHUNK", 8)
     world = World(30, 700)
     world.theta[:], world.y[:], world.bias[:] = 0, 0, 3
-    got = folded(world, 5, Weights(), on, dtype, memory_bytes=FEW_BYTES)
+    got = folded(world, 5, Weights(), on, dtype, memory_bytes=FEW_BYTES, n_threads=3)
     assert_as_brute_force(world, got, 5, Weights(), dtype)
 
 
@@ -237,12 +240,21 @@ def test_lists_without_log_z_are_the_same() -> None:
     assert np.isneginf(got.log_sum).all()
 
 
-def test_users_who_may_get_nothing_count_in_log_z() -> None:
+def test_users_without_a_vector_are_ranked_by_bias_on_the_device(refolded: list[int]) -> None:
+    world = World(5, 400)
+    world.x[:], world.bias[:] = 0, np.random.default_rng(0).permutation(400) * 1e-4
+    got = folded(world, 10, Weights(), DEVICES[-1], torch.bfloat16, margin=1)
+    assert_as_brute_force(world, got, 10, Weights(), torch.bfloat16)
+    assert not refolded
+
+
+def test_users_who_may_get_nothing_count_in_log_z(refolded: list[int]) -> None:
     world = World(5, 400)
     world.available[:200], world.seen[:] = False, True
     got = folded(world, 3, Weights(), DEVICES[-1], torch.float32, margin=0, memory_bytes=FEW_BYTES)
     assert (got.position == NO_ITEM).all()
     np.testing.assert_allclose(got.log_sum, world.brute_force(3, Weights()).log_sum, rtol=1e-6)
+    assert not refolded
 
 
 def test_no_users_is_no_work() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,8 +11,10 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Score
-from recsys_spark.stages.score import build_candidates, build_exclusions
-from recsys_spark.tables import CANDIDATES, INTERACTIONS, ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
+from recsys_spark.errors import ConfigError, DataError
+from recsys_spark.stages.score import CatalogueSize, build_candidates, build_exclusions, restrict_items
+from recsys_spark.stages.vector_checks import check_widths, rejected_vectors, sound
+from recsys_spark.tables import CANDIDATES, DENY_LIST, INTERACTIONS, ITEM_VECTORS, USER_VECTORS
 from tests.builders import config, frame, interaction
 
 N_USERS, N_ITEMS, WIDTH = 30, 70, 8
@@ -147,6 +148,117 @@ def test_vectors_that_are_not_finite_are_named(spark: SparkSession, side: str, n
         candidates_of(world, spark).collect()
 
 
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_vectors_that_are_not_finite_are_rejected_by_id_and_the_rest_goes_on(spark: SparkSession, bad: float) -> None:
+    world = World()
+    world.x[3, 2], world.theta[5, 0] = bad, bad
+    users, items = world.user_vectors(spark), world.item_vectors(spark)
+    rejected = {(row.table, row.reason, row.row) for row in rejected_vectors(users, items).collect()}
+    assert rejected == {
+        ("user_vectors", "vector_not_finite", '{"user_id":"u03"}'),
+        ("item_vectors", "vector_not_finite", '{"item_id":"i005"}'),
+    }
+    rows = rows_of(build_candidates(sound(users), sound(items), world.exclusions(spark), Score(), n=5))
+    assert "u03" not in {row[0] for row in rows}
+    assert "i005" not in {row[2] for row in rows}
+    assert len({row[0] for row in rows}) == N_USERS - 1
+
+
+def test_width_other_than_the_models_is_refused_before_any_work(spark: SparkSession) -> None:
+    world = World()
+    check_widths(world.user_vectors(spark), world.item_vectors(spark), WIDTH)
+    world.x = world.x[:, :5]
+    with pytest.raises(DataError, match="30 user vectors of width 5"):
+        check_widths(world.user_vectors(spark), world.item_vectors(spark), WIDTH)
+
+
+@pytest.mark.parametrize("score", [Score(), Score(temperature=0.5, w_cos=0.3), Score(normalise="none")])
+def test_one_block_needs_no_shuffle_after_it_and_gives_the_same_rows(spark: SparkSession, score: Score) -> None:
+    world = World(6)
+    world.seen[4] = True  # a user who may get nothing
+    arguments = world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark), score
+    merged = build_candidates(*arguments, n=7)
+    final = build_candidates(*arguments, n=7, catalogue=CatalogueSize(N_ITEMS, WIDTH))
+    assert final.dtypes == merged.dtypes
+    assert rows_of(final) == rows_of(merged)
+    plan = final._jdf.queryExecution().executedPlan().toString()
+    assert plan.index("BroadcastNestedLoopJoin") < plan.index("Exchange hashpartitioning")
+    assert "WindowGroupLimit" not in plan
+
+
+def test_more_items_than_were_said_is_an_error(spark: SparkSession) -> None:
+    world = World()
+    few = CatalogueSize(20, WIDTH)
+    with pytest.raises(Exception, match="more items than were said"):
+        build_candidates(
+            world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark),
+            Score(max_block_bytes=4096), n=5, catalogue=few,
+        ).collect()  # fmt: skip
+
+
+def test_temperature_flattens_the_probabilities(spark: SparkSession) -> None:
+    world = World(7)
+    plain, warm = world.brute_force(5, Score()), rows_of(candidates_of(world, spark, Score(temperature=3)))
+    world.theta, world.bias = world.theta / 3, world.bias / 3
+    want = world.brute_force(5, Score())
+    assert [r[:3] for r in warm] == [r[:3] for r in want] != [r[:3] for r in plain]
+    np.testing.assert_allclose([r[3:6] for r in warm], [r[3:6] for r in want], rtol=1e-5, atol=1e-5)
+
+
+def test_the_best_of_each_segment_in_one_pass(spark: SparkSession) -> None:
+    world = World(8)
+    segment = {item: "abc"[j % 3] for j, item in enumerate(world.items)}
+    segments = spark.createDataFrame(list(segment.items()), "item_id string, segment string")
+    items = world.item_vectors(spark).join(segments, "item_id")
+    for max_bytes in (None, 4096, 600):
+        score = Score(top_n_per="category", max_block_bytes=max_bytes)
+        got = rows_of(build_candidates(world.user_vectors(spark), items, world.exclusions(spark), score, n=3))
+        want: list[tuple[Any, ...]] = []
+        for user in world.users:
+            every = [row for row in world.brute_force(N_ITEMS, Score()) if row[0] == user]
+            best = [row for s in "abc" for row in [r for r in every if segment[r[2]] == s][:3]]
+            want += [(user, rank, row[2]) for rank, row in enumerate(sorted(best, key=lambda r: r[1]), start=1)]
+        assert [row[:3] for row in got] == want
+        log_prob = {(row[0], row[2]): row[5] for row in world.brute_force(N_ITEMS, Score())}
+        np.testing.assert_allclose([row[5] for row in got], [log_prob[row[0], row[2]] for row in got], rtol=1e-5)
+
+
+def test_allow_list_limits_the_lists_and_normalises_as_configured(spark: SparkSession) -> None:
+    world = World(9)
+    allowed = [item for j, item in enumerate(world.items) if j % 4 == 0 and world.available[j]]
+    allow_list = spark.createDataFrame([(item,) for item in allowed], "item_id string")
+    everywhere = {(row[0], row[2]): row[5] for row in world.brute_force(N_ITEMS, Score())}
+    for normalise in ("catalogue", "allowed"):
+        score = Score(normalise=normalise)
+        items = restrict_items(world.item_vectors(spark), allow_list, score)
+        no_pairs = spark.createDataFrame([], PAIRS)
+        rows = rows_of(build_candidates(world.user_vectors(spark), items, no_pairs, score, n=N_ITEMS))
+        assert {row[2] for row in rows} == set(allowed)
+        mass = sum(math.exp(row[5]) for row in rows if row[0] == "u00")
+        if normalise == "allowed":
+            assert math.isclose(mass, 1, rel_tol=1e-5)
+        else:
+            assert mass < 0.9
+            shared = [row for row in rows if (row[0], row[2]) in everywhere]
+            np.testing.assert_allclose([r[5] for r in shared], [everywhere[r[0], r[2]] for r in shared], rtol=1e-5)
+
+
+def test_denied_pairs_are_excluded_like_seen_ones(spark: SparkSession) -> None:
+    denied = frame(spark, DENY_LIST, [{"user_id": "u1", "item_id": "z"}])
+    seen = frame(spark, INTERACTIONS, [interaction("u1", "a")])
+    pairs = {tuple(row) for row in build_exclusions(seen, config(), denied).collect()}
+    assert pairs == {("u1", "a"), ("u1", "z")}
+
+
+def test_n_below_one_and_blocks_below_one_row_are_refused(spark: SparkSession) -> None:
+    world = World()
+    arguments = world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark)
+    with pytest.raises(ConfigError, match="at least 1"):
+        build_candidates(*arguments, Score(), n=0)
+    with pytest.raises(ConfigError, match="too small for one item"):
+        build_candidates(*arguments, Score(max_block_bytes=60), n=5, catalogue=CatalogueSize(N_ITEMS, WIDTH))
+
+
 def test_widths_that_differ_are_named(spark: SparkSession) -> None:
     world = World()
     world.x = world.x[:, :5]
@@ -173,44 +285,3 @@ def test_exclusions_follow_the_configured_behaviours(
     found = [tuple(row) for row in excluded.collect()]
     assert set(found) == pairs
     assert len(found) == len(pairs)
-
-
-def popular(
-    spark: SparkSession, items: Iterable[tuple[str, float | None, bool]], excluded: list[tuple[str, str]], n: int
-) -> dict[str, list[tuple[Any, ...]]]:
-    profiles = frame(spark, ITEM_PROFILES, [{"item_id": i, "popularity": p, "available": a} for i, p, a in items])
-    users = spark.createDataFrame([("u1",), ("u2",)], "user_id string")
-    found = build_popular_candidates(users, profiles, spark.createDataFrame(excluded, PAIRS), Score(w_ce=2), n=n)
-    assert found.dtypes == frame(spark, CANDIDATES, []).dtypes
-    lists: dict[str, list[tuple[Any, ...]]] = {}
-    for row in sorted(tuple(row) for row in found.collect()):
-        lists.setdefault(row[0], []).append(row[1:])
-    return lists
-
-
-SHOP = [("a", 1.0, True), ("b", 6.0, True), ("c", 9.0, False), ("d", 0.0, True), ("e", None, True), ("f", 4.0, True)]
-
-
-def test_unknown_user_gets_the_most_popular_then_the_rest_by_id(spark: SparkSession) -> None:
-    lists = popular(spark, SHOP, [("u2", "b"), ("u2", "d"), ("u3", "a"), ("u2", "gone")], n=4)
-    assert [(row[0], row[1]) for row in lists["u1"]] == [(1, "b"), (2, "f"), (3, "a"), (4, "d")]
-    assert [(row[0], row[1]) for row in lists["u2"]] == [(1, "f"), (2, "a"), (3, "e")]
-    assert set(lists) == {"u1", "u2"}
-
-
-def test_popular_log_prob_is_the_share_of_the_whole_catalogue(spark: SparkSession) -> None:
-    for rank, item, score, cosine, log_prob, source in popular(spark, SHOP, [], n=10)["u1"]:
-        share = {"b": 6 / 20, "f": 4 / 20, "a": 1 / 20, "d": 5e-8, "e": 5e-8}[item]
-        assert math.isclose(log_prob, math.log(share), rel_tol=1e-5), rank
-        assert (score, cosine, source) == (2 * log_prob, 0.0, "popular")
-
-
-def test_popular_lists_stay_full_whatever_is_excluded(spark: SparkSession) -> None:
-    rng = np.random.default_rng(0)
-    items = [(f"i{j:02}", float(60 - j), True) for j in range(60)]
-    for share in (0.1, 0.5, 0.9):
-        gone = {f"i{j:02}" for j in np.flatnonzero(rng.random(60) < share)}
-        lists = popular(spark, items, [("u1", item) for item in gone], n=7)
-        assert [row[1] for row in lists["u1"]] == [i for i, _, _ in items if i not in gone][:7]
-        assert [row[0] for row in lists["u1"]] == list(range(1, len(lists["u1"]) + 1))
-        assert [row[1] for row in lists["u2"]] == [i for i, _, _ in items][:7]

@@ -1,0 +1,140 @@
+"""Scoring beside its limit and its rivals: `make bench-score` writes benchmarks/results/score.{md,json,png}.
+
+Every figure is a median of runs that alternate. `sgemm` is the bare float32 product of width 128 in tiles that stay in
+cache, which is the strictest form of that limit; nothing else is computed or written.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import Cost, alternate, machine, median_cpu
+from benchmarks.score_report import write_results
+from benchmarks.score_worlds import WIDTH, World
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def kernel_costs(n_users: int, n_items: int, repeats: int) -> list[dict[str, Any]]:
+    """The fold, one thread, beside sgemm, faiss and implicit on the same vectors."""
+    import faiss
+    import torch
+    from implicit.cpu.topk import topk
+
+    from recsys_spark.kernels.blocks import item_block, user_block
+    from recsys_spark.kernels.topn import Weights, empty_state, fold
+
+    torch.set_num_threads(1)
+    faiss.omp_set_num_threads(1)
+    import numpy as np
+
+    world = World.draw(n_users, n_items)
+    items = item_block(0, world.y, world.theta, np.zeros(n_items, np.float32), np.ones(n_items, bool))
+    users = user_block(world.x)
+    left, right = world.joined_users, world.joined_items
+    out = torch.empty(512 * 1024)
+
+    def sgemm() -> None:
+        for i in range(0, n_users, 512):
+            for j in range(0, n_items, 1024):
+                a, b = torch.from_numpy(left[i : i + 512]), torch.from_numpy(right[j : j + 1024])
+                torch.mm(a, b.T, out=out[: len(a) * len(b)].view(len(a), len(b)))
+
+    def ours(n: int, *, log_z: bool) -> Any:
+        return fold(empty_state(n_users, n), users, items, Weights(log_z=log_z))
+
+    index = faiss.IndexFlatIP(2 * WIDTH)
+    index.add(right)
+    rows = []
+    for n in (10, 100):
+        runs = {
+            "sgemm": sgemm,
+            "recsys-spark": lambda n=n: ours(n, log_z=True),
+            "recsys-spark without log Z": lambda n=n: ours(n, log_z=False),
+            "implicit topk": lambda n=n: topk(right, left, n, num_threads=1),
+            "faiss IndexFlatIP": lambda n=n: index.search(left, n),
+        }
+        same = (ours(n, log_z=True).position == index.search(left, n)[1]).mean()
+        rows += _rows("kernel, one thread", n_users, n_items, n, alternate(runs, repeats), agreement=float(same))
+    return rows
+
+
+def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int) -> list[dict[str, Any]]:
+    """The whole Spark stage, Parquet in and lists out, beside recommendForAllUsers; the session is started before."""
+    from pyspark.ml.recommendation import ALS, ALSModel
+
+    from recsys_spark.config import Score
+    from recsys_spark.session import create_session
+    from recsys_spark.stages.score import CatalogueSize, build_candidates
+
+    spark = create_session({"spark.master": f"local[{cores}]", "spark.driver.memory": "8g"})
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        World.draw(n_users, n_items).write(path)
+        users, items = spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
+        nobody = spark.createDataFrame([], "user_id string, item_id string")
+        ratings = spark.createDataFrame([(0, 0, 1.0), (1, 1, 1.0)], "user int, item int, rating float")
+        ALS(rank=WIDTH, maxIter=1).fit(ratings).write().overwrite().save(f"{path}/als")
+        for name in ("userFactors", "itemFactors"):
+            spark.read.parquet(f"{path}/{name}.parquet").write.mode("overwrite").parquet(f"{path}/als/{name}")
+        als = ALSModel.load(f"{path}/als")
+
+        def ours(n: int, normalise: str) -> None:
+            score, size = Score(normalise=normalise), CatalogueSize(n_items, WIDTH)
+            lists = build_candidates(users, items, nobody, score, n=n, catalogue=size)
+            lists.write.format("noop").mode("overwrite").save()
+
+        for n in (10, 100):
+            runs = {
+                "recsys-spark": lambda n=n: ours(n, "catalogue"),
+                "recsys-spark without log Z": lambda n=n: ours(n, "none"),
+            }
+            costs = alternate(runs, repeats, warm_up=4)
+            rivals = {
+                "ALS recommendForAllUsers": lambda n=n: (
+                    als.recommendForAllUsers(n).write.format("noop").mode("overwrite").save()
+                )
+            }
+            costs |= alternate(rivals, n_als, warm_up=1 if n_als > 1 else 0) if n_als else {}
+            rows += _rows(f"Spark stage, {cores} cores", n_users, n_items, n, costs)
+    spark.stop()
+    return rows
+
+
+def _rows(what: str, m: int, n_items: int, n: int, costs: dict[str, list[Cost]], **more: float) -> list[dict[str, Any]]:
+    return [
+        {
+            "what": what, "users": m, "items": n_items, "n": n, "method": name, "repeats": len(taken),
+            "cpu_s": median_cpu(taken), "wall_s": sorted(c.wall for c in taken)[len(taken) // 2],
+            "ns_per_pair": median_cpu(taken) / m / n_items * 1e9,
+            **(more if name == "recsys-spark" else {}),
+        }
+        for name, taken in costs.items()
+    ]  # fmt: skip
+
+
+def main() -> None:
+    """Run the parts that were asked for and write what was found."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one small size, a few repeats")
+    parser.add_argument("--cores", type=int, default=2)
+    arguments = parser.parse_args()
+    rows: list[dict[str, Any]] = []
+    sizes = [(20_000, 20_000)] if arguments.quick else [(20_000, 20_000), (50_000, 100_000)]
+    for n_users, n_items in sizes:
+        # A user costs the kernel the same however many there are, so it is given some of them.
+        rows += kernel_costs(min(n_users, 4096), n_items, repeats=3 if arguments.quick else 5)
+        small = n_users * n_items <= 10**9
+        rows += stage_costs(n_users, n_items, 5 if small else 2, arguments.cores, n_als=2 if small else 0)
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "score.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1))
+        write_results(RESULTS, machine(), rows)
+
+
+if __name__ == "__main__":
+    main()
