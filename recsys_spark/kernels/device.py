@@ -6,8 +6,9 @@ float64, as it does for ``topn``. A user whose K-th score is too close to the N-
 item is folded again by ``topn``. So the list is that of a float64 brute force whatever the precision and whatever K;
 both only move work between device and host.
 
-Only log Z keeps the error of the products, because it sums them: see ``errors_of``. Where every digit of log_prob counts,
-use float32, whose log Z is as exact as that of ``topn``.
+Only log Z keeps the error of the products, because it sums them. ``errors_of`` bounds it; for |x| |theta| = 12, 384 dimensions
+and 40,000 items it was 1e-4 on average and 5e-4 at most in float16, and about eight times that in bfloat16. Where every
+digit of log_prob counts, use float32, whose log Z is as exact as that of ``topn``.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from recsys_spark.kernels.topn import State, Weights
 CHUNK = 4096
 """Users per matrix product."""
 WIDEST = 65_536
-"""Items per matrix product at most: more saves no time."""
+"""Items per matrix product at most: enough to occupy a GPU."""
 CELL_BYTES = 20
 """Device memory per user and item of a tile: logits, cosines, and what exp and topk need besides."""
 
@@ -47,7 +48,7 @@ def fold_on_device(
     memory_bytes: int | None = None,
     n_threads: int = 1,
 ) -> State:
-    """Return the state after one more item block: the lists of ``topn.fold``, log Z within ``errors_of`` products of ``dtype``.
+    """Return the state after one more item block: the lists of ``topn.fold``, log Z to the accuracy of ``dtype``.
 
     ``margin``: items kept per user beyond N; ``memory_bytes``: how much of the device to use, by default most of what is
     free; ``n_threads`` of the host decide in float64 while the device goes on. Bits of log Z depend on the device and on
