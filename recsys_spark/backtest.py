@@ -56,7 +56,10 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
     else:
         as_of, held_out = choose_cut(interactions, ctx.cfg), None
         earlier = interactions.where(F.col("ts") < F.lit(as_of))
-        truth = build_truth(interactions.where(F.col("ts") >= F.lit(as_of)), build_exclusions(earlier, ctx.cfg))
+        truth = build_truth(
+            interactions.where(F.col("ts") >= F.lit(as_of)),
+            build_exclusions(earlier, ctx.cfg, ctx.table("ingest", tables.DENY_LIST)),
+        )
     hidden = Hidden(
         # The seed decides which pairs `hash` hides, so it names them too.
         label=f"{ctx.cfg.evaluate.protocol} {ctx.cfg.evaluate.leave_out_order} {as_of.isoformat()} seed {ctx.cfg.run.seed}",
@@ -73,7 +76,7 @@ def _metrics(back: Context, truth: DataFrame) -> DataFrame:
     interactions = back.table("ingest", tables.INTERACTIONS)
     items = back.table("profiles", tables.ITEM_PROFILES)
     users = truth.select("user_id").distinct()
-    exclusions = build_exclusions(interactions, cfg)
+    exclusions = build_exclusions(interactions, cfg, back.table("ingest", tables.DENY_LIST))
     n = max(cfg.evaluate.k)
     lists = {OURS: back.table("rerank", tables.RECOMMENDATIONS).select("user_id", "rank", "item_id")}
     popular = build_candidates(*popularity_vectors(interactions, items, users), exclusions, LOGITS_ONLY, n=n)

@@ -45,10 +45,13 @@ def build_popular_candidates(
         .where(F.col("last") > F.col("place"))
     )
     opened = gaps.select(
-        "user_id", SEGMENT, "before", F.explode(F.sequence(F.col("place") + 1, F.col("last"))).alias("place")
+        "user_id",
+        SEGMENT,
+        (F.col("place") - F.col("before")).alias("shift"),
+        F.explode(F.sequence(F.col("place") + 1, F.col("last"))).alias("place"),
     )
     listed = opened.join(F.broadcast(top), [SEGMENT, "place"])
-    rank = F.col("place") - F.col("before")
+    rank = F.col("place") - F.col("shift")
     if score_cfg.top_n_per:
         rank = F.row_number().over(Window.partitionBy("user_id").orderBy(*best_first))
     return CANDIDATES.conform(

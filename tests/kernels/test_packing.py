@@ -66,7 +66,9 @@ def test_user_blocks_are_numbered_and_cut_by_bytes() -> None:
     assert [len(b["user_ids"][0]) for b in blocks] == [2, 2, 1, 1]  # the last user might have gone on
 
 
-def item_rows(ids: list[str], y: Sequence[list[float] | None], size: int = 3) -> Iterator[pa.RecordBatch]:
+def item_rows(
+    ids: list[str], y: Sequence[list[float] | None], size: int = 3, segments: list[str] | None = None
+) -> Iterator[pa.RecordBatch]:
     floats = pa.list_(pa.float32())
     for low in range(0, len(ids), size):
         some = slice(low, low + size)
@@ -74,6 +76,7 @@ def item_rows(ids: list[str], y: Sequence[list[float] | None], size: int = 3) ->
         yield pa.record_batch(
             {
                 "item_id": pa.array(ids[some]),
+                "segment": pa.array(segments[some] if segments else [""] * n, pa.string()),
                 "y": pa.array(y[some], floats),
                 "theta": pa.array([[1.0, 2.0]] * n, floats),
                 "bias": pa.array([0.5] * n, pa.float32()),
@@ -82,7 +85,7 @@ def item_rows(ids: list[str], y: Sequence[list[float] | None], size: int = 3) ->
         )
 
 
-@pytest.mark.parametrize("max_bytes", [4, 45, 10_000])
+@pytest.mark.parametrize("max_bytes", [20, 45, 10_000])
 def test_items_keep_order_vectors_and_availability(max_bytes: int) -> None:
     ids = [f"i{number}" for number in range(8)]
     names: list[str] = []
@@ -93,10 +96,22 @@ def test_items_keep_order_vectors_and_availability(max_bytes: int) -> None:
         names += row["item_ids"].as_py()
         places = np.arange(block.start, block.start + block.size)
         assert block.y[: block.size, 0].tolist() == places.tolist()
-        assert np.isneginf(block.bias[block.size :]).all()
         unavailable = np.flatnonzero(~block.open) + block.start
         assert unavailable.tolist() == [p for p in places if p % 3 == 1]
     assert names == ids
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8])
+def test_blocks_hold_items_of_one_segment(size: int) -> None:
+    ids, segments = [f"i{number}" for number in range(8)], list("aabbbbcd")
+    vectors: list[list[float] | None] = [[1.0, 0.0]] * 8
+    blocks = [
+        (batch["segment"][0].as_py(), batch["item_ids"][0].as_py(), batch["start"][0].as_py())
+        for batch in pack_items(item_rows(ids, vectors, size, segments), 60)
+    ]
+    assert blocks == [
+        ("a", ["i0", "i1"], 0), ("b", ["i2", "i3", "i4"], 2), ("b", ["i5"], 5), ("c", ["i6"], 6), ("d", ["i7"], 7),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
