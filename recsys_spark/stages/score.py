@@ -177,19 +177,21 @@ def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batc
     """The task that folds item blocks into each user block's state and emits the best ``n`` per user."""
     cosine, ce, temperature = score_cfg.w_cos, score_cfg.w_ce, score_cfg.temperature
     log_z = score_cfg.normalise != "none"
+    device, dtype = score_cfg.device, score_cfg.dtype
 
     def score(batches: Batches) -> Batches:
-        from functools import partial
-
+        from recsys_spark.kernels.folds import fold_of
         from recsys_spark.kernels.scoring import score_pairs
-        from recsys_spark.kernels.topn import Weights, fold
+        from recsys_spark.kernels.topn import Weights
         from recsys_spark.workers import freeze_imports, limit_threads
 
         context = TaskContext.get()
         # The fold shares its users out to threads, each of which calls a BLAS of one thread.
         limit_threads(1)
-        folded = partial(fold, n_threads=context.cpus() if context else 1)
-        yield from score_pairs(batches, Weights(cosine, ce, temperature, log_z), n, folded, whole=whole)
+        gpus = context.resources().get("gpu") if context else None
+        threads = context.cpus() if context else 1
+        fold = fold_of(device, dtype, n_threads=threads, addresses=gpus.addresses if gpus else ())
+        yield from score_pairs(batches, Weights(cosine, ce, temperature, log_z), n, fold, whole=whole)
         freeze_imports()
 
     return score
