@@ -47,7 +47,7 @@ types: install ## mypy, strict
 	@echo '==> types'
 	$(BIN)/mypy
 
-bench-score: install ## scoring beside sgemm, ALS, implicit and faiss; writes benchmarks/results (half an hour)
+bench-score: install ## scoring beside sgemm, ALS, implicit and faiss; writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.score
 

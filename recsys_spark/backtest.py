@@ -12,6 +12,7 @@ from recsys_spark import tables
 from recsys_spark.config import Score
 from recsys_spark.context import Context, Facts, Hidden
 from recsys_spark.errors import DataError
+from recsys_spark.serving import exclusions_of
 from recsys_spark.stages.baselines import als_vectors, popularity_vectors
 from recsys_spark.stages.evaluate import build_held_out, build_metrics, build_truth, choose_cut
 from recsys_spark.stages.score import build_candidates, build_exclusions
@@ -76,7 +77,7 @@ def _metrics(back: Context, truth: DataFrame) -> DataFrame:
     interactions = back.table("ingest", tables.INTERACTIONS)
     items = back.table("profiles", tables.ITEM_PROFILES)
     users = truth.select("user_id").distinct()
-    exclusions = build_exclusions(interactions, cfg, back.table("ingest", tables.DENY_LIST))
+    exclusions = exclusions_of(back)
     n = max(cfg.evaluate.k)
     lists = {OURS: back.table("rerank", tables.RECOMMENDATIONS).select("user_id", "rank", "item_id")}
     popular = build_candidates(*popularity_vectors(interactions, items, users), exclusions, LOGITS_ONLY, n=n)

@@ -13,15 +13,15 @@ from pyspark.sql import functions as F
 from recsys_spark import tables
 from recsys_spark.config import WINDOW_GROUP_LIMIT_THRESHOLD, Config, Score
 from recsys_spark.context import Context, Facts
-from recsys_spark.errors import DataError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.packing import rows_per_block
 from recsys_spark.kernels.recommender import ItemMatrix
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.session import block_bytes, task_threads
+from recsys_spark.stages.ingest import check_top_n
 from recsys_spark.stages.popular import build_popular_candidates
 from recsys_spark.stages.rerank import build_recommendations, choose
-from recsys_spark.stages.score import SEGMENT, CatalogueSize, build_candidates, build_exclusions, restrict_items
+from recsys_spark.stages.score import CatalogueSize, build_candidates, build_exclusions, restrict_items
 from recsys_spark.stages.vector_checks import check_widths, rejected_vectors, sound
 from recsys_spark.stages.vectors import build_item_vectors, build_user_vectors
 from recsys_spark.steps import MODEL_FACTS, MODEL_TENSORS
@@ -37,7 +37,8 @@ def load_artifact(ctx: Context) -> Artifact:
 
 def score(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles, embeddings, model -> item_vectors, user_vectors, rejected_rows, candidates."""
-    _check_top_n(ctx)
+    # Ingest has checked it as well, but a larger top_n does not run ingest again.
+    check_top_n(ctx.cfg, ctx.area.finished("profiles").rows["item_profiles"], ctx.fact("profiles", "available_items"))
     n_threads, model_id = task_threads(ctx.spark), ctx.fact("train", "model_id")
     artifact = load_artifact(ctx)
     model = ctx.spark.sparkContext.broadcast(artifact)
@@ -54,8 +55,8 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
     )
     width = artifact.facts["shape"]["width"]
     check_widths(users, items, width)
-    rejected = attempt.write(tables.REJECTED_ROWS, rejected_vectors(users, items))
-    if not rejected.isEmpty():
+    attempt.write(tables.REJECTED_ROWS, rejected_vectors(users, items))
+    if attempt.rows["rejected_rows"]:
         log.warning("score: %d vectors cannot be scored; see rejected_rows", attempt.rows["rejected_rows"])
     size = CatalogueSize(attempt.rows["item_vectors"], width)
     score_cfg = with_block_bytes(ctx, size)
@@ -95,22 +96,21 @@ def offered(ctx: Context, items: DataFrame) -> DataFrame:
     if tables.ALLOW_LIST.name in ctx.fact("ingest", "given"):
         items = restrict_items(items, ctx.table("ingest", tables.ALLOW_LIST), ctx.cfg.score)
     if ctx.cfg.score.top_n_per:
-        category = ctx.table("profiles", tables.ITEM_PROFILES).select("item_id", F.col("category").alias(SEGMENT))
+        category = ctx.table("profiles", tables.ITEM_PROFILES).select(
+            "item_id", F.col("category").alias(tables.SEGMENT)
+        )
         items = items.join(category, "item_id", "left")
     return items
 
 
 def with_block_bytes(ctx: Context, size: CatalogueSize) -> Score:
     """The score section with its block size filled in, which is logged."""
-    cfg = ctx.cfg.score
-    if cfg.max_block_bytes is None:
-        cfg = cfg.model_copy(update={"max_block_bytes": block_bytes(ctx.spark)})
-    per_block = rows_per_block(size.width, cfg.max_block_bytes or 0)
+    max_bytes = ctx.cfg.score.max_block_bytes or block_bytes(ctx.spark)
     log.info(
         "score: %d items of width %d, in blocks of at most %d items (%.1f MiB of float32 vectors)",
-        size.n_items, size.width, per_block, (cfg.max_block_bytes or 0) / 2**20,
+        size.n_items, size.width, rows_per_block(size.width, max_bytes), max_bytes / 2**20,
     )  # fmt: skip
-    return cfg
+    return ctx.cfg.score.model_copy(update={"max_block_bytes": max_bytes})
 
 
 def rerank(ctx: Context, attempt: Attempt) -> Facts:
@@ -166,16 +166,3 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
         y=matrix("y"),
         theta=matrix("theta"),
     )
-
-
-def _check_top_n(ctx: Context) -> None:
-    # Ingest has checked it as well, but a larger top_n does not run ingest again.
-    n_items = ctx.fact("profiles", "available_items")
-    if ctx.cfg.run.top_n > n_items:
-        raise DataError(
-            "run.top_n is larger than the catalogue",
-            where="run.top_n",
-            found=ctx.cfg.run.top_n,
-            expected=f"at most {n_items}, the items that may be recommended",
-            action="Lower run.top_n or add items.",
-        )

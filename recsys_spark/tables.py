@@ -174,6 +174,8 @@ EMBEDDINGS = Table(
         Col("vector", FLOATS, "[h] float32, unit length."),
     ),
 )
+SEGMENT = "segment"
+"""Optional column of item tables given to scoring: the best of each segment are wanted, not of the whole."""
 ITEM_VECTORS = Table(
     "item_vectors",
     "Model output per item.",
@@ -199,15 +201,23 @@ USER_VECTORS = Table(
 )
 CANDIDATES = Table(
     "candidates",
-    "The best items per user, exclusions applied: top_n, or `oversample x top_n` where rerank has rules.",
+    "The best items per user, exclusions applied: top_n, `oversample x top_n` where rerank has rules, or top_n of each category with `score.top_n_per`.",
     ("user_id", "rank"),
     (
         Col("user_id", STRING, "User.", nullable=False),
         Col("rank", INT, "From 1, by (score desc, item_id asc).", nullable=False),
         Col("item_id", STRING, "Item.", nullable=False),
-        Col("score", DOUBLE, "w_cos * cosine + w_ce * log_prob."),
+        Col(
+            "score",
+            DOUBLE,
+            "w_cos * cosine + w_ce * log_prob; the bare logit in place of log_prob with `score.normalise = none`.",
+        ),
         Col("cosine", DOUBLE, "cos(x_i, y_j)."),
-        Col("log_prob", DOUBLE, "log P(j|i) over the whole catalogue."),
+        Col(
+            "log_prob",
+            DOUBLE,
+            "log P(j|i) over the whole catalogue, or over the allow list with `score.normalise = allowed`; null with `none`.",
+        ),
         Col("source", STRING, "`history`, `profile` or `popular`."),
     ),
 )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_files import EncoderSpec, verified_folder
-from recsys_spark.workers import limit_threads
+from recsys_spark.workers import limit_threads, wants_cuda
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -116,25 +116,10 @@ def load_encoder(spec: EncoderSpec, n_threads: int) -> TextEncoder:
     """
     folder = verified_folder(spec)
     limit_threads(n_threads)
-    device = _device(spec.device)
+    device = "cuda" if wants_cuda(spec.device, "encoder.device", EncoderError) else "cpu"
     model = _load_model(folder).to(device)
     pad_id = getattr(model.config, "pad_token_id", None) or 0
     return TextEncoder(model, _load_tokenizer(folder, spec.max_length), spec, pad_id, device)
-
-
-def _device(asked: str) -> str:
-    import torch
-
-    available = torch.cuda.is_available()
-    if asked == "cuda" and not available:
-        raise EncoderError(
-            "encoder.device is cuda, and this machine has no usable CUDA device",
-            where="encoder.device",
-            found=f"torch {torch.__version__}, torch.cuda.is_available() is False",
-            expected="a GPU, its driver and a CUDA build of torch on every worker",
-            action='set encoder.device = "auto" or "cpu", or check the GPU resources of the workers',
-        )
-    return "cuda" if available and asked != "cpu" else "cpu"
 
 
 def _load_model(folder: Path) -> Any:

@@ -13,6 +13,7 @@ from recsys_spark.errors import ConfigError
 from recsys_spark.kernels.device import fold_on_device
 from recsys_spark.kernels.scoring import Fold
 from recsys_spark.kernels.topn import fold
+from recsys_spark.workers import wants_cuda
 
 log = logging.getLogger("recsys_spark")
 
@@ -22,16 +23,7 @@ def fold_of(device: str, dtype: str, *, n_threads: int, addresses: Sequence[str]
 
     ``addresses``: the GPUs that Spark assigned to the task. Raises ConfigError where `cuda` is asked for and not there.
     """
-    usable = torch.cuda.is_available()
-    if device == "cuda" and not usable:
-        raise ConfigError(
-            "score.device is cuda, and this machine has no usable CUDA device",
-            where="score.device",
-            found=f"torch {torch.__version__}, torch.cuda.is_available() is False",
-            expected="a CUDA build of torch and a visible GPU on every executor",
-            action="Set score.device to auto or cpu, or give the executors GPUs.",
-        )
-    if device == "cpu" or not usable:
+    if not wants_cuda(device, "score.device", ConfigError):
         if dtype != "float32":
             log.info("score: no GPU; products are float32 on the CPU, not %s", dtype)
         return partial(fold, n_threads=n_threads)

@@ -102,7 +102,7 @@ class Part:
         empty = part.position[user, slot] == NO_ITEM
         terms = ((name, getattr(part, name)[user, slot]) for name in ("cosine", "logit", "raw"))
         return {
-            "segment": pa.array([self.segment], pa.string()).take(pa.array(np.zeros(len(user), np.int32))),
+            "segment": pa.repeat(pa.scalar(self.segment, pa.string()), len(user)),
             **{name: pa.array(values, mask=empty) for name, values in terms},
             "log_sum": pa.array(part.log_sum[user]),
             "first": pa.array(slot == 0),

@@ -125,6 +125,7 @@ class Prepared:
 
     @staticmethod
     def of(items: ItemBlock, weights: Weights, n: int) -> Prepared:
+        """Derive it for lists of ``n``."""
         rank = Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z)
         offset = np.where(items.open, np.float32(rank.ce * rank.scale) * items.bias, np.float32(-np.inf))
         sample = np.arange(0, items.size, SAMPLE_EVERY)
@@ -227,6 +228,3 @@ def _expect_read_only_arrays() -> None:
 
 
 _expect_read_only_arrays()
-
-
-__all__ = ["NO_ITEM", "State", "Weights", "empty_state", "fold"]

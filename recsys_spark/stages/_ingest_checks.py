@@ -45,15 +45,29 @@ def _check_items(ingested: Ingested, cfg: Config) -> None:
             expected="at least one item",
             action="Check `path`, `where` and the expression of item_id; rejected rows say why rows were not used.",
         )
-    if n_available < cfg.run.top_n:
-        hidden = f" ({n_items - n_available} more are not available)" if n_items > n_available else ""
-        raise DataError(
-            "run.top_n is larger than the catalogue",
-            where="run.top_n",
-            found=f"top_n = {cfg.run.top_n}, and {n_available} items that may be recommended{hidden}",
-            expected=f"top_n of at most {n_available}",
-            action="Lower run.top_n (and evaluate.k), or check that sources.items is complete.",
-        )
+    check_top_n(cfg, n_items, n_available)
+
+
+def check_top_n(
+    cfg: Config,
+    n_items: int,
+    n_available: int,
+    *,
+    of: str = "the catalogue",
+    items: str = "items",
+    remedy: str = "check that sources.items is complete",
+) -> None:
+    """Raise DataError where run.top_n is larger than the number of items ``of`` which may be recommended."""
+    if n_available >= cfg.run.top_n:
+        return
+    hidden = f" ({n_items - n_available} more are not available)" if n_items > n_available else ""
+    raise DataError(
+        f"run.top_n is larger than {of}",
+        where="run.top_n",
+        found=f"top_n = {cfg.run.top_n}, and {n_available} {items} that may be recommended{hidden}",
+        expected=f"top_n of at most {n_available}",
+        action=f"Lower run.top_n (and evaluate.k), or {remedy}.",
+    )
 
 
 def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
@@ -69,15 +83,14 @@ def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
             expected="at least one item_id that sources.items has, too",
             action=f"Check `path`, `where` and the expression of item_id, or remove {where} to allow every item.",
         )
-    if n_available < cfg.run.top_n:
-        hidden = f" ({n_items - n_available} more are not available)" if n_items > n_available else ""
-        raise DataError(
-            "run.top_n is larger than the allow list",
-            where="run.top_n",
-            found=f"top_n = {cfg.run.top_n}, and {n_available} items of {where} that may be recommended{hidden}",
-            expected=f"top_n of at most {n_available}",
-            action=f"Lower run.top_n (and evaluate.k), or allow more items in {where}.",
-        )
+    check_top_n(
+        cfg,
+        n_items,
+        n_available,
+        of="the allow list",
+        items=f"items of {where}",
+        remedy=f"allow more items in {where}",
+    )
 
 
 def _check_selected_users(ingested: Ingested) -> None:

@@ -6,10 +6,9 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Score
-from recsys_spark.tables import CANDIDATES
+from recsys_spark.tables import CANDIDATES, SEGMENT
 from recsys_spark.weights import exact
 
-SEGMENT = "segment"
 PRIOR = 1e-6
 """Added to every item's popularity, in units of behaviour weight, so that an item nobody touched has a finite log."""
 

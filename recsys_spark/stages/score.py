@@ -21,7 +21,7 @@ from recsys_spark.config import Config, Score
 from recsys_spark.errors import ConfigError
 from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
 from recsys_spark.kernels.packing import rows_per_block
-from recsys_spark.tables import CANDIDATES
+from recsys_spark.tables import CANDIDATES, SEGMENT
 
 ITEM_BLOCKS = (
     "start long, segment string, item_ids array<string>, y binary, theta binary, bias binary, available binary"
@@ -32,8 +32,6 @@ PARTS = (
     "log_sum double, first boolean"
 )
 LISTS = "user_id string, source string, item_id string, rank int, cosine double, log_prob double, score double"
-SEGMENT = "segment"
-"""Optional column of item vectors: the ``n`` best of each segment are kept."""
 Batches = Iterator[pa.RecordBatch]
 
 

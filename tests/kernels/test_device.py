@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 from typing import Any
 
 import numpy as np
@@ -12,33 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
-from recsys_spark.kernels import device, device_items, device_products, topn
-from recsys_spark.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
+from recsys_spark.kernels import device, topn
+from recsys_spark.kernels.blocks import UserBlock, user_block
 from recsys_spark.kernels.device import fold_on_device
-from recsys_spark.kernels.device_items import RESIDENT, resident
-from recsys_spark.kernels.device_products import errors_of, full_precision, product
-from recsys_spark.kernels.layout import F64
+from recsys_spark.kernels.device_products import errors_of
+from recsys_spark.kernels.layout import F64, NO_ITEM
 from recsys_spark.kernels.shortlist import Rank
-from recsys_spark.kernels.topn import NO_ITEM, State, Weights, empty_state
-from tests.kernels.test_topn import World
+from recsys_spark.kernels.topn import State, Weights, empty_state
+from tests.kernels.score_worlds import World, assert_lists, drawn_case
 
 DEVICES = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()
 DTYPES = [torch.float32, torch.float16, torch.bfloat16]
 FEW_BYTES = 60_000
 """Memory for tiles of a few dozen items, and too little for a block of items to stay."""
-
-
-def users_of(world: World) -> UserBlock:
-    rows = [np.flatnonzero(row).astype(np.int32) for row in world.seen]
-    return user_block(world.x, np.cumsum([0, *map(len, rows)]), np.concatenate([*rows, np.empty(0, np.int32)]))
-
-
-def blocks_of(world: World, cuts: list[int]) -> list[ItemBlock]:
-    ranges = zip([0, *cuts], [*cuts, len(world.y)], strict=True)
-    return [
-        item_block(low, *(v[low:high] for v in (world.y, world.theta, world.bias, world.available)))
-        for low, high in ranges
-    ]
 
 
 def folded(
@@ -51,8 +36,8 @@ def folded(
     **options: Any,
 ) -> State:
     state = empty_state(len(world.x), n)
-    for items in blocks_of(world, cuts or []):
-        state = fold_on_device(state, users_of(world), items, weights, on, dtype, **options)
+    for items in world.blocks(cuts or []):
+        state = fold_on_device(state, world.users(), items, weights, on, dtype, **options)
     return state
 
 
@@ -61,18 +46,13 @@ def bound_of(world: World, weights: Weights, dtype: torch.dtype) -> F64:
     rank = Rank(0, 1, 1 / weights.temperature, log_z=True)
     x, theta = (np.linalg.norm(v.astype(np.float64), axis=1) for v in (world.x, world.theta))
     reach = x * theta.max()
-    bound: F64 = errors_of(users_of(world), world.block(), rank, dtype) + 1e-6 * (1 + reach * rank.scale)
+    bound: F64 = errors_of(world.users(), world.block(), rank, dtype) + 1e-6 * (1 + reach * rank.scale)
     return bound
 
 
 def assert_as_brute_force(world: World, got: State, n: int, weights: Weights, dtype: torch.dtype) -> None:
     want = world.brute_force(n, weights)
-    np.testing.assert_array_equal(got.position, want.position)
-    user, slot = np.nonzero(got.position != NO_ITEM)
-    position = got.position[user, slot]
-    for name in ("raw", "cosine", "logit"):
-        exact = getattr(want, name)[user, position]
-        np.testing.assert_allclose(getattr(got, name)[user, slot], exact, rtol=1e-12, atol=1e-12)
+    assert_lists(got, want)
     assert (np.abs(got.log_sum - want.log_sum) <= bound_of(world, weights, dtype)).all()
 
 
@@ -94,22 +74,8 @@ def refolded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_world_gives_the_brute_force_lists(on: torch.device, data: st.DataObject) -> None:
-    n_items = data.draw(st.integers(1, 300), "items")
-    world = World(
-        data.draw(st.integers(1, 40), "users"),
-        n_items,
-        data.draw(st.integers(1, 9), "width"),
-        seed=data.draw(st.integers(0, 10_000), "seed"),
-        scale=data.draw(st.sampled_from([1e-20, 0.1, 1.0, 5.0, 100.0]), "scale"),
-        levels=data.draw(st.sampled_from([0, 0, 1, 3]), "levels"),
-    )
-    weights = Weights(
-        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
-        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
-        data.draw(st.sampled_from([1.0, 1.0, 0.5, 4.0])),
-    )
-    n, dtype = data.draw(st.integers(1, 80), "n"), data.draw(st.sampled_from(DTYPES))
-    cuts = sorted(data.draw(st.sets(st.integers(1, n_items - 1), max_size=3), "cuts")) if n_items > 1 else []
+    world, weights, n, cuts = drawn_case(data)
+    dtype = data.draw(st.sampled_from(DTYPES))
     options = {
         "margin": data.draw(st.sampled_from([None, 0, 5]), "margin"),
         "memory_bytes": data.draw(st.sampled_from([None, FEW_BYTES]), "memory"),
@@ -211,8 +177,8 @@ def test_log_sum_is_far_better_than_its_bound(dtype: torch.dtype, typical: float
 @pytest.mark.parametrize("on", DEVICES, ids=str)
 def test_the_host_may_go_on_where_the_device_stopped(on: torch.device) -> None:
     world, weights = World(30, 600), Weights(0.7, 1.2, 0.5)
-    first, second = blocks_of(world, [300])
-    users = users_of(world)
+    first, second = world.blocks([300])
+    users = world.users()
     device_last = fold_on_device(
         topn.fold(empty_state(30, 9), users, first, weights), users, second, weights, on, torch.float32
     )
@@ -225,10 +191,10 @@ def test_the_host_may_go_on_where_the_device_stopped(on: torch.device) -> None:
 
 def test_the_state_given_is_not_changed() -> None:
     world = World(10, 200)
-    first, second = blocks_of(world, [100])
-    before = fold_on_device(empty_state(10, 5), users_of(world), first, Weights(), DEVICES[-1], torch.float32)
+    first, second = world.blocks([100])
+    before = fold_on_device(empty_state(10, 5), world.users(), first, Weights(), DEVICES[-1], torch.float32)
     copy = before.copy()
-    fold_on_device(before, users_of(world), second, Weights(), DEVICES[-1], torch.float32, margin=0)
+    fold_on_device(before, world.users(), second, Weights(), DEVICES[-1], torch.float32, margin=0)
     for name in ("position", "raw", "peak", "total"):
         np.testing.assert_array_equal(getattr(before, name), getattr(copy, name))
 
@@ -269,75 +235,3 @@ def test_unfit_vectors_are_refused() -> None:
         )
     with pytest.raises(DataError, match="exceed what float32 can hold"):
         folded(World(2, 10, scale=1e30), 3, Weights(), DEVICES[0], torch.float32)
-
-
-def test_a_block_is_copied_once_and_freed_with_its_owner(monkeypatch: pytest.MonkeyPatch) -> None:
-    RESIDENT.clear()
-    loads: list[int] = []
-    load = device_items.load
-
-    def watched(items: ItemBlock, *args: Any) -> Any:
-        loads.append(items.start)
-        return load(items, *args)
-
-    monkeypatch.setattr(device_items, "load", watched)
-    world = World(20, 300)
-    blocks = blocks_of(world, [100, 200])
-    for _ in range(3):
-        for items in blocks:
-            fold_on_device(empty_state(20, 5), users_of(world), items, Weights(), DEVICES[-1], torch.float16)
-    assert loads == [0, 100, 200]
-    assert len(RESIDENT) == 3
-    del items, blocks
-    gc.collect()
-    assert not RESIDENT
-
-
-def test_the_least_recently_used_block_gives_way() -> None:
-    RESIDENT.clear()
-    a, b, c = blocks_of(World(1, 300), [100, 200])
-    room = 2 * 100 * (2 * 4 * 4 + 8)
-    for items in (a, b, a, c):
-        assert resident(items, DEVICES[0], torch.float32, room) is not None
-    assert [key[0] for key in RESIDENT] == [id(a), id(c)]
-    assert resident(b, DEVICES[0], torch.float32, room // 2 - 1) is None
-
-
-def test_device_tensors_are_scaled_exactly() -> None:
-    items = item_block(
-        0,
-        np.zeros((2, 2), np.float32),
-        np.array([[3e5, 4e5], [1, 0]], np.float32),
-        np.zeros(2, np.float32),
-        np.ones(2, bool),
-    )
-    held = device_items.load(items, 0, 2, DEVICES[0], torch.float32)
-    assert (held.theta.numpy() * 2.0 ** device_items.exponent_of(items)).tolist() == items.theta.tolist()
-    assert 0.5 <= held.theta.norm(dim=1).max() <= 1
-
-
-@pytest.mark.parametrize("on", DEVICES, ids=str)
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-def test_products_of_halves_are_summed_in_float32(on: torch.device, dtype: torch.dtype) -> None:
-    rng = np.random.default_rng(0)
-    a, b = (torch.from_numpy(rng.normal(size=(20, 512))).to(dtype).to(on) for _ in range(2))
-    got = product(a, b)
-    assert got.dtype == torch.float32
-    np.testing.assert_allclose(got.cpu().double(), (a.double() @ b.double().T).cpu(), atol=1e-3, rtol=0)
-
-
-def test_precision_settings_are_put_back() -> None:
-    matmul = torch.backends.cuda.matmul
-    before = matmul.allow_tf32
-    try:
-        for tf32 in (True, False):
-            matmul.allow_tf32 = tf32
-            with full_precision():
-                assert not matmul.allow_tf32
-            assert matmul.allow_tf32 is tf32
-    finally:
-        matmul.allow_tf32 = before
-
-
-def test_a_device_without_wide_products_is_found_out() -> None:
-    assert not device_products._has_wide_products(torch.device("cpu"), torch.float16)

@@ -11,66 +11,16 @@ from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
 from recsys_spark.kernels import topn
-from recsys_spark.kernels.blocks import ItemBlock, item_block, user_block
-from recsys_spark.kernels.layout import CHUNK, F32, F64, I64, TILE
+from recsys_spark.kernels.blocks import item_block, user_block
+from recsys_spark.kernels.layout import CHUNK, I64, NO_ITEM, TILE
 from recsys_spark.kernels.screening import SAMPLE_EVERY
 from recsys_spark.kernels.shortlist import settle
-from recsys_spark.kernels.topn import NO_ITEM, Prepared, State, Weights, empty_state, fold
-
-
-class World:
-    """Random users and items; ``levels`` > 0 draws coordinates from few values, so that ties are everywhere."""
-
-    def __init__(self, m: int, n: int, d: int = 4, *, seed: int = 0, scale: float = 1.0, levels: int = 0) -> None:
-        rng = np.random.default_rng(seed)
-
-        def draw(*shape: int) -> F32:
-            values = rng.integers(-levels, levels + 1, shape) if levels else rng.normal(size=shape)
-            return (values * scale).astype(np.float32)
-
-        self.x, self.y, self.theta, self.bias = draw(m, d), draw(n, d), draw(n, d), draw(n)
-        self.available = rng.random(n) > 0.2
-        self.seen = rng.random((m, n)) < rng.random((m, 1)) * 0.6
-
-    def brute_force(self, n: int, weights: Weights) -> State:
-        x, y, theta = (v.astype(np.float64) for v in (self.x, self.y, self.theta))
-        logit: F64 = np.array([(row * theta).sum(1) for row in x]) + self.bias.astype(np.float64)
-        logit /= weights.temperature
-        norms = np.sqrt((x**2).sum(1))[:, None] * np.sqrt((y**2).sum(1))
-        dots = np.array([(row * y).sum(1) for row in x])
-        cosine = np.clip(np.divide(dots, norms, out=np.zeros_like(norms), where=norms > 0), -1, 1)
-        raw = weights.cosine * cosine + weights.ce * logit
-        raw[self.seen | ~self.available] = -np.inf
-        order = np.argsort(-raw, axis=1, kind="stable")[:, :n]
-        position = np.full((len(x), n), NO_ITEM)
-        position[:, : order.shape[1]] = np.where(np.take_along_axis(raw, order, 1) > -np.inf, order, NO_ITEM)
-        top = logit.max(1)
-        log_sum = top + np.log(np.exp(logit - top[:, None]).sum(1))
-        return State(position, cosine, logit, raw, log_sum, np.ones(len(x)))
-
-    def block(self) -> ItemBlock:
-        return item_block(0, self.y, self.theta, self.bias, self.available)
-
-    def folded(self, n: int, weights: Weights, cuts: list[int]) -> State:
-        rows = [np.flatnonzero(row).astype(np.int32) for row in self.seen]
-        offsets = np.cumsum([0, *map(len, rows)])
-        users = user_block(self.x, offsets, np.concatenate([*rows, np.empty(0, np.int32)]))
-        state = empty_state(len(self.x), n)
-        for low, high in zip([0, *cuts], [*cuts, len(self.y)], strict=True):
-            some = slice(low, high)
-            items = item_block(low, self.y[some], self.theta[some], self.bias[some], self.available[some])
-            state = fold(state, users, items, weights)
-        return state
+from recsys_spark.kernels.topn import Prepared, State, Weights, empty_state, fold
+from tests.kernels.score_worlds import World, assert_lists, drawn_case
 
 
 def assert_same_lists(world: World, got: State, want: State) -> None:
-    np.testing.assert_array_equal(got.position, want.position)
-    user, slot = np.nonzero(got.position != NO_ITEM)
-    position = got.position[user, slot]
-    for name in ("raw", "cosine", "logit"):
-        np.testing.assert_allclose(
-            getattr(got, name)[user, slot], getattr(want, name)[user, position], rtol=1e-12, atol=1e-12
-        )
+    assert_lists(got, want)
     # A float32 logit is as exact as its largest terms, which may cancel.
     reach = np.linalg.norm(world.x, axis=1) * np.linalg.norm(world.theta, axis=1).max() + np.abs(world.bias).max()
     assert (np.abs(got.log_sum - want.log_sum) <= 1e-6 * (1 + reach)).all()
@@ -79,22 +29,7 @@ def assert_same_lists(world: World, got: State, want: State) -> None:
 @settings(max_examples=80, deadline=None)
 @given(st.data())
 def test_any_world_gives_the_brute_force_lists(data: st.DataObject) -> None:
-    n_items = data.draw(st.integers(1, 300), "items")
-    world = World(
-        data.draw(st.integers(1, 40), "users"),
-        n_items,
-        data.draw(st.integers(1, 9), "width"),
-        seed=data.draw(st.integers(0, 10_000), "seed"),
-        scale=data.draw(st.sampled_from([1e-20, 0.1, 1.0, 5.0, 100.0]), "scale"),
-        levels=data.draw(st.sampled_from([0, 0, 1, 3]), "levels"),
-    )
-    weights = Weights(
-        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
-        data.draw(st.sampled_from([0.0, 0.3, 1.0])),
-        data.draw(st.sampled_from([1.0, 1.0, 0.5, 4.0])),
-    )
-    n = data.draw(st.integers(1, 80), "n")
-    cuts = sorted(data.draw(st.sets(st.integers(1, n_items - 1), max_size=4), "cuts")) if n_items > 1 else []
+    world, weights, n, cuts = drawn_case(data)
     assert_same_lists(world, world.folded(n, weights, cuts), world.brute_force(n, weights))
 
 

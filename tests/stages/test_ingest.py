@@ -3,64 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config
-from recsys_spark.errors import DataError
-from recsys_spark.sources import Mapped
-from recsys_spark.stages.ingest import Ingested, build_ingest, one_row_per_id, validate_ingested
+from recsys_spark.stages.ingest import build_ingest, one_row_per_id
 from recsys_spark.tables import (
     ALLOW_LIST,
     BEHAVIOURS,
     DENY_LIST,
     INTERACTIONS,
     ITEMS,
-    REJECTED_ROWS,
     RELATIONS,
     SELECTED_USERS,
-    SERVING,
     USERS,
-    Table,
 )
 from tests.builders import AS_OF, config, frame, interaction, item
-
-Rows = Iterable[Mapping[str, Any]]
-
-
-def mapped(spark: SparkSession, table: Table, rows: Rows, rejected: Rows = ()) -> Mapped:
-    """Accepted rows as the sources give them, `available` and `weight` never null."""
-    defaults = {"available": True, "weight": 1.0}
-    return Mapped(frame(spark, table, [{**defaults, **row} for row in rows]), frame(spark, REJECTED_ROWS, rejected))
-
-
-def ingest(
-    spark: SparkSession,
-    behaviours: Rows = (),
-    items: Rows = (),
-    users: Rows | None = None,
-    relations: Rows | None = None,
-    **more: Any,
-) -> Ingested:
-    return build_ingest(
-        mapped(spark, BEHAVIOURS, behaviours),
-        mapped(spark, ITEMS, items),
-        None if users is None else mapped(spark, USERS, users),
-        None if relations is None else mapped(spark, RELATIONS, relations),
-        config(),
-        as_of=AS_OF,
-        **more,
-    )
-
-
-def rows(df: DataFrame) -> list[dict[str, Any]]:
-    return sorted((row.asDict(recursive=True) for row in df.collect()), key=str)
+from tests.stages.ingest_inputs import allow, catalogue, check, deny, ingest, mapped, rows, select, values
 
 
 def test_equal_rows_are_merged_and_not_rejected(spark: SparkSession) -> None:
@@ -159,22 +120,6 @@ def test_rows_that_the_sources_rejected_stay_rejected(spark: SparkSession) -> No
     assert done.relations.columns == RELATIONS.names
 
 
-def allow(spark: SparkSession, *item_ids: str, rejected: Rows = ()) -> Mapped:
-    return mapped(spark, ALLOW_LIST, [{"item_id": i} for i in item_ids], rejected)
-
-
-def deny(spark: SparkSession, *pairs: tuple[str, str]) -> Mapped:
-    return mapped(spark, DENY_LIST, [{"user_id": u, "item_id": i} for u, i in pairs])
-
-
-def select(spark: SparkSession, *user_ids: str, rejected: Rows = ()) -> Mapped:
-    return mapped(spark, SELECTED_USERS, [{"user_id": u} for u in user_ids], rejected)
-
-
-def values(df: DataFrame) -> list[tuple[Any, ...]]:
-    return sorted(tuple(row) for row in df.collect())
-
-
 def test_lists_keep_each_row_once(spark: SparkSession) -> None:
     done = ingest(
         spark,
@@ -243,110 +188,3 @@ def test_lists_that_are_not_given_are_empty_tables(spark: SparkSession) -> None:
         assert getattr(done, table.name).schema == table.schema
         assert getattr(done, table.name).isEmpty()
     check(done)
-
-
-def check(
-    done: Ingested, earliest_days_ago: float | None = 1.0, cfg: Config | None = None, given: Iterable[str] = ()
-) -> None:
-    earliest = None if earliest_days_ago is None else AS_OF - timedelta(days=earliest_days_ago)
-    validate_ingested(done, cfg or config(), as_of=AS_OF, earliest_ts=earliest, given=list(given))
-
-
-def catalogue(n: int = 3) -> list[dict[str, Any]]:
-    return [item(f"i{k}") for k in range(1, n + 1)]
-
-
-def test_sound_input_passes(spark: SparkSession) -> None:
-    check(ingest(spark, [interaction()], catalogue()))
-
-
-def test_no_items_is_an_error_that_says_why_rows_were_lost(spark: SparkSession) -> None:
-    bad = [{"table": "items", "reason": "null_id", "row": "{}"}] * 2
-    done = build_ingest(mapped(spark, BEHAVIOURS, []), mapped(spark, ITEMS, [], bad), None, None, config(), as_of=AS_OF)
-    with pytest.raises(DataError, match="There are no items") as caught:
-        check(done)
-    assert caught.value.found == "no usable row; rejected: null_id 2"
-
-
-def test_no_behaviours_at_all_is_an_error(spark: SparkSession) -> None:
-    with pytest.raises(DataError, match="no behaviours at all") as caught:
-        check(ingest(spark, items=catalogue()), earliest_days_ago=None)
-    assert caught.value.where == "sources.behaviours"
-
-
-def test_no_behaviour_before_as_of_names_the_earliest(spark: SparkSession) -> None:
-    with pytest.raises(DataError, match="no behaviours before as_of") as caught:
-        check(ingest(spark, [interaction(days_ago=-2)], catalogue()), earliest_days_ago=-2)
-    assert "earliest behaviour 2026-01-03 00:00:00" in str(caught.value.found)
-
-
-def test_behaviours_on_no_known_item_is_an_error(spark: SparkSession) -> None:
-    with pytest.raises(DataError, match="on an item of the catalogue") as caught:
-        check(ingest(spark, [interaction(item="I1")], catalogue()))
-    assert "unknown_item 1" in str(caught.value.found)
-
-
-def test_a_type_without_a_weight_is_listed_with_its_count(spark: SparkSession) -> None:
-    behaviours = [interaction(f"u{k}", behaviour="purchse") for k in range(3)] + [interaction(behaviour="zap")]
-    done = ingest(spark, behaviours, catalogue())
-    with pytest.raises(DataError, match="without a weight") as caught:
-        check(done)
-    assert caught.value.found == "purchse (3 rows), zap (1 rows)"
-    assert "did you mean `purchase` for `purchse`?" in str(caught.value.action)
-    check(done, cfg=config(behaviours={"default_weight": 0.5}))
-
-
-def test_top_n_larger_than_what_may_be_recommended_is_an_error(spark: SparkSession) -> None:
-    hidden = [*catalogue(2), item("i3", available=False)]
-    with pytest.raises(DataError, match=r"run\.top_n is larger") as caught:
-        check(ingest(spark, [interaction()], hidden))
-    assert caught.value.found == "top_n = 3, and 2 items that may be recommended (1 more are not available)"
-
-
-def test_sound_lists_pass(spark: SparkSession) -> None:
-    done = ingest(
-        spark,
-        [interaction()],
-        catalogue(),
-        allow_list=allow(spark, "i1", "i2", "i3"),
-        deny_list=deny(spark, ("u1", "i9")),
-        selected_users=select(spark, "u1"),
-    )
-    check(done, given=SERVING)
-    assert done.deny_list.isEmpty()
-
-
-def test_an_allow_list_without_a_usable_row_is_an_error(spark: SparkSession) -> None:
-    bad = [{"table": "allow_list", "reason": "null_id", "row": "{}"}] * 2
-    done = ingest(spark, [interaction()], catalogue(), allow_list=allow(spark, "i9", rejected=bad))
-    with pytest.raises(DataError, match="names no item of the catalogue") as caught:
-        check(done, given=["allow_list"])
-    error = caught.value
-    assert (error.where, error.found) == ("sources.allow_list", "no usable row; rejected: null_id 2, unknown_item 1")
-    assert "item_id" in str(error.expected)
-    assert "remove sources.allow_list" in str(error.action)
-
-
-def test_a_selection_without_a_usable_row_is_an_error(spark: SparkSession) -> None:
-    bad = [{"table": "selected_users", "reason": "empty_id", "row": "{}"}]
-    done = ingest(spark, [interaction()], catalogue(), selected_users=select(spark, rejected=bad))
-    with pytest.raises(DataError, match="No user is selected") as caught:
-        check(done, given=["selected_users"])
-    error = caught.value
-    assert (error.where, error.found) == ("sources.selected_users", "no usable row; rejected: empty_id 1")
-    assert error.expected == "at least one user"
-    assert "remove sources.selected_users" in str(error.action)
-
-
-def test_top_n_larger_than_what_the_allow_list_leaves_is_an_error(spark: SparkSession) -> None:
-    items = [*catalogue(4), item("i5", available=False)]
-    done = ingest(spark, [interaction()], items, allow_list=allow(spark, "i1", "i4", "i5", "i9"))
-    with pytest.raises(DataError, match=r"run\.top_n is larger than the allow list") as caught:
-        check(done, given=["allow_list"])
-    error = caught.value
-    assert error.where == "run.top_n"
-    assert error.found == (
-        "top_n = 3, and 2 items of sources.allow_list that may be recommended (1 more are not available)"
-    )
-    assert error.expected == "top_n of at most 2"
-    check(done, cfg=config(run={"top_n": 2}, evaluate={"k": [2]}), given=["allow_list"])
