@@ -9,7 +9,10 @@ on the kind of processor, never on what is computed beside it.
 
 from __future__ import annotations
 
+import hashlib
+import pkgutil
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -21,6 +24,7 @@ from recsys_spark.kernels.layout import F32, Number
 
 F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
+COMPILED_MODULES = ("blocks", "compiled", "layout", "screening", "shortlist")
 FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}
 
@@ -31,11 +35,24 @@ def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
     def decorate(function: F) -> F:
         options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath or False}
         try:
-            return cast(F, njit(cache=True, **options)(function))
+            dispatcher = njit(cache=True, **options)(function)
         except RuntimeError:  # no place to keep the machine code: a read-only machine without a home
             return cast(F, njit(**options)(function))
+        # Numba looks at the function's own file alone, but its machine code holds that of what it calls as well.
+        files = dispatcher._cache._cache_file
+        files._source_stamp = (files._source_stamp, sources_stamp())
+        return cast(F, dispatcher)
 
     return decorate
+
+
+@cache
+def sources_stamp() -> str:
+    """A hash of all sources that are compiled: cached machine code is good for these alone."""
+    digest = hashlib.sha256()
+    for module in COMPILED_MODULES:
+        digest.update(pkgutil.get_data("recsys_spark.kernels", f"{module}.py") or b"")
+    return digest.hexdigest()
 
 
 @intrinsic
