@@ -67,6 +67,52 @@ def times_two_to(_context: Any, value: Any, exponent: Any) -> Any:
     return types.float32(types.float32, types.float32), build
 
 
+@intrinsic
+def widened(_context: Any, value: Any) -> Any:
+    """A float32 as it is; a uint16, which holds the bits of a bfloat16, as the float32 of that value."""
+
+    def build(_ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
+        if signature.args[0] == types.float32:
+            return args[0]
+        integer = ir.IntType(32)
+        bits = builder.zext(args[0], integer)
+        return builder.bitcast(builder.shl(bits, ir.Constant(integer, 16)), ir.FloatType())
+
+    return types.float32(value), build
+
+
+WORD = 64
+"""Values per call of :func:`reaching`."""
+
+
+@intrinsic
+def reaching(_context: Any, values: Any, at: Any, bound: Any) -> Any:
+    """Which of the float32 ``values[at : at + WORD]`` are at least ``bound``: bit k of a uint64 is value k."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        vector = ir.VectorType(ir.FloatType(), WORD)
+        array = context.make_array(signature.args[0])(context, builder, args[0])
+        at = builder.sext(args[1], ir.IntType(64)) if args[1].type.width < WORD else args[1]
+        loaded = builder.load(builder.bitcast(builder.gep(array.data, [at]), vector.as_pointer()))
+        loaded.align = 4
+        first = builder.insert_element(ir.Constant(vector, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0))
+        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WORD), [0] * WORD)
+        bounds = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere)
+        return builder.bitcast(builder.fcmp_ordered(">=", loaded, bounds), ir.IntType(WORD))
+
+    return types.uint64(values, at, types.float32), build
+
+
+@intrinsic
+def lowest_bit(_context: Any, bits: Any) -> Any:
+    """The number, from 0, of the lowest bit that is set in a uint64 other than 0, as int64."""
+
+    def build(_ctx: Any, builder: Any, _signature: Any, args: Any) -> Any:
+        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), build
+
+
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: the reduction and polynomial of Cephes' expf (Moshier),
 # relative error below 1e-7. ln 2 comes in two parts so that r keeps its bits.
 LOG2_E, ROUND = f32(1.44269504088896341), f32(12582912.0)
@@ -78,13 +124,15 @@ LANES = 16
 RUN = 128
 """Columns of a run; tiles are filled up to whole runs by the caller."""
 ONE, UNDERFLOW = f32(1.0), f32(-87.0)
+LOWEST = np.finfo(np.float32).min
+"""Below every score but -inf."""
 
 
 @compiled(FUSED)
 def exp_into(out: F32, logits: F32, bias: F32, scale: Number, shift: Number) -> None:
     """out = exp((logits + bias) * scale - shift), all float32 [w]; below e^-87 it is 0."""
     for j in range(len(out)):
-        x = (logits[j] + bias[j]) * scale - shift
+        x = (widened(logits[j]) + bias[j]) * scale - shift
         clamped = max(x, UNDERFLOW)
         rounded = clamped * LOG2_E + ROUND
         n = rounded - ROUND
@@ -113,7 +161,7 @@ def highest_of(logits: F32, bias: F32, scale: Number) -> Number:
     """max((logits + bias) * scale), float32 [w]."""
     highest = f32(-np.inf)
     for j in range(len(logits)):
-        value = (logits[j] + bias[j]) * scale
+        value = (widened(logits[j]) + bias[j]) * scale
         highest = value if value > highest else highest
     return highest
 
@@ -122,7 +170,7 @@ def highest_of(logits: F32, bias: F32, scale: Number) -> Number:
 def scores_into(scores: F32, logits: F32, cosines: F32, offsets: F32, ce: Number, cosine: Number) -> None:
     """scores = ce * logits + cosine * cosines + offsets, float32 [w]."""
     for j in range(len(scores)):
-        scores[j] = ce * logits[j] + (cosine * cosines[j] + offsets[j])
+        scores[j] = ce * widened(logits[j]) + (cosine * widened(cosines[j]) + offsets[j])
 
 
 @compiled(FUSED)
@@ -140,37 +188,55 @@ def group_maxima(maxima: F32, scores: F32) -> None:
 @compiled(FUSED)
 def n_reaching(values: F32, bound: Number) -> int:
     """How many of float32 ``values`` are at least ``bound``."""
-    count = 0
+    count = np.int32(0)
     for j in range(len(values)):
-        count += values[j] >= bound
+        count += np.int32(values[j] >= bound)
     return count
+
+
+@compiled(REORDERED)
+def least_reaching(values: F32, bound: Number) -> Number:
+    """The smallest of float32 ``values`` that are at least ``bound``; infinite where there is none."""
+    least = f32(np.inf)
+    for j in range(len(values)):
+        value = values[j] if values[j] >= bound else f32(np.inf)
+        least = value if value < least else least
+    return least
+
+
+@compiled(REORDERED)
+def largest(values: F32) -> Number:
+    """The largest of float32 ``values``."""
+    most = f32(-np.inf)
+    for j in range(len(values)):
+        most = values[j] if values[j] > most else most
+    return most
 
 
 @compiled()
 def nth_largest(values: F32, n: int) -> Number:
-    """The n-th largest (from 1) of float32 ``values`` (Hoare's quickselect)."""
-    room = values.copy()
-    low, high, want = 0, len(values) - 1, n - 1
-    while low < high:
-        pivot = room[(low + high) // 2]
-        i, j = low, high
-        while i <= j:
-            while room[i] > pivot:
-                i += 1
-            while room[j] < pivot:
-                j -= 1
-            if i <= j:
-                room[i], room[j] = room[j], room[i]
-                i += 1
-                j -= 1
-        if want <= j:
-            high = j
-        elif want >= i:
-            low = i
+    """The n-th largest (from 1) of float32 ``values``, -inf where fewer than n are above that.
+
+    Halves the range of values rather than partitions them: counting is done sixteen at a time and predicts every branch,
+    which made it twice as fast as quickselect on the few hundred values of a shortlist.
+    """
+    low, high = LOWEST, largest(values)
+    if n_reaching(values, low) < n:
+        return f32(-np.inf)
+    low = max(low, least_reaching(values, low))
+    if n_reaching(values, high) >= n:
+        return high
+    while True:  # at least n reach low, fewer reach high
+        middle = f32(0.5) * low + f32(0.5) * high
+        if not low < middle < high:
+            return low
+        count = n_reaching(values, middle)
+        if count == n:
+            return least_reaching(values, middle)
+        if count > n:
+            low = middle
         else:
-            break
-    nth: Number = room[want]
-    return nth
+            high = middle
 
 
 @compiled()

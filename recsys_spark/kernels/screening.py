@@ -1,6 +1,6 @@
 """From float32 products of a tile to shortlists and log Z, one row of the tile at a time.
 
-Groups of items whose maximum is below the user's bound are skipped, so no general top-k runs over full rows. Where N is
+Scores are compared with the user's bound 64 at a time and few reach it, so no general top-k runs over full rows. Where N is
 large, the bound starts from a guess: a quantile of the scores of a few sampled items.
 """
 
@@ -13,18 +13,22 @@ import numpy as np
 
 from recsys_spark.kernels.compiled import (
     LANES,
+    LOWEST,
     RUN,
+    WORD,
     compiled,
     exp_into,
     group_maxima,
     highest_of,
-    n_reaching,
+    lowered,
+    lowest_bit,
     nth_largest,
+    reaching,
     scores_into,
     total_of,
 )
 from recsys_spark.kernels.layout import F32, F64, I64, Number
-from recsys_spark.kernels.shortlist import LOWEST, Best, Pairs, Rank, Shortlist, raise_bound, tighten
+from recsys_spark.kernels.shortlist import Best, Pairs, Rank, Shortlist, raise_bound, tighten
 
 SHIFT_FREE = 79.0
 """|logit| up to this can be summed over a tile in float32 without a shift: 1024 * e^79 < 3.4e38."""
@@ -80,10 +84,7 @@ def scan(
     width = tile.products.shape[1]
     whole = -(-width // RUN) * RUN
     exps, scores = np.empty(width, np.float32), np.empty(whole, np.float32)
-    maxima = np.empty(whole // RUN * LANES, np.float32)
     scores[width:] = -np.inf
-    # One more per group than can be hits: the last write of a loop is not kept.
-    hits = np.empty(whole + len(maxima) + 1, np.int64)
     bounds, counts = shortlist.bound, shortlist.n_kept
     kept_scores, kept_columns = shortlist.scores, shortlist.columns
     capacity = kept_scores.shape[1]
@@ -100,37 +101,21 @@ def scan(
         while excluded.cursor[i] < excluded.end[i] and excluded.columns[excluded.cursor[i]] < tile.low + width:
             scores[excluded.columns[excluded.cursor[i]] - tile.low] = -np.inf
             excluded.cursor[i] += 1
-        group_maxima(maxima, scores)
         if bounds[i] == LOWEST:
-            first_bound(i, scores, maxima, best.raw.shape[1], shortlist)
-        bound = bounds[i]
-        if n_reaching(maxima, bound) == 0:
-            continue
-        n_hits = hits_into(hits, scores, maxima, bound)
-        for k in range(n_hits):
-            score = scores[hits[k]]
-            if counts[i] == capacity:
-                tighten(i, shortlist, best, pairs, rank)
-            if score >= bounds[i]:
-                kept_scores[i, counts[i]] = score
-                kept_columns[i, counts[i]] = tile.low + hits[k]
-                counts[i] += 1
-
-
-@compiled()
-def hits_into(hits: I64, scores: F32, maxima: F32, bound: Number) -> int:
-    """The columns whose score reaches ``bound``, int64 [w]; returns how many. Without branches: a hit is what no processor predicts."""
-    groups = hits[len(hits) - len(maxima) :]
-    n_groups, n_hits = 0, 0
-    for group in range(len(maxima)):
-        groups[n_groups] = group
-        n_groups += maxima[group] >= bound
-    for k in range(n_groups):
-        low = groups[k] // LANES * RUN + groups[k] % LANES
-        for j in range(low, low + RUN, LANES):
-            hits[n_hits] = j
-            n_hits += scores[j] >= bound
-    return n_hits
+            nth = high_nth(scores, best.raw.shape[1])
+            if nth > LOWEST:
+                raise_bound(i, nth, shortlist)
+        for low in range(0, whole, WORD):
+            hits = reaching(scores, low, bounds[i])
+            while hits != 0:
+                column = low + lowest_bit(hits)
+                hits &= hits - np.uint64(1)
+                if counts[i] == capacity:
+                    tighten(i, shortlist, best, pairs, rank)
+                if scores[column] >= bounds[i]:
+                    kept_scores[i, counts[i]] = scores[column]
+                    kept_columns[i, counts[i]] = tile.low + column
+                    counts[i] += 1
 
 
 @compiled()
@@ -147,27 +132,29 @@ def add_mass(mass: Mass, i: int, total: Number, shift: Number) -> None:
 
 
 @compiled()
-def first_bound(i: int, scores: F32, maxima: F32, n: int, shortlist: Shortlist) -> None:
-    """Bound user i by the N-th best of the first tile: of its group maxima where there are plenty, else of all its scores."""
-    values = maxima if 4 * n <= len(maxima) else scores
-    if n <= len(values):
-        nth = nth_largest(values, n)
-        if nth > LOWEST:
-            raise_bound(i, nth, shortlist)
+def high_nth(scores: F32, n: int) -> Number:
+    """The N-th best score, or a smaller one that takes less time: the N-th best group maximum where there are plenty."""
+    n_groups = len(scores) // RUN * LANES
+    if 4 * n > n_groups:
+        return nth_largest(scores, n)
+    maxima = np.empty(n_groups, np.float32)
+    group_maxima(maxima, scores)
+    return nth_largest(maxima, n)
 
 
 @compiled()
 def guess_bounds(sample: Tile, columns: I64, place: int, excluded: Excluded, shortlist: Shortlist, rank: Rank) -> None:
     """Bound every user by the ``place``-th best of a tile of sampled items, at ``columns``; ``certain`` stays."""
     width = len(columns)
-    scores = np.empty(width, np.float32)
+    scores = np.full(-(-width // RUN) * RUN, np.float32(-np.inf))
     ce, cosine = np.float32(rank.ce * rank.scale), np.float32(rank.cosine)
     for i in range(len(shortlist.n_kept)):
-        scores_into(scores, sample.products[i], sample.cosines[i], sample.offset, ce, cosine)
+        scores_into(scores[:width], sample.products[i], sample.cosines[i], sample.offset, ce, cosine)
         at = 0
         for k in range(excluded.cursor[i], excluded.end[i]):
             while at < width and columns[at] < excluded.columns[k]:
                 at += 1
             if at < width and columns[at] == excluded.columns[k]:
                 scores[at] = -np.inf
-        shortlist.bound[i] = max(shortlist.bound[i], nth_largest(scores, place))
+        guess = lowered(float(high_nth(scores, place)), float(shortlist.slack[i]))
+        shortlist.bound[i] = max(shortlist.bound[i], guess)

@@ -13,13 +13,11 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.kernels.compiled import compiled, exact_terms, lowered, nth_largest
+from recsys_spark.kernels.compiled import LOWEST, compiled, exact_terms, lowered, nth_largest
 from recsys_spark.kernels.layout import F32, F64, I64, NO_ITEM, Number
 
 COUNTED = 256
 """Up to so many items are put in order by counting who is ahead of whom."""
-LOWEST = np.finfo(np.float32).min
-"""The bound of a user who has fewer than N items so far: everything passes but the excluded (-inf)."""
 
 
 class Best(NamedTuple):
@@ -35,7 +33,7 @@ class Shortlist(NamedTuple):
     """Items that may belong to the N best, [m, C] with ``n_kept`` [m] of them filled.
 
     ``columns`` int32 in the item block. Scores below ``certain`` [m] cannot be among the N best; those below ``bound`` [m],
-    which is not smaller, are not kept. ``slack`` float64 [m]: what rounding can do to the difference of two scores.
+    which is not smaller, are not kept; both are LOWEST for a user who has fewer than N items. ``slack`` float64 [m]: what rounding can do to the difference of two scores.
     """
 
     scores: F32
@@ -161,8 +159,10 @@ def places(raw: F64, position: I64) -> I64:
     if size <= COUNTED:  # compares all pairs, but eight at a time and without a branch to mispredict
         for k in range(size):
             ahead = 0
-            for j in range(size):
-                ahead += (raw[j] > raw[k]) | ((raw[j] == raw[k]) & (position[j] < position[k]))
+            for j in range(k):
+                first = np.int64((raw[j] > raw[k]) | ((raw[j] == raw[k]) & (position[j] < position[k])))
+                ahead += first
+                place[j] += 1 - first
             place[k] = ahead
         return place
     order = np.argsort(position)

@@ -22,6 +22,7 @@ import torch
 from recsys_spark.errors import DataError
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock, unit_rows
 from recsys_spark.kernels.layout import CHUNK, F32, F64, I64, NO_ITEM, TILE
+from recsys_spark.kernels.precision import SINGLE, fastest_screen, multiply, relative_error, rows_of
 from recsys_spark.kernels.screening import SAMPLE_EVERY, Excluded, Mass, Tile, guess_bounds, guess_rank, scan
 from recsys_spark.kernels.shortlist import Best, Pairs, Rank, settle, shortlist_of
 
@@ -31,6 +32,8 @@ SAMPLE_FROM = 32
 """N from which guessing a bound from a sample pays for scoring the sample."""
 LARGEST = 1e38
 """A logit that may be larger than this is refused: its exponential's argument is no longer a number."""
+Room = tuple[torch.Tensor, ...]
+"""Memory for a tile's products with theta and with y / |y|."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +82,18 @@ def empty_state(m: int, n: int) -> State:
     return State(np.full((m, n), NO_ITEM), nothing, nothing, nothing, np.zeros(m), np.zeros(m))
 
 
-def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights, n_threads: int = 1) -> State:
+def fold(
+    state: State,
+    users: UserBlock,
+    items: ItemBlock,
+    weights: Weights,
+    n_threads: int = 1,
+    screen: torch.dtype | None = None,
+) -> State:
     """Return the state after one more item block; ``n_threads`` share the users.
+
+    ``screen``: the precision of the products that only screen, by default what this processor multiplies fastest; no
+    result depends on it. log Z is always that of float32 products.
 
     Raises DataError where vector widths differ or a logit exceeds float32.
 
@@ -98,10 +111,11 @@ def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights, n_t
     chunks = [slice(low, min(low + CHUNK, users.size)) for low in range(0, users.size, CHUNK)]
     lanes = [chunks[lane::n_threads] for lane in range(min(n_threads, len(chunks)))]
     after = state.copy()
-    prepared = Prepared.of(items, weights, state.position.shape[1])
+    prepared = Prepared.of(items, weights, state.position.shape[1], screen or fastest_screen())
 
     def fold_lane(lane: list[slice]) -> None:
-        room = torch.empty(2, max(min(CHUNK, users.size), MIN_ROWS) * max(min(TILE, items.size), len(prepared.sample)))
+        cells = max(min(CHUNK, users.size), MIN_ROWS) * max(min(TILE, items.size), len(prepared.sample))
+        room = tuple(torch.empty(cells, dtype=rows.dtype) for rows in (prepared.columns.theta, prepared.columns.y_unit))
         for some in lane:
             _fold_chunk(after.rows(some), users.rows(some), prepared, room)
 
@@ -114,66 +128,84 @@ def fold(state: State, users: UserBlock, items: ItemBlock, weights: Weights, n_t
 
 
 @dataclass(frozen=True)
+class Columns:
+    """Items as the products want them: ``theta`` and ``y_unit`` [w, d], ``bias`` and ``offset`` float32 [w] (see Tile).
+
+    ``theta`` is float32 where log Z adds up its products, else of the screen's precision, as ``y_unit`` is.
+    """
+
+    theta: torch.Tensor
+    y_unit: torch.Tensor
+    bias: F32
+    offset: F32
+
+    def take(self, some: slice | I64) -> Columns:
+        """Some of the items."""
+        return Columns(self.theta[some], self.y_unit[some], self.bias[some], self.offset[some])
+
+
+@dataclass(frozen=True)
 class Prepared:
-    """What all users share in one item block: the ranking weights and, where N is large, sampled columns."""
+    """What all users share in one item block: the ranking weights and, where N is large, ``sampled`` columns."""
 
     items: ItemBlock
     rank: Rank
-    offset: F32
+    columns: Columns
     sample: I64
+    sampled: Columns
     place: int
 
     @staticmethod
-    def of(items: ItemBlock, weights: Weights, n: int) -> Prepared:
+    def of(items: ItemBlock, weights: Weights, n: int, screen: torch.dtype) -> Prepared:
         """Derive it for lists of ``n``."""
         rank = Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z)
         offset = np.where(items.open, np.float32(rank.ce * rank.scale) * items.bias, np.float32(-np.inf))
+        theta, y_unit = rows_of(items.theta, SINGLE if rank.log_z else screen), rows_of(items.y_unit, screen)
+        columns = Columns(theta, y_unit, items.bias, offset)
         sample = np.arange(0, items.size, SAMPLE_EVERY)
         place = guess_rank(n, len(sample), items.size)
-        worthwhile = n >= SAMPLE_FROM and 8 * place <= len(sample)
-        return Prepared(items, rank, offset, sample if worthwhile else sample[:0], place)
+        if n < SAMPLE_FROM or 8 * place > len(sample):
+            sample = sample[:0]
+        return Prepared(items, rank, columns, sample, columns.take(sample), place)
+
+    def without_guess(self) -> Prepared:
+        """For lists that have their log Z already and must not be guessed again."""
+        none = self.sample[:0]
+        return replace(self, sample=none, sampled=self.columns.take(none), rank=self.rank._replace(log_z=False))
 
 
-def _fold_chunk(state: State, users: UserBlock, prepared: Prepared, room: torch.Tensor) -> None:
-    """Fold the block into ``state``, in place. ``room`` holds the products: fresh pages for every tile would cost more than exp."""
+def _fold_chunk(state: State, users: UserBlock, prepared: Prepared, room: Room) -> None:
+    """Fold the block into ``state``, in place."""
     before = state.copy() if len(prepared.sample) else state
     unsure = _fold_rows(state, users, prepared, room)
     if len(unsure):
         again = before.rows(unsure).copy()
-        certain = replace(prepared, sample=prepared.sample[:0], rank=prepared.rank._replace(log_z=False))
-        _fold_rows(again, users.take(unsure), certain, room)
+        _fold_rows(again, users.take(unsure), prepared.without_guess(), room)
         for name in Best._fields:
             getattr(state, name)[unsure] = getattr(again, name)
 
 
-def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: torch.Tensor) -> I64:
+def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: Room) -> I64:
     """Fold the block into ``state``, in place; the users whose list is not sure because of a wrong guess."""
-    items, rank = prepared.items, prepared.rank
+    items, rank, columns = prepared.items, prepared.rank, prepared.columns
     best, mass = Best(state.position, state.cosine, state.logit, state.raw), Mass(state.peak, state.total)
     pairs = Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start)
-    shortlist = shortlist_of(best, rounding(users, items, rank))
+    shortlist = shortlist_of(best, rounding(users, prepared))
     excluded = excluded_of(users, items)
-    x, x_unit = filled_up(users.x), filled_up(unit_rows(users.x, users.norm))
+    x = rows_of(users.x, columns.theta.dtype, MIN_ROWS)
+    x_unit = rows_of(unit_rows(users.x, users.norm), columns.y_unit.dtype, MIN_ROWS)
 
-    def tile_of(some: slice | I64, low: int) -> Tile:
-        theta, y_unit = torch.from_numpy(items.theta[some]), torch.from_numpy(items.y_unit[some])
-        products, cosines = (buffer[: len(x) * len(theta)].view(len(x), len(theta)) for buffer in room)
-        torch.mm(x, theta.T, out=products)
-        torch.mm(x_unit, y_unit.T, out=cosines)
-        return Tile(products.numpy(), cosines.numpy(), items.bias[some], prepared.offset[some], low)
+    def tile_of(some: Columns, low: int) -> Tile:
+        products, cosines = multiply(x, some.theta, room[0]), multiply(x_unit, some.y_unit, room[1])
+        return Tile(products, cosines, some.bias, some.offset, low)
 
     if len(prepared.sample):
-        guess_bounds(tile_of(prepared.sample, 0), prepared.sample, prepared.place, excluded, shortlist, rank)
+        guess_bounds(tile_of(prepared.sampled, 0), prepared.sample, prepared.place, excluded, shortlist, rank)
     for number, (low, high) in enumerate(items.tiles):
         reach = (users.norm * items.theta_max[number] + items.bias_max[number]) * rank.scale
-        scan(tile_of(slice(low, high), low), reach, excluded, shortlist, best, mass, pairs, rank)
+        scan(tile_of(columns.take(slice(low, high)), low), reach, excluded, shortlist, best, mass, pairs, rank)
     unsure: I64 = settle(shortlist, best, pairs, rank)
     return unsure
-
-
-def filled_up(x: F32) -> torch.Tensor:
-    """``x`` [m, d] with at least MIN_ROWS rows."""
-    return torch.from_numpy(np.pad(x, ((0, max(0, MIN_ROWS - len(x))), (0, 0))))
 
 
 def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:
@@ -184,14 +216,17 @@ def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:
     return Excluded(columns, starts + before[ends] - before[starts], ends)
 
 
-def rounding(users: UserBlock, items: ItemBlock, rank: Rank) -> F64:
-    """What rounding can do to the difference of two float32 scores of a user, float64 [m].
-
-    A dot product's error is below d * 2^-24 * |a||b| in whatever order it is summed (Higham, Accuracy and Stability,
-    section 3.1); each score has one, and a factor of two covers the roundings around it.
-    """
-    reach = (users.norm * items.theta_max.max() + items.bias_max.max()) * rank.scale
-    slack: F64 = 4 * (users.x.shape[1] + 8) * 2.0**-24 * (rank.cosine + rank.ce * reach) + 1e-30
+def rounding(users: UserBlock, prepared: Prepared) -> F64:
+    """What rounding can do to the difference of two screened scores of a user, float64 [m]: twice what it does to one."""
+    items, rank, width = prepared.items, prepared.rank, users.x.shape[1]
+    reach = users.norm * items.theta_max.max()
+    of_cosine, of_logit = (
+        relative_error(rows.dtype, width) for rows in (prepared.columns.y_unit, prepared.columns.theta)
+    )
+    relative = rank.cosine * of_cosine + rank.ce * rank.scale * (of_logit * reach + 2.0**-20 * items.bias_max.max())
+    # Numbers too small to be normal may count as zero.
+    tiny = width * 2.0**-124 * (rank.cosine + rank.ce * rank.scale * (1 + users.norm + items.theta_max.max()))
+    slack: F64 = 2 * (relative + tiny) + 1e-30
     return slack
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import torch
 from hypothesis import strategies as st
 
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
@@ -54,10 +55,10 @@ class World:
             for low, high in zip([0, *cuts], [*cuts, len(self.y)], strict=True)
         ]
 
-    def folded(self, n: int, weights: Weights, cuts: list[int]) -> State:
+    def folded(self, n: int, weights: Weights, cuts: list[int], screen: torch.dtype | None = None) -> State:
         state = empty_state(len(self.x), n)
         for items in self.blocks(cuts):
-            state = fold(state, self.users(), items, weights)
+            state = fold(state, self.users(), items, weights, screen=screen)
         return state
 
 

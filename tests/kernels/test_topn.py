@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from recsys_spark.errors import DataError
 from recsys_spark.kernels import topn
 from recsys_spark.kernels.blocks import item_block, user_block
 from recsys_spark.kernels.layout import CHUNK, I64, NO_ITEM, TILE
+from recsys_spark.kernels.precision import HALF, SINGLE
 from recsys_spark.kernels.screening import SAMPLE_EVERY
 from recsys_spark.kernels.shortlist import settle
 from recsys_spark.kernels.topn import Prepared, State, Weights, empty_state, fold
@@ -26,18 +29,28 @@ def assert_same_lists(world: World, got: State, want: State) -> None:
     assert (np.abs(got.log_sum - want.log_sum) <= 1e-6 * (1 + reach)).all()
 
 
-@settings(max_examples=80, deadline=None)
-@given(st.data())
-def test_any_world_gives_the_brute_force_lists(data: st.DataObject) -> None:
+@settings(max_examples=120, deadline=None)
+@given(st.data(), st.sampled_from([SINGLE, HALF]))
+def test_any_world_gives_the_brute_force_lists(data: st.DataObject, screen: torch.dtype) -> None:
     world, weights, n, cuts = drawn_case(data)
-    assert_same_lists(world, world.folded(n, weights, cuts), world.brute_force(n, weights))
+    want = world.brute_force(n, weights)
+    assert_same_lists(world, world.folded(n, weights, cuts, screen), want)
+    assert_lists(world.folded(n, replace(weights, log_z=False), cuts, screen), want)
 
 
+@pytest.mark.parametrize("screen", [SINGLE, HALF])
 @pytest.mark.parametrize("levels", [0, 2])
 @pytest.mark.parametrize("n", [1, 10, 100])
-def test_many_tiles_and_chunks_give_the_brute_force_lists(n: int, levels: int) -> None:
+def test_many_tiles_and_chunks_give_the_brute_force_lists(n: int, levels: int, screen: torch.dtype) -> None:
     world = World(300, 3 * TILE + 77, 8, seed=n, levels=levels)
-    assert_same_lists(world, world.folded(n, Weights(), []), world.brute_force(n, Weights()))
+    assert_same_lists(world, world.folded(n, Weights(), [], screen), world.brute_force(n, Weights()))
+
+
+def test_the_precision_of_the_screen_does_not_change_a_bit() -> None:
+    world = World(600, 2 * TILE + 9, 32, seed=5)
+    single, half = (world.folded(20, Weights(), [], screen) for screen in (SINGLE, HALF))
+    for name in ("position", "raw", "cosine", "logit", "log_sum"):
+        np.testing.assert_array_equal(getattr(single, name), getattr(half, name))
 
 
 def test_all_scores_equal_gives_the_smallest_ids() -> None:
@@ -49,7 +62,7 @@ def test_all_scores_equal_gives_the_smallest_ids() -> None:
 @pytest.mark.parametrize("n", [40, 100])
 def test_a_guessed_bound_that_is_too_high_costs_time_and_no_item(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(50, 6 * TILE, 8, seed=n)
-    assert len(Prepared.of(world.block(), Weights(), n).sample)
+    assert len(Prepared.of(world.block(), Weights(), n, SINGLE).sample)
     world.bias[::SAMPLE_EVERY] += 20  # the sampled items are the best ones, so the guess fails for everybody
     unsure: list[int] = []
 
