@@ -16,15 +16,14 @@ from functools import cache
 from typing import Any, TypeVar, cast
 
 import numpy as np
-from llvmlite import ir
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
+from recsys_spark.kernels.instructions import times_two_to, widened
 from recsys_spark.kernels.layout import F32, Number
 
 F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
-COMPILED_MODULES = ("blocks", "compiled", "layout", "screening", "shortlist")
+COMPILED_MODULES = ("blocks", "compiled", "instructions", "layout", "screening", "shortlist")
 FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}
 
@@ -53,64 +52,6 @@ def sources_stamp() -> str:
     for module in COMPILED_MODULES:
         digest.update(pkgutil.get_data("recsys_spark.kernels", f"{module}.py") or b"")
     return digest.hexdigest()
-
-
-@intrinsic
-def times_two_to(_context: Any, value: Any, exponent: Any) -> Any:
-    """value * 2^n, both float32, where ``exponent`` is n + 1.5 * 2^23: its low bits are n."""
-
-    def build(_ctx: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        integer = ir.IntType(32)
-        bits, n = (builder.bitcast(arg, integer) for arg in args)
-        return builder.bitcast(builder.add(bits, builder.shl(n, ir.Constant(integer, 23))), ir.FloatType())
-
-    return types.float32(types.float32, types.float32), build
-
-
-@intrinsic
-def widened(_context: Any, value: Any) -> Any:
-    """A float32 as it is; a uint16, which holds the bits of a bfloat16, as the float32 of that value."""
-
-    def build(_ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
-        if signature.args[0] == types.float32:
-            return args[0]
-        integer = ir.IntType(32)
-        bits = builder.zext(args[0], integer)
-        return builder.bitcast(builder.shl(bits, ir.Constant(integer, 16)), ir.FloatType())
-
-    return types.float32(value), build
-
-
-WORD = 64
-"""Values per call of :func:`reaching`."""
-
-
-@intrinsic
-def reaching(_context: Any, values: Any, at: Any, bound: Any) -> Any:
-    """Which of the float32 ``values[at : at + WORD]`` are at least ``bound``: bit k of a uint64 is value k."""
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        vector = ir.VectorType(ir.FloatType(), WORD)
-        array = context.make_array(signature.args[0])(context, builder, args[0])
-        at = builder.sext(args[1], ir.IntType(64)) if args[1].type.width < WORD else args[1]
-        loaded = builder.load(builder.bitcast(builder.gep(array.data, [at]), vector.as_pointer()))
-        loaded.align = 4
-        first = builder.insert_element(ir.Constant(vector, ir.Undefined), args[2], ir.Constant(ir.IntType(32), 0))
-        everywhere = ir.Constant(ir.VectorType(ir.IntType(32), WORD), [0] * WORD)
-        bounds = builder.shuffle_vector(first, ir.Constant(vector, ir.Undefined), everywhere)
-        return builder.bitcast(builder.fcmp_ordered(">=", loaded, bounds), ir.IntType(WORD))
-
-    return types.uint64(values, at, types.float32), build
-
-
-@intrinsic
-def lowest_bit(_context: Any, bits: Any) -> Any:
-    """The number, from 0, of the lowest bit that is set in a uint64 other than 0, as int64."""
-
-    def build(_ctx: Any, builder: Any, _signature: Any, args: Any) -> Any:
-        return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), build
 
 
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: the reduction and polynomial of Cephes' expf (Moshier),
@@ -144,7 +85,7 @@ def exp_into(out: F32, logits: F32, bias: F32, scale: Number, shift: Number) -> 
         p = p * r + C4
         p = p * r + C5
         p = p * (r * r) + r + ONE
-        out[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)  # type: ignore[call-arg]
+        out[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
 
 
 @compiled(REORDERED)
@@ -191,7 +132,7 @@ def n_reaching(values: F32, bound: Number) -> int:
     count = np.int32(0)
     for j in range(len(values)):
         count += np.int32(values[j] >= bound)
-    return count
+    return int(count)
 
 
 @compiled(REORDERED)
@@ -220,7 +161,8 @@ def nth_largest(values: F32, n: int) -> Number:
     Halves the range of values rather than partitions them: counting is done sixteen at a time and predicts every branch,
     which made it twice as fast as quickselect on the few hundred values of a shortlist.
     """
-    low, high = LOWEST, largest(values)
+    low: Number = LOWEST
+    high = largest(values)
     if n_reaching(values, low) < n:
         return f32(-np.inf)
     low = max(low, least_reaching(values, low))

@@ -25,8 +25,9 @@ from recsys_spark.kernels.blocks import ItemBlock, UserBlock, unit_rows
 from recsys_spark.kernels.device_items import DeviceItems, exponent_of, load, memory_of, resident, to_device
 from recsys_spark.kernels.device_products import errors_of, full_precision, product
 from recsys_spark.kernels.layout import F32, F64, I64
+from recsys_spark.kernels.prepared import Weights
 from recsys_spark.kernels.shortlist import Best, Pairs, Rank, settle, shortlist_of
-from recsys_spark.kernels.topn import State, Weights
+from recsys_spark.kernels.topn import State
 
 CHUNK = 4096
 """Users per matrix product."""

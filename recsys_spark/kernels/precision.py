@@ -21,7 +21,7 @@ HALF_ROUNDOFF = 2.0**-8
 @cache
 def fastest_screen() -> torch.dtype:
     """bfloat16 on processors with AVX512-BF16 (two to three times the products per second), else float32."""
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()
+    capabilities: dict[str, object] = getattr(torch.cpu, "get_capabilities", dict)()
     return HALF if capabilities.get("avx512_bf16") else SINGLE
 
 

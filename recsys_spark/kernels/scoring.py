@@ -15,7 +15,8 @@ import pyarrow as pa
 
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.kernels.layout import I64, NO_ITEM
-from recsys_spark.kernels.topn import State, Weights, empty_state
+from recsys_spark.kernels.prepared import Weights
+from recsys_spark.kernels.topn import State, empty_state
 from recsys_spark.kernels.unpacking import Row, unpack_items, unpack_users
 
 ROWS_PER_BATCH = 131_072

@@ -15,18 +15,16 @@ from recsys_spark.kernels.compiled import (
     LANES,
     LOWEST,
     RUN,
-    WORD,
     compiled,
     exp_into,
     group_maxima,
     highest_of,
     lowered,
-    lowest_bit,
     nth_largest,
-    reaching,
     scores_into,
     total_of,
 )
+from recsys_spark.kernels.instructions import WORD, lowest_bit, reaching
 from recsys_spark.kernels.layout import F32, F64, I64, Number
 from recsys_spark.kernels.shortlist import Best, Pairs, Rank, Shortlist, raise_bound, tighten
 

@@ -158,7 +158,7 @@ def places(raw: F64, position: I64) -> I64:
     place = np.empty(size, np.int64)
     if size <= COUNTED:  # compares all pairs, but eight at a time and without a branch to mispredict
         for k in range(size):
-            ahead = 0
+            ahead = np.int64(0)
             for j in range(k):
                 first = np.int64((raw[j] > raw[k]) | ((raw[j] == raw[k]) & (position[j] < position[k])))
                 ahead += first

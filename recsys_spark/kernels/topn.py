@@ -6,44 +6,33 @@ For user i and item j, with cos(v, w) = 0 where a vector is zero and T the tempe
     log Z = log sum_j exp(logit)           score = w_cos * cos + w_ce * (logit - log Z) = raw - w_ce * log Z
 
 log Z is the same for all items of a user, so the N best by ``raw`` are the N best by ``score``, and a log-sum-exp is
-added up tile by tile. Float32 products screen the items; those whose rounding could matter are decided in float64,
-so the list is that of a float64 brute force. Ties go to the smaller position, which is the smaller item_id.
+added up tile by tile, from float32 products. The items are screened by products that may be coarser still (``precision``),
+and those whose rounding could matter are decided in float64, so the list is that of a float64 brute force. Ties go to the smaller position, which is the smaller item_id.
 """
 
 from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 
 from recsys_spark.errors import DataError
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock, unit_rows
-from recsys_spark.kernels.layout import CHUNK, F32, F64, I64, NO_ITEM, TILE
-from recsys_spark.kernels.precision import SINGLE, fastest_screen, multiply, relative_error, rows_of
-from recsys_spark.kernels.screening import SAMPLE_EVERY, Excluded, Mass, Tile, guess_bounds, guess_rank, scan
-from recsys_spark.kernels.shortlist import Best, Pairs, Rank, settle, shortlist_of
+from recsys_spark.kernels.layout import CHUNK, F64, I64, NO_ITEM, TILE
+from recsys_spark.kernels.precision import fastest_screen, multiply, rows_of
+from recsys_spark.kernels.prepared import Columns, Prepared, Weights
+from recsys_spark.kernels.screening import Excluded, Mass, Tile, guess_bounds, scan
+from recsys_spark.kernels.shortlist import Best, Pairs, settle, shortlist_of
 
 MIN_ROWS = 16
 """Fewer rows take another path through the BLAS, with other rounding; they are filled up with zeros."""
-SAMPLE_FROM = 32
-"""N from which guessing a bound from a sample pays for scoring the sample."""
 LARGEST = 1e38
 """A logit that may be larger than this is refused: its exponential's argument is no longer a number."""
 Room = tuple[torch.Tensor, ...]
 """Memory for a tile's products with theta and with y / |y|."""
-
-
-@dataclass(frozen=True)
-class Weights:
-    """The weights of the combined rank. Without ``log_z`` the sum over the catalogue is left out, for ranking alone."""
-
-    cosine: float = 1.0
-    ce: float = 1.0
-    temperature: float = 1.0
-    log_z: bool = True
 
 
 @dataclass(frozen=True)
@@ -127,53 +116,6 @@ def fold(
     return after
 
 
-@dataclass(frozen=True)
-class Columns:
-    """Items as the products want them: ``theta`` and ``y_unit`` [w, d], ``bias`` and ``offset`` float32 [w] (see Tile).
-
-    ``theta`` is float32 where log Z adds up its products, else of the screen's precision, as ``y_unit`` is.
-    """
-
-    theta: torch.Tensor
-    y_unit: torch.Tensor
-    bias: F32
-    offset: F32
-
-    def take(self, some: slice | I64) -> Columns:
-        """Some of the items."""
-        return Columns(self.theta[some], self.y_unit[some], self.bias[some], self.offset[some])
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What all users share in one item block: the ranking weights and, where N is large, ``sampled`` columns."""
-
-    items: ItemBlock
-    rank: Rank
-    columns: Columns
-    sample: I64
-    sampled: Columns
-    place: int
-
-    @staticmethod
-    def of(items: ItemBlock, weights: Weights, n: int, screen: torch.dtype) -> Prepared:
-        """Derive it for lists of ``n``."""
-        rank = Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z)
-        offset = np.where(items.open, np.float32(rank.ce * rank.scale) * items.bias, np.float32(-np.inf))
-        theta, y_unit = rows_of(items.theta, SINGLE if rank.log_z else screen), rows_of(items.y_unit, screen)
-        columns = Columns(theta, y_unit, items.bias, offset)
-        sample = np.arange(0, items.size, SAMPLE_EVERY)
-        place = guess_rank(n, len(sample), items.size)
-        if n < SAMPLE_FROM or 8 * place > len(sample):
-            sample = sample[:0]
-        return Prepared(items, rank, columns, sample, columns.take(sample), place)
-
-    def without_guess(self) -> Prepared:
-        """For lists that have their log Z already and must not be guessed again."""
-        none = self.sample[:0]
-        return replace(self, sample=none, sampled=self.columns.take(none), rank=self.rank._replace(log_z=False))
-
-
 def _fold_chunk(state: State, users: UserBlock, prepared: Prepared, room: Room) -> None:
     """Fold the block into ``state``, in place."""
     before = state.copy() if len(prepared.sample) else state
@@ -190,7 +132,7 @@ def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: Room) -
     items, rank, columns = prepared.items, prepared.rank, prepared.columns
     best, mass = Best(state.position, state.cosine, state.logit, state.raw), Mass(state.peak, state.total)
     pairs = Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start)
-    shortlist = shortlist_of(best, rounding(users, prepared))
+    shortlist = shortlist_of(best, prepared.rounding(users.norm))
     excluded = excluded_of(users, items)
     x = rows_of(users.x, columns.theta.dtype, MIN_ROWS)
     x_unit = rows_of(unit_rows(users.x, users.norm), columns.y_unit.dtype, MIN_ROWS)
@@ -214,20 +156,6 @@ def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:
     starts, ends = users.offsets[:-1], users.offsets[1:]
     before = np.concatenate([[0], np.cumsum(columns < 0)])
     return Excluded(columns, starts + before[ends] - before[starts], ends)
-
-
-def rounding(users: UserBlock, prepared: Prepared) -> F64:
-    """What rounding can do to the difference of two screened scores of a user, float64 [m]: twice what it does to one."""
-    items, rank, width = prepared.items, prepared.rank, users.x.shape[1]
-    reach = users.norm * items.theta_max.max()
-    of_cosine, of_logit = (
-        relative_error(rows.dtype, width) for rows in (prepared.columns.y_unit, prepared.columns.theta)
-    )
-    relative = rank.cosine * of_cosine + rank.ce * rank.scale * (of_logit * reach + 2.0**-20 * items.bias_max.max())
-    # Numbers too small to be normal may count as zero.
-    tiny = width * 2.0**-124 * (rank.cosine + rank.ce * rank.scale * (1 + users.norm + items.theta_max.max()))
-    slack: F64 = 2 * (relative + tiny) + 1e-30
-    return slack
 
 
 def check_widths(users: UserBlock, items: ItemBlock) -> None:

@@ -179,8 +179,8 @@ def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batc
 
     def score(batches: Batches) -> Batches:
         from recsys_spark.kernels.folds import fold_of
+        from recsys_spark.kernels.prepared import Weights
         from recsys_spark.kernels.scoring import score_pairs
-        from recsys_spark.kernels.topn import Weights
         from recsys_spark.workers import freeze_imports, limit_threads
 
         context = TaskContext.get()

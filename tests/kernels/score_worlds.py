@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
 from recsys_spark.kernels.layout import F32, F64, NO_ITEM
-from recsys_spark.kernels.topn import State, Weights, empty_state, fold
+from recsys_spark.kernels.prepared import Weights
+from recsys_spark.kernels.topn import State, empty_state, fold
 
 
 class World:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit
 
-from recsys_spark.kernels import blocks, compiled, screening, shortlist
+from recsys_spark.kernels import blocks, compiled, instructions, screening, shortlist
 from recsys_spark.kernels.layout import F32, Number
 
 KERNELS = Path(compiled.__file__).parent
 
 
 def test_every_compiled_source_is_in_the_stamp() -> None:
-    using = {file.stem for file in KERNELS.glob("*.py") if "@compiled(" in file.read_text()}
+    using = {
+        file.stem for file in KERNELS.glob("*.py") if re.search(r"^@(compiled\(|instruction$)", file.read_text(), re.M)
+    }
     assert using <= set(compiled.COMPILED_MODULES)
 
 
@@ -77,10 +80,10 @@ def test_bits_say_which_values_reach_a_bound() -> None:
 
 @njit
 def hits_of(values: F32, at: int, bound: Number) -> list[int]:
-    bits = compiled.reaching(values, at, bound)
+    bits = instructions.reaching(values, at, bound)
     found = []
     while bits != 0:
-        found.append(at + compiled.lowest_bit(bits))
+        found.append(at + instructions.lowest_bit(bits))
         bits &= bits - np.uint64(1)
     return found
 

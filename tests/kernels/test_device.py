@@ -16,8 +16,9 @@ from recsys_spark.kernels.blocks import UserBlock, user_block
 from recsys_spark.kernels.device import fold_on_device
 from recsys_spark.kernels.device_products import errors_of
 from recsys_spark.kernels.layout import F64, NO_ITEM
+from recsys_spark.kernels.prepared import Weights
 from recsys_spark.kernels.shortlist import Rank
-from recsys_spark.kernels.topn import State, Weights, empty_state
+from recsys_spark.kernels.topn import State, empty_state
 from tests.kernels.score_worlds import World, assert_lists, drawn_case
 
 DEVICES = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()

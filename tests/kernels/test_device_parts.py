@@ -14,7 +14,8 @@ from recsys_spark.kernels.blocks import ItemBlock, item_block
 from recsys_spark.kernels.device import fold_on_device
 from recsys_spark.kernels.device_items import RESIDENT, resident
 from recsys_spark.kernels.device_products import full_precision, product
-from recsys_spark.kernels.topn import Weights, empty_state
+from recsys_spark.kernels.prepared import Weights
+from recsys_spark.kernels.topn import empty_state
 from tests.kernels.score_worlds import World
 
 DEVICES = [torch.device("cpu")] + [torch.device("cuda")] * torch.cuda.is_available()

@@ -16,9 +16,10 @@ from recsys_spark.kernels import topn
 from recsys_spark.kernels.blocks import item_block, user_block
 from recsys_spark.kernels.layout import CHUNK, I64, NO_ITEM, TILE
 from recsys_spark.kernels.precision import HALF, SINGLE
+from recsys_spark.kernels.prepared import Prepared, Weights
 from recsys_spark.kernels.screening import SAMPLE_EVERY
 from recsys_spark.kernels.shortlist import settle
-from recsys_spark.kernels.topn import Prepared, State, Weights, empty_state, fold
+from recsys_spark.kernels.topn import State, empty_state, fold
 from tests.kernels.score_worlds import World, assert_lists, drawn_case
 
 
