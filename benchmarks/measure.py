@@ -1,11 +1,13 @@
-"""CPU-seconds of this process and everything below it, and the machine they were measured on."""
+"""CPU-seconds and memory of this process and everything below it, and the machine they were measured on."""
 
 from __future__ import annotations
 
 import platform
+import re
+import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
@@ -55,6 +57,84 @@ def alternate(runs: Mapping[str, Callable[[], object]], repeats: int, warm_up: i
 def median_cpu(costs: list[Cost]) -> float:
     """Median CPU-seconds."""
     return median(c.cpu for c in costs)
+
+
+def median_wall(costs: list[Cost]) -> float:
+    """Median seconds on the wall."""
+    return median(c.wall for c in costs)
+
+
+def python_workers() -> list[psutil.Process]:
+    """Spark's Python workers below this process: what its daemon forked."""
+    below = psutil.Process().children(recursive=True)
+    daemons = {process.pid for process in below if "pyspark.daemon" in _command(process)}
+    # The daemon's children carry its command line, so the parent tells which is which.
+    return [process for process in below if process.pid in daemons and _parent(process) in daemons]
+
+
+def _command(process: psutil.Process) -> list[str]:
+    try:
+        return list(process.cmdline())
+    except psutil.Error:
+        return []
+
+
+def _parent(process: psutil.Process) -> int:
+    try:
+        return int(process.ppid())
+    except psutil.Error:
+        return 0
+
+
+@dataclass
+class WorkerMemory:
+    """Peaks in bytes over Spark's Python workers, sampled by a thread while the block of `with` runs.
+
+    ``rss``, ``pss``, ``uss``: the largest worker's; of pages that several processes map, rss has all, pss its share and uss
+    none. ``total_pss``: all workers together. ``rss`` is the system's own high-water mark, so no sample can miss it.
+    """
+
+    interval: float = 0.05
+    rss: int = 0
+    pss: int = 0
+    uss: int = 0
+    total_pss: int = 0
+    n_workers: int = 0
+    _over: threading.Event = field(default_factory=threading.Event, repr=False)
+    _thread: threading.Thread | None = field(default=None, repr=False)
+
+    def __enter__(self) -> WorkerMemory:
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _watch(self) -> None:
+        while True:
+            self._sample()
+            if self._over.wait(self.interval):
+                return
+
+    def _sample(self) -> None:
+        pss = []
+        for worker in python_workers():
+            try:
+                now = worker.memory_full_info()
+                self.rss = max(self.rss, now.rss, _high_water(worker.pid))
+            except (psutil.Error, OSError):
+                continue
+            pss.append(now.pss)
+            self.pss, self.uss = max(self.pss, now.pss), max(self.uss, now.uss)
+        self.total_pss, self.n_workers = max(self.total_pss, sum(pss)), max(self.n_workers, len(pss))
+
+
+def _high_water(pid: int) -> int:
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())
+    return int(found[1]) * 1024 if found else 0
 
 
 def machine() -> str:

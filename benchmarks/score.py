@@ -7,16 +7,17 @@ cache, which is the strictest form of that limit; nothing else is computed or wr
 from __future__ import annotations
 
 import argparse
-import json
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import Cost, alternate, machine, median_cpu
+from benchmarks.measure import Cost, alternate, median_cpu
 from benchmarks.score_report import write_results
+from benchmarks.score_results import PARTS, Row, folder_of, save, say
+from benchmarks.score_results import parser as command_line
 from benchmarks.score_worlds import WIDTH, World
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def kernel_costs(n_users: int, n_items: int, repeats: int) -> list[dict[str, Any]]:
@@ -118,22 +119,55 @@ def _rows(what: str, m: int, n_items: int, n: int, costs: dict[str, list[Cost]],
     ]  # fmt: skip
 
 
-def main() -> None:
-    """Run the parts that were asked for and write what was found."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one small size, a few repeats")
-    parser.add_argument("--cores", type=int, default=2)
-    arguments = parser.parse_args()
-    rows: list[dict[str, Any]] = []
-    sizes = [(20_000, 20_000)] if arguments.quick else [(20_000, 20_000), (50_000, 100_000)]
-    for n_users, n_items in sizes:
+def sizes(arguments: argparse.Namespace) -> list[tuple[int, int]]:
+    """Users and items of the parts kernel and stage."""
+    if arguments.tiny:
+        return [(200, 2_000)]
+    return [(20_000, 20_000)] if arguments.quick else [(20_000, 20_000), (50_000, 100_000)]
+
+
+def kernel_rows(arguments: argparse.Namespace) -> list[Row]:
+    """The kernel at all sizes."""
+    rows = []
+    for n_users, n_items in sizes(arguments):
+        say(f"kernel: {n_items:,} items")
         # A user costs the kernel the same however many there are, so it is given some of them.
-        rows += kernel_costs(min(n_users, 4096), n_items, repeats=3 if arguments.quick else 5)
+        rows += kernel_costs(min(n_users, 4096), n_items, repeats=3 if arguments.quick or arguments.tiny else 5)
+    return rows
+
+
+def stage_rows(arguments: argparse.Namespace) -> list[Row]:
+    """The stage at all sizes."""
+    rows = []
+    for n_users, n_items in sizes(arguments):
+        say(f"stage: {n_users:,} x {n_items:,}")
         small = n_users * n_items <= 10**9
         rows += stage_costs(n_users, n_items, 5 if small else 2, arguments.cores, n_als=2 if small else 0)
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "score.json").write_text(json.dumps({"machine": machine(), "rows": rows}, indent=1))
-        write_results(RESULTS, machine(), rows)
+    return rows
+
+
+def main() -> None:
+    """Run the parts that were asked for, each in a process of its own, and write what was found."""
+    parser = command_line(__doc__)
+    parser.add_argument("--quick", action="store_true", help="kernel and stage at one size, with few repeats")
+    parser.add_argument("--parts", default=",".join(PARTS), help="which of %(default)s, by default all")
+    arguments = parser.parse_args()
+    parts = arguments.parts.split(",")
+    unknown = set(parts) - set(PARTS)
+    if unknown:
+        parser.error(f"--parts: {', '.join(sorted(unknown))} not among {', '.join(PARTS)}")
+    own = {"kernel": kernel_rows, "stage": stage_rows}
+    if len(parts) == 1 and parts[0] in own:
+        folder = folder_of(arguments)
+        write_results(folder, save(folder, parts[0], own[parts[0]](arguments)))
+        return
+    shared = ["--cores", str(arguments.cores), "--results", str(folder_of(arguments))]
+    shared += ["--tiny"] if arguments.tiny else []
+    for part in parts:
+        mine = ["benchmarks.score", "--parts", part, *(["--quick"] if arguments.quick else [])]
+        command = mine if part in own else [f"benchmarks.score_{part}"]
+        say(f"==> {part}")
+        subprocess.run([sys.executable, "-m", *command, *shared], check=True)
 
 
 if __name__ == "__main__":

@@ -1,48 +1,92 @@
-"""The scoring benchmark's table and chart."""
+"""The scoring benchmark's report and chart, from the rows of its parts."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
+from benchmarks.score_results import PARTS, Row, part_of
+from benchmarks.score_tables import TABLES, size
 
-def write_results(folder: Path, machine: str, rows: list[dict[str, Any]]) -> None:
+CHARTED = ("kernel", "stage", "joins", "growth", "cores", "broadcast")
+
+
+def write_results(folder: Path, rows: Sequence[Row]) -> None:
     """score.md and score.png in ``folder``."""
-    limits = {(r["items"], r["n"]): r["ns_per_pair"] for r in rows if r["method"] == "sgemm"}
     lines = [
         "# Scoring, measured side by side",
         "",
-        f"`make bench-score` on {machine}. Width 64 per term; CPU-seconds are those of all processes, medians of alternating runs.",
-        "`sgemm` is the bare product of width 128 in cache-sized tiles. Ratios: CPU time per pair over sgemm's; below 1 would be faster.",
+        f"`make bench-score` on {measured_on(rows)}. Width 64 per term; CPU-seconds are those of all processes, medians of alternating runs.",
         "",
-        "| what | users x items | N | method | ns per pair | over sgemm | CPU s | wall s | runs |",
-        "|---|---|---|---|---|---|---|---|---|",
     ]
-    for r in rows:
-        over = r["ns_per_pair"] / limits[r["items"], r["n"]]
-        lines.append(
-            f"| {r['what']} | {r['users']:,} x {r['items']:,} | {r['n']} | {r['method']} | {r['ns_per_pair']:.2f} | {over:.2f} "
-            f"| {r['cpu_s']:.2f} | {r['wall_s']:.2f} | {r['repeats']} |"
+    for lines_of in TABLES:
+        lines += lines_of(rows)
+    (folder / "score.md").write_text("\n".join(lines).rstrip() + "\n")
+    draw(folder / "score.png", rows)
+
+
+def measured_on(rows: Sequence[Row]) -> str:
+    """The machine, or which parts were measured on which.
+
+    >>> measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "A"}])
+    'A'
+    >>> measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "B"}])
+    'A (kernel); B (cores)'
+    """
+    parts: dict[str, list[str]] = {}
+    for row in rows:
+        known = parts.setdefault(row["machine"], [])
+        if part_of(row) not in known:
+            known.append(part_of(row))
+    if len(parts) == 1:
+        return next(iter(parts))
+    return "; ".join(f"{machine} ({', '.join(some)})" for machine, some in parts.items())
+
+
+def cases(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows that are one panel of the chart, by its title."""
+    panels: dict[str, list[Row]] = {}
+    for row in sorted(rows, key=lambda row: PARTS.index(part_of(row))):
+        if part_of(row) == "growth":
+            title = row["what"]
+        elif part_of(row) in CHARTED:
+            title = f"{row['what']}, {row['items']:,} items, N = {row['n']}"
+        else:
+            continue
+        panels.setdefault(title, []).append(row)
+    return panels
+
+
+def draw(path: Path, rows: Sequence[Row]) -> None:
+    """Bars of CPU ns per pair, a panel for each case; parts that measure something else have none."""
+    panels = cases(rows)
+    if not panels:
+        return
+    heights = [0.6 + 0.24 * len(mine) for mine in panels.values()]
+    figure, axes = plt.subplots(
+        len(panels), 1, figsize=(8, sum(heights) + 0.5), layout="constrained", squeeze=False,
+        height_ratios=heights,
+    )  # fmt: skip
+    for axis, (title, mine) in zip(axes[:, 0], panels.items(), strict=True):
+        labels = [size(r) if part_of(r) == "growth" else r["method"].removesuffix(" (cosine only)") for r in mine]
+        ours = [part_of(r) in ("growth", "cores") or r["method"].startswith("recsys") for r in mine]
+        bars = axis.barh(
+            range(len(mine)), [r["ns_per_pair"] for r in mine], color=["#1f6f8b" if own else "#b0b0b0" for own in ours]
         )
-    same = [r["agreement"] for r in rows if "agreement" in r]
-    lines += ["", f"Positions equal to faiss's float32 ranking: {min(same):.4%} or more." if same else "", ""]
-    (folder / "score.md").write_text("\n".join(lines))
-    cases = sorted({(r["what"], r["items"], r["n"]) for r in rows})
-    figure, axes = plt.subplots(len(cases), 1, figsize=(8, 1.5 * len(cases) + 0.5), layout="constrained", squeeze=False)
-    for axis, case in zip(axes[:, 0], cases, strict=True):
-        mine = [r for r in rows if (r["what"], r["items"], r["n"]) == case]
-        colours = ["#1f6f8b" if r["method"].startswith("recsys") else "#b0b0b0" for r in mine]
-        bars = axis.barh([r["method"] for r in mine], [r["ns_per_pair"] for r in mine], color=colours)
+        axis.set_yticks(range(len(mine)), [label.replace(", ", ",\n", 1) for label in labels])
         axis.bar_label(bars, fmt="%.1f", padding=2, fontsize=8)
         axis.invert_yaxis()
-        axis.set_title(f"{case[0]}, {case[1]:,} items, N = {case[2]}", fontsize=9, loc="left")
+        if part_of(mine[0]) == "joins":
+            # Hundreds of times apart: on a straight axis ours could not be seen.
+            axis.set_xscale("log")
+        axis.set_title(title, fontsize=9, loc="left")
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("CPU ns per user x item pair (less is better)", fontsize=9)
-    figure.savefig(folder / "score.png", dpi=110)
+    figure.savefig(path, dpi=110)
     plt.close(figure)

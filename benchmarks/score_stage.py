@@ -1,0 +1,108 @@
+"""The scoring stage on vectors that lie in Parquet files: the run that several parts of the benchmark measure.
+
+The functions are of module level and take plain values, so that a process of its own can run them: a JVM keeps the master
+it was started with, and a worker that has once been large stays large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from benchmarks.score_worlds import WIDTH, World
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from pyspark.sql import DataFrame, SparkSession
+
+DRIVER_MEMORY = "8g"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One size of the stage. ``block_bytes``: as the pipeline chooses them where None."""
+
+    n_users: int
+    n_items: int
+    cores: int = 2
+    n: int = 10
+    block_bytes: int | None = None
+
+    @property
+    def pairs(self) -> int:
+        """User x item pairs."""
+        return self.n_users * self.n_items
+
+    @property
+    def size(self) -> str:
+        """In words."""
+        return f"{self.n_users:,} x {self.n_items:,}"
+
+
+def session(cores: int) -> SparkSession:
+    """This process's session; ``cores`` count at the first call."""
+    from recsys_spark.session import create_session
+
+    return create_session({"spark.master": f"local[{cores}]", "spark.driver.memory": DRIVER_MEMORY})
+
+
+def write_vectors(folder: Path, case: Case) -> Path:
+    """Draw users and items and write them below ``folder``, once per size; where they lie."""
+    path = folder / f"{case.n_users}x{case.n_items}"
+    if not path.exists():
+        World.draw(case.n_users, case.n_items).write(path)
+        for factors in ("userFactors", "itemFactors"):
+            (path / f"{factors}.parquet").unlink()
+    return path
+
+
+def read_vectors(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]:
+    """USER_VECTORS and ITEM_VECTORS."""
+    return spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
+
+
+def no_pairs(spark: SparkSession) -> DataFrame:
+    """Exclusions of nobody."""
+    return spark.createDataFrame([], "user_id string, item_id string")
+
+
+def lists(spark: SparkSession, path: Path, case: Case) -> DataFrame:
+    """CANDIDATES, not run yet."""
+    from recsys_spark.config import Score
+    from recsys_spark.session import block_bytes
+    from recsys_spark.stages.score import CatalogueSize, build_candidates
+
+    users, items = read_vectors(spark, path)
+    score = Score(max_block_bytes=case.block_bytes or block_bytes(spark))
+    size = CatalogueSize(case.n_items, WIDTH)
+    return build_candidates(users, items, no_pairs(spark), score, n=case.n, catalogue=size)
+
+
+def drop(frame: DataFrame) -> None:
+    """Compute all rows and keep none."""
+    frame.write.format("noop").mode("overwrite").save()
+
+
+def run_stage(path: Path, case: Case) -> None:
+    """Parquet in, lists out, in this process's session."""
+    drop(lists(session(case.cores), path, case))
+
+
+def collect_stage(path: Path, case: Case) -> pa.Table:
+    """The lists, sorted by user and rank."""
+    return lists(session(case.cores), path, case).toArrow().sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+
+def own_process() -> ProcessPoolExecutor:
+    """One fresh process that stays until it is shut down; its JVM and workers go with it."""
+    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
+
+
+def run_in(process: ProcessPoolExecutor, run: Callable[[Path, Case], T], path: Path, case: Case) -> T:
+    """Run there and wait."""
+    return process.submit(run, path, case).result()
