@@ -47,9 +47,9 @@ types: install ## mypy, strict
 	@echo '==> types'
 	$(BIN)/mypy
 
-bench-score: install ## scoring beside sgemm, ALS, implicit and faiss; writes benchmarks/results
+bench-score: install ## scoring beside its rivals, its growth and memory (or PARTS=joins,cores); writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
-	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.score
+	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.score $(if $(PARTS),--parts $(PARTS))
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .

@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
-import psutil
+# psutil comes with the extra `bench`; what is made of finished rows does without.
+if TYPE_CHECKING:
+    import psutil
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,8 @@ class Cost:
 
 def tree_cpu() -> float:
     """CPU-seconds so far of this process, its descendants (JVM, Python workers) and those of them that have ended."""
+    import psutil
+
     total = 0.0
     me = psutil.Process()
     for process in [me, *me.children(recursive=True)]:
@@ -66,6 +71,8 @@ def median_wall(costs: list[Cost]) -> float:
 
 def python_workers() -> list[psutil.Process]:
     """Spark's Python workers below this process: what its daemon forked."""
+    import psutil
+
     below = psutil.Process().children(recursive=True)
     daemons = {process.pid for process in below if "pyspark.daemon" in _command(process)}
     # The daemon's children carry its command line, so the parent tells which is which.
@@ -73,6 +80,8 @@ def python_workers() -> list[psutil.Process]:
 
 
 def _command(process: psutil.Process) -> list[str]:
+    import psutil
+
     try:
         return list(process.cmdline())
     except psutil.Error:
@@ -80,6 +89,8 @@ def _command(process: psutil.Process) -> list[str]:
 
 
 def _parent(process: psutil.Process) -> int:
+    import psutil
+
     try:
         return int(process.ppid())
     except psutil.Error:
@@ -120,6 +131,8 @@ class WorkerMemory:
                 return
 
     def _sample(self) -> None:
+        import psutil
+
         pss = []
         for worker in python_workers():
             try:
@@ -139,6 +152,8 @@ def _high_water(pid: int) -> int:
 
 def machine() -> str:
     """The processor and the number of cores, in words."""
+    import psutil
+
     info = Path("/proc/cpuinfo")
     names = (
         [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]

@@ -20,7 +20,10 @@ from benchmarks.measure import WorkerMemory, alternate
 from benchmarks.score_results import Row, cost_rows, run_part, say
 from benchmarks.score_stage import (
     Case,
+    collect_stage,
+    difference,
     drop,
+    in_order,
     no_pairs,
     own_process,
     read_vectors,
@@ -110,34 +113,31 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
 
 def collect_mapped(path: Path, case: Case) -> pa.Table:
     """The lists, sorted by user and rank."""
-    return mapped_lists(path, case).toArrow().sort_by([("user_id", "ascending"), ("rank", "ascending")])
+    return in_order(mapped_lists(path, case))
 
 
 def measure(*, tiny: bool, cores: int) -> list[Row]:
-    """CPU and wall of both in turn in one process each, then the memory of one more run of each in a fresh process."""
+    """CPU and wall of both in turn in one process, then the memory and the lists of one more run of each in a fresh process."""
+    ways = {JOINED: (run_stage, collect_stage), MAPPED: (run_mapped, collect_mapped)}
     rows: list[Row] = []
-    ways: dict[str, Callable[[Path, Case], None]] = {JOINED: run_stage, MAPPED: run_mapped}
     for size in [(500, 1_000), (100, 5_000)] if tiny else [(20_000, 20_000), (20_000, 200_000)]:
         case = Case(*size, cores=cores)
+        lists = []
         with tempfile.TemporaryDirectory() as folder:
             path = write_vectors(Path(folder), case)
             say(f"broadcast: {case.size}, both ways in turn")
             with own_process() as process:
-                runs: dict[str, Callable[[], object]] = {
-                    name: partial(run_in, process, way, path, case) for name, way in ways.items()
-                }
+                runs = {name: partial(run_in, process, run, path, case) for name, (run, _) in ways.items()}
                 costs = alternate(runs, repeats=1 if tiny else 3, warm_up=1 if tiny else 2)
-            for name, way in ways.items():
+            for name, (_, collect) in ways.items():
                 # The sampler takes CPU time, so memory has runs of its own.
                 with own_process() as process, WorkerMemory() as memory:
-                    run_in(process, way, path, case)
-                what = f"item blocks by, {cores} cores"
-                (row,) = cost_rows(
-                    what, *size, case.n, {name: costs[name]}, total_pss=memory.total_pss, worker_rss=memory.rss
-                )
-                say(
-                    f"broadcast: {name}: {row['cpu_s']:.2f} CPU s, {row['wall_s']:.2f} s, workers {row['total_pss'] / 2**20:.0f} MiB"
-                )
+                    lists.append(run_in(process, collect, path, case))
+                same, _ = difference(lists[0], lists[-1])
+                more = {"total_pss": memory.total_pss, "peak_rss": memory.rss, "same_lists": same}
+                (row,) = cost_rows(f"item blocks, {cores} cores", *size, case.n, {name: costs[name]}, **more)
+                took = f"{row['cpu_s']:.2f} CPU s, {row['wall_s']:.2f} s, workers {row['total_pss'] / 2**20:.0f} MiB"
+                say(f"broadcast: {name}: {took}, {'the same lists' if same else 'OTHER LISTS'}")
                 rows.append(row)
     return rows
 

@@ -9,11 +9,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from benchmarks.measure import Cost, WorkerMemory, cost
 from benchmarks.score_results import Row, cost_rows, run_part, say
-from benchmarks.score_stage import Case, collect_stage, own_process, run_in, write_vectors
+from benchmarks.score_stage import Case, collect_stage, difference, own_process, run_in, write_vectors
 from benchmarks.score_worlds import WIDTH
 
 if TYPE_CHECKING:
@@ -48,14 +46,6 @@ def peak(path: Path, case: Case) -> tuple[pa.Table, Row]:
         n_blocks=n_blocks, block_bytes=block, allowed=block + ALLOWANCE, n_workers=memory.n_workers, **figures,
     )  # fmt: skip
     return taken[0], row
-
-
-def difference(one: pa.Table, other: pa.Table) -> tuple[bool, float]:
-    """Whether two sorted tables of lists name the same items in the same places, and the largest difference of scores."""
-    same = all(one[name].equals(other[name]) for name in ("user_id", "rank", "item_id"))
-    if not same or not len(one):
-        return same, 0.0
-    return same, float(np.abs(one["score"].to_numpy() - other["score"].to_numpy()).max())
 
 
 def measure(*, tiny: bool, cores: int) -> list[Row]:

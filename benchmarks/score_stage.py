@@ -13,6 +13,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import numpy as np
+
 from benchmarks.score_worlds import WIDTH, World
 
 if TYPE_CHECKING:
@@ -95,7 +97,20 @@ def run_stage(path: Path, case: Case) -> None:
 
 def collect_stage(path: Path, case: Case) -> pa.Table:
     """The lists, sorted by user and rank."""
-    return lists(session(case.cores), path, case).toArrow().sort_by([("user_id", "ascending"), ("rank", "ascending")])
+    return in_order(lists(session(case.cores), path, case))
+
+
+def in_order(frame: DataFrame) -> pa.Table:
+    """Lists, sorted by user and rank."""
+    return frame.toArrow().sort_by([("user_id", "ascending"), ("rank", "ascending")])
+
+
+def difference(one: pa.Table, other: pa.Table) -> tuple[bool, float]:
+    """Whether two sorted tables of lists name the same items in the same places, and the largest difference of scores."""
+    same = all(one[name].equals(other[name]) for name in ("user_id", "rank", "item_id"))
+    if not same or not len(one):
+        return same, 0.0
+    return same, float(np.abs(one["score"].to_numpy() - other["score"].to_numpy()).max())
 
 
 def own_process() -> ProcessPoolExecutor:

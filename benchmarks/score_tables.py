@@ -177,7 +177,9 @@ def broadcast(rows: Sequence[Row]) -> list[str]:
         ]
         for r in shown
     ]  # fmt: skip
-    return ["## How item blocks reach the workers", "", *table(head, cells)]
+    same = all(r["same_lists"] for r in shown)
+    note = f"Both give {'the same lists' if same else 'DIFFERENT LISTS'}."
+    return ["## How item blocks reach the workers", "", *table(head, cells), note, ""]
 
 
 TABLES: tuple[Callable[[Sequence[Row]], list[str]], ...] = (limits, joins, growth, cores, memory, broadcast)
