@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -111,6 +112,7 @@ class WorkerMemory:
     uss: int = 0
     total_pss: int = 0
     n_workers: int = 0
+    _known: list[psutil.Process] = field(default_factory=list, repr=False)
     _over: threading.Event = field(default_factory=threading.Event, repr=False)
     _thread: threading.Thread | None = field(default=None, repr=False)
 
@@ -125,7 +127,10 @@ class WorkerMemory:
             self._thread.join()
 
     def _watch(self) -> None:
-        while True:
+        for number in count():
+            if not number % 5:
+                # Looking through all processes costs more than asking the ones that are known.
+                self._known = python_workers()
             self._sample()
             if self._over.wait(self.interval):
                 return
@@ -134,7 +139,7 @@ class WorkerMemory:
         import psutil
 
         pss = []
-        for worker in python_workers():
+        for worker in self._known:
             try:
                 now = worker.memory_full_info()
                 self.rss = max(self.rss, now.rss, _high_water(worker.pid))

@@ -27,7 +27,8 @@ def kernel_costs(n_users: int, n_items: int, repeats: int) -> list[dict[str, Any
     from implicit.cpu.topk import topk
 
     from recsys_spark.kernels.blocks import item_block, user_block
-    from recsys_spark.kernels.topn import Weights, empty_state, fold
+    from recsys_spark.kernels.prepared import Weights
+    from recsys_spark.kernels.topn import empty_state, fold
 
     torch.set_num_threads(1)
     faiss.omp_set_num_threads(1)
