@@ -60,9 +60,16 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         log.warning("score: %d vectors cannot be scored; see rejected_rows", attempt.rows["rejected_rows"])
     size = CatalogueSize(attempt.rows["item_vectors"], width)
     score_cfg = with_block_bytes(ctx, size)
-    exclusions = exclusions_of(ctx)
-    n = candidates_per_user(ctx.cfg)
-    known = build_candidates(sound(users), offered(ctx, sound(items)), exclusions, score_cfg, n=n, catalogue=size)
+    exclusions, n = exclusions_of(ctx), candidates_per_user(ctx.cfg)
+    known = build_candidates(
+        sound(users),
+        offered(ctx, sound(items)),
+        exclusions if excludes(ctx) else None,
+        score_cfg,
+        n=n,
+        catalogue=size,
+        n_users=attempt.rows["user_vectors"],
+    )
     unknown = served.select("user_id").join(users, "user_id", "left_anti")
     popular = build_popular_candidates(unknown, offered(ctx, item_profiles), exclusions, score_cfg, n=n)
     candidates = attempt.write(tables.CANDIDATES, known.unionByName(popular))
@@ -89,6 +96,11 @@ def served_users(ctx: Context) -> DataFrame:
 def exclusions_of(ctx: Context) -> DataFrame:
     """Pairs (user_id, item_id) that must not be recommended."""
     return build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg, ctx.table("ingest", tables.DENY_LIST))
+
+
+def excludes(ctx: Context) -> bool:
+    """Whether :func:`exclusions_of` may hold a pair at all, as the configuration says."""
+    return bool(ctx.cfg.score.exclude_seen) or tables.DENY_LIST.name in ctx.fact("ingest", "given")
 
 
 def offered(ctx: Context, items: DataFrame) -> DataFrame:

@@ -112,3 +112,11 @@ def executor_threads(spark: SparkSession) -> int:
     # Where the property is unset, a standalone executor has all cores of its worker.
     executors = context._jsc.sc().getExecutorMemoryStatus().size() - 1
     return max(1, int(context.defaultParallelism) // max(1, int(executors)))
+
+
+def task_slots(spark: SparkSession) -> int:
+    """How many tasks run at once; where executors come and go, at least as many as a shuffle is made for."""
+    slots = max(1, int(spark.sparkContext.defaultParallelism) // task_threads(spark))
+    if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return max(slots, int(spark.conf.get("spark.sql.shuffle.partitions", "200") or "200"))
+    return slots

@@ -14,7 +14,7 @@ from recsys_spark.config import Config
 from recsys_spark.kernels.encoder import Floats, load_encoder
 from recsys_spark.kernels.encoder_files import EncoderSpec
 from recsys_spark.tables import EMBEDDINGS
-from recsys_spark.workers import cached
+from recsys_spark.workers import cached, freeze_imports
 
 MIN_BUCKET_ROWS, MAX_BUCKET_ROWS, WANTED_BUCKETS = 64, 2048, 16
 MAX_PARTITIONS = 4096
@@ -77,6 +77,7 @@ def encode_buckets(batches: Iterator[pa.RecordBatch], spec: EncoderSpec, n_threa
         encoder = cached(("encoder", spec, n_threads), lambda: load_encoder(spec, n_threads))
         vectors = encoder.encode(content.column("text").to_pylist())
         yield embedding_batch(content.column("content_hash").combine_chunks(), spec.encoder_id, vectors)
+    freeze_imports()
 
 
 def whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

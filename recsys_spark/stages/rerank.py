@@ -15,7 +15,7 @@ from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import INPUT_COLUMNS, Histories, Positions, from_arrow
 from recsys_spark.kernels.reasons import Evidence, best_rows, evidence, strengths
 from recsys_spark.kernels.recommender import ItemMatrix, Recommender
-from recsys_spark.workers import Shared, cached, limit_threads
+from recsys_spark.workers import Shared, cached, freeze_imports, limit_threads
 
 LISTED = ("rank", "item_id", "score", "cosine", "log_prob", "source")
 POPULAR = "popular recently"
@@ -104,6 +104,7 @@ def _explainer(
                 ],
                 names=["user_id", "listed", "reasons"],
             )
+        freeze_imports()
 
     return explain
 

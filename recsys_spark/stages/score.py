@@ -14,13 +14,14 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config, Score
 from recsys_spark.errors import ConfigError
 from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
-from recsys_spark.kernels.packing import rows_per_block
+from recsys_spark.kernels.packing import USERS_PER_BLOCK, rows_per_block
+from recsys_spark.session import task_slots
 from recsys_spark.tables import CANDIDATES, SEGMENT
 
 ITEM_BLOCKS = (
@@ -33,6 +34,10 @@ PARTS = (
 )
 LISTS = "user_id string, source string, item_id string, rank int, cosine double, log_prob double, score double"
 Batches = Iterator[pa.RecordBatch]
+
+
+USERS_PER_TASK = 2048
+"""At least so many, where there are enough: every task is sent the whole catalogue."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +76,12 @@ def restrict_items(item_vectors: DataFrame, allow_list: DataFrame, score_cfg: Sc
 def build_candidates(
     user_vectors: DataFrame,
     item_vectors: DataFrame,
-    exclusions: DataFrame,
+    exclusions: DataFrame | None,
     score_cfg: Score,
     *,
     n: int,
     catalogue: CatalogueSize | None = None,
+    n_users: int | None = None,
 ) -> DataFrame:
     """The ``n`` best items per user as CANDIDATES; fewer only where fewer are allowed.
 
@@ -98,17 +104,27 @@ def build_candidates(
         .sortWithinPartitions(SEGMENT, "item_id")
         .mapInArrow(item_packer(max_bytes, one_block=whole), ITEM_BLOCKS)
     )
-    excluded = exclusions.join(F.broadcast(_positions(items)), "item_id", "inner")
-    user_rows = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
-    rows = user_rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
+    rows = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
+    if exclusions is not None:
+        excluded = exclusions.join(F.broadcast(_positions(items)), "item_id", "inner")
+        rows = rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
+    by_user = ("user_id",) if n_users is None else (user_tasks(rows.sparkSession, n_users), "user_id")
     user_blocks = (
-        rows.repartition("user_id")
+        rows.repartition(*by_user)
         .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
         .mapInArrow(user_packer(max_bytes), USER_BLOCKS)
     )
     pairs = user_blocks.crossJoin(F.broadcast(item_blocks))
     scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS)
     return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
+
+
+def user_tasks(spark: SparkSession, n_users: int) -> int:
+    """How many tasks score ``n_users``: whole rounds of what runs at once, no task with more than a block's users."""
+    slots = task_slots(spark)
+    wanted = max(1, min(slots, n_users // USERS_PER_TASK))
+    least = -(-n_users // USERS_PER_BLOCK)
+    return wanted if least <= wanted else -(-least // slots) * slots
 
 
 def _positions(items: DataFrame) -> DataFrame:

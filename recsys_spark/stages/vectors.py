@@ -13,7 +13,7 @@ from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Positions, from_arrow, vectors_of
 from recsys_spark.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
-from recsys_spark.workers import Shared, cached, limit_threads
+from recsys_spark.workers import Shared, cached, freeze_imports, limit_threads
 
 
 def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: str, n_threads: int) -> DataFrame:
@@ -38,6 +38,7 @@ def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: s
                 ],
                 names=ITEM_VECTORS.names,
             )
+        freeze_imports()
 
     return items.mapInArrow(vectors, ITEM_VECTORS.schema)
 
@@ -63,6 +64,7 @@ def _user_vectors(
             yield pa.RecordBatch.from_arrays(
                 [batch.column("user_id"), _lists(x), pa.array(sources, pa.string())], names=USER_VECTORS.names
             )
+        freeze_imports()
 
     return vectors
 
