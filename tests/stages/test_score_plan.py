@@ -32,8 +32,8 @@ def test_no_exclusions_need_no_join_and_give_the_rows_of_an_empty_table(spark: S
 def test_the_number_of_users_sets_the_tasks_and_not_the_rows(spark: SparkSession) -> None:
     world = World(4)
     users, items, seen = world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark)
-    few = build_candidates(users, items, seen, Score(), n=5, n_users=len(world.users))
-    assert ", 1), REPARTITION_BY_NUM" in plan_of(few)
+    few = build_candidates(users, items, seen, Score(), n=5, n_users=2 * USERS_PER_TASK)
+    assert ", 2), REPARTITION_BY_NUM" in plan_of(few)
     assert rows_of(few) == rows_of(build_candidates(users, items, seen, Score(), n=5))
 
 
