@@ -18,7 +18,7 @@ from recsys_spark.kernels.packing import rows_per_block
 from recsys_spark.kernels.recommender import ItemMatrix
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.session import block_bytes, task_threads
-from recsys_spark.stages.ingest import check_top_n
+from recsys_spark.stages.ingest import check_top_n, check_top_n_of_list
 from recsys_spark.stages.popular import build_popular_candidates
 from recsys_spark.stages.rerank import build_recommendations, choose
 from recsys_spark.stages.score import CatalogueSize, build_candidates, build_exclusions, restrict_items
@@ -39,6 +39,10 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles, embeddings, model -> item_vectors, user_vectors, rejected_rows, candidates."""
     # Ingest has checked it as well, but a larger top_n does not run ingest again.
     check_top_n(ctx.cfg, ctx.area.finished("profiles").rows["item_profiles"], ctx.fact("profiles", "available_items"))
+    if tables.ALLOW_LIST.name in ctx.fact("ingest", "given"):
+        check_top_n_of_list(
+            ctx.cfg, ctx.table("profiles", tables.ITEM_PROFILES), ctx.table("ingest", tables.ALLOW_LIST)
+        )
     n_threads, model_id = task_threads(ctx.spark), ctx.fact("train", "model_id")
     artifact = load_artifact(ctx)
     model = ctx.spark.sparkContext.broadcast(artifact)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
@@ -70,19 +71,11 @@ def check_top_n(
     )
 
 
-def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
-    where = f"sources.{ALLOW_LIST.name}"
-    allowed = ingested.items.join(ingested.allow_list, on="item_id", how="left_semi")
+def check_top_n_of_list(cfg: Config, items: DataFrame, allow_list: DataFrame) -> None:
+    """Raise DataError where run.top_n is larger than the number of ``items`` (item_id, available) on the allow list."""
+    allowed = items.join(allow_list, on="item_id", how="left_semi")
     n_items, n_available = allowed.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
-    if n_items == 0:
-        # Without this an empty list would be one that allows nothing, or everything.
-        raise DataError(
-            "The allow list names no item of the catalogue",
-            where=where,
-            found=_rejections(ingested, ALLOW_LIST),
-            expected="at least one item_id that sources.items has, too",
-            action=f"Check `path`, `where` and the expression of item_id, or remove {where} to allow every item.",
-        )
+    where = f"sources.{ALLOW_LIST.name}"
     check_top_n(
         cfg,
         n_items,
@@ -91,6 +84,20 @@ def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
         items=f"items of {where}",
         remedy=f"allow more items in {where}",
     )
+
+
+def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
+    where = f"sources.{ALLOW_LIST.name}"
+    if ingested.items.join(ingested.allow_list, on="item_id", how="left_semi").isEmpty():
+        # Without this an empty list would be one that allows nothing, or everything.
+        raise DataError(
+            "The allow list names no item of the catalogue",
+            where=where,
+            found=_rejections(ingested, ALLOW_LIST),
+            expected="at least one item_id that sources.items has, too",
+            action=f"Check `path`, `where` and the expression of item_id, or remove {where} to allow every item.",
+        )
+    check_top_n_of_list(cfg, ingested.items, ingested.allow_list)
 
 
 def _check_selected_users(ingested: Ingested) -> None:

@@ -11,7 +11,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
-from recsys_spark.stages._ingest_checks import check_top_n, validate_ingested
+from recsys_spark.stages._ingest_checks import check_top_n, check_top_n_of_list, validate_ingested
 from recsys_spark.tables import (
     ALLOW_LIST,
     BEHAVIOURS,
@@ -28,7 +28,7 @@ from recsys_spark.tables import (
 if TYPE_CHECKING:
     from recsys_spark.sources import Mapped
 
-__all__ = ["Ingested", "build_ingest", "check_top_n", "one_row_per_id", "validate_ingested"]
+__all__ = ["Ingested", "build_ingest", "check_top_n", "check_top_n_of_list", "one_row_per_id", "validate_ingested"]
 
 
 @dataclass(frozen=True)

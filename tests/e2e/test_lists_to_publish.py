@@ -19,6 +19,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import pipeline
+from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline
 from tests.e2e.small_shop import KINDS, RUN_DATE, events, items, load, write_csv, write_shop
 
@@ -188,3 +189,10 @@ def of_category(kind: str, listed: list[str]) -> list[str]:
 
 def mass(night: Night, user: str) -> float:
     return sum(math.exp(row["log_prob"]) for row in night.rows[user])
+
+
+def test_raising_n_above_the_allow_list_is_refused_before_anything_is_scored(
+    publish: Publish, everything: Night
+) -> None:
+    with pytest.raises(DataError, match="top_n is larger than the allow list"):
+        publish(run__top_n=len(ALLOWED) + 1)
