@@ -24,7 +24,6 @@ from benchmarks.score_stage import (
     difference,
     drop,
     in_order,
-    no_pairs,
     own_process,
     read_vectors,
     run_in,
@@ -77,7 +76,6 @@ def run_mapped(path: Path, case: Case) -> None:
 
 def mapped_lists(path: Path, case: Case) -> DataFrame:
     """The stage's lists, of blocks in a file. Its plan is the stage's but for the join and what follows it."""
-    from pyspark.sql import Window
     from pyspark.sql import functions as F
 
     from recsys_spark.config import Score
@@ -97,13 +95,9 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
     file = path / f"blocks-{next(NUMBERS)}.arrow"
     write_blocks(packed, file)
     spark.sparkContext.addFile(str(file))
-    place = F.row_number().over(Window.orderBy("segment", "item_id")) - 1
-    positions = items.select("item_id", place.alias("position"))
-    excluded = no_pairs(spark).join(F.broadcast(positions), "item_id", "inner").select("user_id", "position")
     users = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
     user_blocks = (
-        users.unionByName(excluded, allowMissingColumns=True)
-        .repartition("user_id")
+        users.repartition(stage.user_tasks(spark, case.n_users), "user_id")
         .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
         .mapInArrow(stage.user_packer(max_bytes), stage.USER_BLOCKS)
     )

@@ -85,7 +85,7 @@ def draw(path: Path, rows: Sequence[Row]) -> None:
             # Hundreds of times apart: on a straight axis ours could not be seen.
             axis.set_xscale("log")
         axis.set_title(title, fontsize=9, loc="left")
-        axis.tick_params(labelsize=8)
+        axis.tick_params(which="both", labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)
     axes[-1, 0].set_xlabel("CPU ns per user x item pair (less is better)", fontsize=9)
     figure.savefig(path, dpi=110)

@@ -68,13 +68,8 @@ def read_vectors(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]
     return spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
 
 
-def no_pairs(spark: SparkSession) -> DataFrame:
-    """Exclusions of nobody."""
-    return spark.createDataFrame([], "user_id string, item_id string")
-
-
 def lists(spark: SparkSession, path: Path, case: Case) -> DataFrame:
-    """CANDIDATES, not run yet."""
+    """CANDIDATES, not run yet; nothing is excluded."""
     from recsys_spark.config import Score
     from recsys_spark.session import block_bytes
     from recsys_spark.stages.score import CatalogueSize, build_candidates
@@ -82,7 +77,7 @@ def lists(spark: SparkSession, path: Path, case: Case) -> DataFrame:
     users, items = read_vectors(spark, path)
     score = Score(max_block_bytes=case.block_bytes or block_bytes(spark))
     size = CatalogueSize(case.n_items, WIDTH)
-    return build_candidates(users, items, no_pairs(spark), score, n=case.n, catalogue=size)
+    return build_candidates(users, items, None, score, n=case.n, catalogue=size, n_users=case.n_users)
 
 
 def drop(frame: DataFrame) -> None:
