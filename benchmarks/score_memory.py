@@ -28,7 +28,7 @@ BASELINE = "code only: 16 users x 16 items"
 
 def blocks_of(n_items: int, block_bytes: int) -> tuple[int, int]:
     """How many item blocks there are, and the bytes of the largest."""
-    from recsys_spark.kernels.packing import rows_per_block
+    from recsys_spark.kernels.packing_items import rows_per_block
 
     rows = min(n_items, rows_per_block(WIDTH, block_bytes))
     return -(-n_items // rows), rows * ITEM_BYTES

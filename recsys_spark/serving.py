@@ -14,7 +14,7 @@ from recsys_spark import tables
 from recsys_spark.config import WINDOW_GROUP_LIMIT_THRESHOLD, Config, Score
 from recsys_spark.context import Context, Facts
 from recsys_spark.kernels.artifact import Artifact
-from recsys_spark.kernels.packing import rows_per_block
+from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.kernels.recommender import ItemMatrix
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.session import block_bytes, task_threads

@@ -50,7 +50,7 @@ class ItemBlock:
     """Items ``start .. start + size - 1`` of the catalogue ordered by item_id.
 
     ``y``, ``theta`` float32 [n, d]; ``bias`` float32 [n]; ``open`` bool [n]: items that may be chosen (the others count
-    in log Z alone); ``y_unit`` = y / |y| float32, 0 where |y| = 0; ``y_norm`` float64 [n]; ``theta_max`` and
+    in log Z alone); ``y_norm`` float64 [n] = |y|; ``theta_max`` and
     ``bias_max`` float64 [n_tiles]: largest |theta_j| and |b_j| in each tile.
     """
 
@@ -60,7 +60,6 @@ class ItemBlock:
     bias: F32
     open: NDArray[np.bool_]
     y_norm: F64
-    y_unit: F32
     theta_max: F64
     bias_max: F64
 
@@ -89,7 +88,7 @@ def item_block(start: int, y: F32, theta: F32, bias: F32, available: NDArray[np.
     y_norm, theta_norm = frozen(row_norms(y)), frozen(row_norms(theta))
     lows = np.arange(0, len(y), TILE)
     return ItemBlock(
-        start, y, theta, bias, available, y_norm, frozen(unit_rows(y, y_norm)),
+        start, y, theta, bias, available, y_norm,
         np.maximum.reduceat(theta_norm, lows), np.maximum.reduceat(np.abs(bias.astype(np.float64)), lows),
     )  # fmt: skip
 

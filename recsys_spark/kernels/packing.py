@@ -1,4 +1,4 @@
-"""Arrow rows to blocks: streams of sorted rows become a few rows that each hold one block of arrays.
+"""Arrow rows to blocks of users: streams of sorted rows become a few rows that each hold one block of arrays.
 
 Memory of a packer: one block and one batch, whatever the number of rows.
 """
@@ -12,96 +12,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from recsys_spark.errors import ConfigError, DataError
-from recsys_spark.kernels.layout import F32, TILE
+from recsys_spark.errors import DataError
+from recsys_spark.kernels.layout import F32
 
 USERS_PER_BLOCK = 16_384
 """Enough to make the transfer of an item block small beside the product with it."""
-
-
-def pack_items(
-    batches: Iterator[pa.RecordBatch], max_block_bytes: int, *, one_block: bool = False
-) -> Iterator[pa.RecordBatch]:
-    """Rows (item_id, segment, y, theta, bias, available), sorted by (segment, item_id) -> rows of stages.score.ITEM_BLOCKS.
-
-    A block holds items of one segment. Raises DataError for vectors that are missing, ragged or not finite, for an
-    item_id that comes twice, and where ``one_block`` was planned for and does not hold all items.
-    """
-    start, width, last, pending = 0, None, None, None
-    for batch in batches:
-        if not batch.num_rows:
-            continue
-        ids = batch["item_id"]
-        check_unique(ids, last, "item")
-        last = ids[-1]
-        y = vectors(batch["y"], ids, "item", width)
-        width = y.shape[1]
-        theta = vectors(batch["theta"], ids, "item", width)
-        bias = batch["bias"].cast(pa.float32()).fill_null(0).to_numpy(zero_copy_only=False)
-        check_finite(bias[:, None], ids, "item")
-        columns = {
-            "item_ids": ids,
-            "segment": batch["segment"],
-            "y": _rows_as_binary(y),
-            "theta": _rows_as_binary(theta),
-            "bias": pa.array(bias),
-            "available": batch["available"].fill_null(True),
-        }
-        rows = pa.table(columns)
-        full, pending = _cut(rows if pending is None else pa.concat_tables([pending, rows]), width, max_block_bytes)
-        for block in full:
-            _check_one(start, one_block=one_block)
-            yield _item_row(start, block, width)
-            start += block.num_rows
-    if pending is not None and pending.num_rows and width is not None:
-        _check_one(start, one_block=one_block)
-        yield _item_row(start, pending, width)
-
-
-def _cut(rows: pa.Table, width: int, max_block_bytes: int) -> tuple[list[pa.Table], pa.Table]:
-    """Blocks that are full or whose segment is over, and the rows left. A full block goes once it is known that rows follow."""
-    size = rows_per_block(width, max_block_bytes)
-    segment = rows["segment"].combine_chunks()
-    ends = np.flatnonzero(pc.not_equal(segment[1:], segment[:-1]).to_numpy(zero_copy_only=False)) + 1
-    blocks, low = [], 0
-    for end in [*ends.tolist(), rows.num_rows]:
-        while low + size < end or (low < end < rows.num_rows):
-            high = min(low + size, end)
-            blocks.append(rows.slice(low, high - low))
-            low = high
-    return blocks, rows.slice(low)
-
-
-def _check_one(start: int, *, one_block: bool) -> None:
-    if one_block and start:
-        raise DataError(
-            "There are more items than were said to be",
-            where="score",
-            found=f"more than {start} item vectors",
-            expected="at most as many as one item block holds",
-            action="Give build_candidates the number of item vectors in `catalogue`, or leave it out.",
-        )
-
-
-def rows_per_block(width: int, max_block_bytes: int) -> int:
-    """Items in a block of at most so many bytes: whole tiles, unless not even one fits.
-
-    Raises ConfigError where a block cannot hold a single item.
-
-    >>> rows_per_block(64, 64 * 1024 * 1024), rows_per_block(64, 4096)
-    (130048, 7)
-    """
-    row_bytes = 4 * (2 * width + 1)
-    rows = max_block_bytes // row_bytes
-    if not rows:
-        raise ConfigError(
-            "score.max_block_bytes is too small for one item",
-            where="score.max_block_bytes",
-            found=max_block_bytes,
-            expected=f"at least {row_bytes}: two vectors of width {width} and a bias in float32",
-            action="Leave it out: the default follows the executors' memory.",
-        )
-    return rows // TILE * TILE or rows
 
 
 def pack_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: int) -> Iterator[pa.RecordBatch]:
@@ -192,33 +107,6 @@ def _refuse(bad: NDArray[np.bool_], ids: pa.Array, what: str, expected: str) -> 
         )
 
 
-def _rows_as_binary(array: F32) -> pa.Array:
-    """[n, d] -> n fixed-size binary values of one row each, without a copy."""
-    array = np.ascontiguousarray(array)
-    return pa.Array.from_buffers(pa.binary(array.shape[1] * 4), len(array), [None, pa.py_buffer(array)])
-
-
-def _item_row(start: int, rows: pa.Table, width: int) -> pa.RecordBatch:
-    def matrix(name: str) -> F32:
-        joined = b"".join(chunk.buffers()[1].slice(chunk.offset * width * 4, len(chunk) * width * 4) for chunk in rows[name].chunks)  # fmt: skip
-        return np.frombuffer(joined, np.float32).reshape(-1, width)
-
-    arrays = (
-        ("y", matrix("y")),
-        ("theta", matrix("theta")),
-        ("bias", rows["bias"].to_numpy()),
-        ("available", rows["available"].to_numpy()),
-    )
-    return pa.record_batch(
-        {
-            "start": pa.array([start], pa.int64()),
-            "segment": rows["segment"].slice(0, 1).combine_chunks(),
-            "item_ids": _one_list(rows["item_ids"].combine_chunks()),
-            **{name: pa.array([value.tobytes()]) for name, value in arrays},
-        }
-    )
-
-
 def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordBatch:
     """``users`` are the user rows among ``rows``, which begin with the first of them."""
     ids = users["user_id"].combine_chunks()
@@ -230,12 +118,13 @@ def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordB
     return pa.record_batch(
         {
             "block": pa.array([block], pa.int64()),
-            "user_ids": _one_list(ids),
-            "sources": _one_list(users["source"].combine_chunks()),
+            "user_ids": one_list(ids),
+            "sources": one_list(users["source"].combine_chunks()),
             **{name: pa.array([value.tobytes()]) for name, value in arrays},
         }
     )
 
 
-def _one_list(values: pa.Array) -> pa.ListArray:
+def one_list(values: pa.Array) -> pa.ListArray:
+    """All values as one list."""
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)

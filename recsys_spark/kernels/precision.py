@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recsys_spark.kernels.layout import F32
+from recsys_spark.kernels.blocks import unit_rows
+from recsys_spark.kernels.layout import F32, F64
 
 SINGLE, HALF = torch.float32, torch.bfloat16
 HALF_ROUNDOFF = 2.0**-8
+PIECE = 65_536
 
 
 @cache
@@ -46,5 +48,16 @@ def multiply(a: torch.Tensor, b: torch.Tensor, room: torch.Tensor) -> NDArray[An
 
 
 def rows_of(array: F32, dtype: torch.dtype, at_least: int = 0) -> torch.Tensor:
-    """``array`` [m, d] in ``dtype``, filled up with zeros to ``at_least`` rows."""
-    return torch.from_numpy(np.pad(array, ((0, max(0, at_least - len(array))), (0, 0)))).to(dtype)
+    """``array`` [m, d] in ``dtype``, filled up with zeros to ``at_least`` rows; no copy where it fits as it is."""
+    if len(array) < at_least:
+        array = np.pad(array, ((0, at_least - len(array)), (0, 0)))
+    return torch.from_numpy(array).to(dtype)
+
+
+def unit_rows_of(array: F32, norm: F64, dtype: torch.dtype) -> torch.Tensor:
+    """Rows divided by their norms, [m, d] in ``dtype``; a piece at a time, so that nothing else of this size is made."""
+    unit = torch.empty(array.shape, dtype=dtype)
+    for low in range(0, len(array), PIECE):
+        piece = slice(low, low + PIECE)
+        unit[piece] = torch.from_numpy(unit_rows(array[piece], norm[piece]))
+    return unit

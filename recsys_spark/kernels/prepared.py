@@ -9,7 +9,7 @@ import torch
 
 from recsys_spark.kernels.blocks import ItemBlock
 from recsys_spark.kernels.layout import F32, F64, I64
-from recsys_spark.kernels.precision import SINGLE, relative_error, rows_of
+from recsys_spark.kernels.precision import SINGLE, relative_error, rows_of, unit_rows_of
 from recsys_spark.kernels.screening import SAMPLE_EVERY, guess_rank
 from recsys_spark.kernels.shortlist import Rank
 
@@ -60,7 +60,8 @@ class Prepared:
         """Derive it for lists of ``n``."""
         rank = Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z)
         offset = np.where(items.open, np.float32(rank.ce * rank.scale) * items.bias, np.float32(-np.inf))
-        theta, y_unit = rows_of(items.theta, SINGLE if rank.log_z else screen), rows_of(items.y_unit, screen)
+        theta = rows_of(items.theta, SINGLE if rank.log_z else screen)
+        y_unit = unit_rows_of(items.y, items.y_norm, screen)
         columns = Columns(theta, y_unit, items.bias, offset)
         sample = np.arange(0, items.size, SAMPLE_EVERY)
         place = guess_rank(n, len(sample), items.size)

@@ -20,7 +20,8 @@ from pyspark.sql import functions as F
 from recsys_spark.config import Config, Score
 from recsys_spark.errors import ConfigError
 from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
-from recsys_spark.kernels.packing import USERS_PER_BLOCK, rows_per_block
+from recsys_spark.kernels.packing import USERS_PER_BLOCK
+from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.session import task_slots
 from recsys_spark.tables import CANDIDATES, SEGMENT
 
@@ -36,7 +37,7 @@ LISTS = "user_id string, source string, item_id string, rank int, cosine double,
 Batches = Iterator[pa.RecordBatch]
 
 
-USERS_PER_TASK = 2048
+USERS_PER_TASK = 512
 """At least so many, where there are enough: every task is sent the whole catalogue."""
 
 
@@ -98,9 +99,10 @@ def build_candidates(
     whole = not by_segment and catalogue is not None and catalogue.n_items <= rows_per_block(catalogue.width, max_bytes)
     segment = F.coalesce(SEGMENT, F.lit("")) if by_segment else F.lit("")
     items = item_vectors.select("item_id", segment.alias(SEGMENT), "y", "theta", "bias", "available")
-    # One task packs the catalogue: it goes through the driver for the broadcast anyway.
+    # One task reads, sorts and packs the catalogue: it goes through the driver for the broadcast anyway, and a shuffle
+    # before it took as long as reading.
     item_blocks = (
-        items.repartition(1)
+        items.coalesce(1)
         .sortWithinPartitions(SEGMENT, "item_id")
         .mapInArrow(item_packer(max_bytes, one_block=whole), ITEM_BLOCKS)
     )
@@ -164,7 +166,7 @@ def item_packer(max_block_bytes: int, *, one_block: bool) -> Callable[[Batches],
     """The task that packs sorted item rows into blocks."""
 
     def pack(batches: Batches) -> Batches:
-        from recsys_spark.kernels.packing import pack_items
+        from recsys_spark.kernels.packing_items import pack_items
         from recsys_spark.workers import freeze_imports
 
         yield from pack_items(batches, max_block_bytes, one_block=one_block)

@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
-from recsys_spark.kernels.packing import pack_items, pack_users
+from recsys_spark.kernels.packing import pack_users
+from recsys_spark.kernels.packing_items import pack_items
 from recsys_spark.kernels.unpacking import unpack_items, unpack_users
 
 USER_ROWS = pa.schema(
