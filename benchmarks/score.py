@@ -11,13 +11,16 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.measure import Cost, alternate, median_cpu
 from benchmarks.score_report import write_results
 from benchmarks.score_results import PARTS, Row, folder_of, save, say
 from benchmarks.score_results import parser as command_line
-from benchmarks.score_worlds import WIDTH, World
+from benchmarks.score_worlds import SEEN, WIDTH, World
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame
 
 
 def kernel_costs(n_users: int, n_items: int, repeats: int) -> list[dict[str, Any]]:
@@ -70,7 +73,7 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
     from pyspark.ml.recommendation import ALS, ALSModel
 
     from recsys_spark.config import Score
-    from recsys_spark.session import create_session
+    from recsys_spark.session import block_bytes, create_session
     from recsys_spark.stages.score import CatalogueSize, build_candidates
 
     spark = create_session({"spark.master": f"local[{cores}]", "spark.driver.memory": "8g"})
@@ -79,24 +82,25 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
         path = Path(folder)
         World.draw(n_users, n_items).write(path)
         users, items = spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
-        nobody = spark.createDataFrame([], "user_id string, item_id string")
+        seen = spark.createDataFrame(World.seen(n_users, n_items))
         ratings = spark.createDataFrame([(0, 0, 1.0), (1, 1, 1.0)], "user int, item int, rating float")
         ALS(rank=WIDTH, maxIter=1).fit(ratings).write().overwrite().save(f"{path}/als")
         for name in ("userFactors", "itemFactors"):
             spark.read.parquet(f"{path}/{name}.parquet").write.mode("overwrite").parquet(f"{path}/als/{name}")
         als = ALSModel.load(f"{path}/als")
 
-        def ours(n: int, normalise: str) -> None:
-            score, size = Score(normalise=normalise), CatalogueSize(n_items, WIDTH)
-            lists = build_candidates(users, items, nobody, score, n=n, catalogue=size)
+        def ours(n: int, normalise: str, excluded: DataFrame | None = None) -> None:
+            score, size = Score(normalise=normalise, max_block_bytes=block_bytes(spark)), CatalogueSize(n_items, WIDTH)
+            lists = build_candidates(users, items, excluded, score, n=n, catalogue=size, n_users=n_users)
             lists.write.format("noop").mode("overwrite").save()
 
         for n in (10, 100):
             runs = {
                 "recsys-spark": lambda n=n: ours(n, "catalogue"),
                 "recsys-spark without log Z": lambda n=n: ours(n, "none"),
+                f"recsys-spark, {SEEN} items excluded per user": lambda n=n: ours(n, "catalogue", seen),
             }
-            costs = alternate(runs, repeats, warm_up=4)
+            costs = alternate(runs, repeats, warm_up=6 if n_users * n_items <= 10**9 else 1)
             rivals = {
                 "ALS recommendForAllUsers": lambda n=n: (
                     als.recommendForAllUsers(n).write.format("noop").mode("overwrite").save()
@@ -143,7 +147,7 @@ def stage_rows(arguments: argparse.Namespace) -> list[Row]:
     for n_users, n_items in sizes(arguments):
         say(f"stage: {n_users:,} x {n_items:,}")
         small = n_users * n_items <= 10**9
-        rows += stage_costs(n_users, n_items, 5 if small else 2, arguments.cores, n_als=2 if small else 0)
+        rows += stage_costs(n_users, n_items, 5 if small else 3, arguments.cores, n_als=2 if small else 1)
     return rows
 
 

@@ -16,7 +16,7 @@ from benchmarks.score_stage import Case, run_stage, session, write_vectors
 USERS, ITEMS = "growth in users", "growth in items at constant pairs"
 SIZES = {
     USERS: [(10_000, 20_000), (50_000, 20_000), (200_000, 20_000)],
-    ITEMS: [(200_000, 10_000), (20_000, 100_000), (2_000, 1_000_000)],
+    ITEMS: [(1_000_000, 10_000), (100_000, 100_000), (10_000, 1_000_000)],
 }
 TINY_SIZES = {
     USERS: [(100, 500), (500, 500), (2_000, 500)],

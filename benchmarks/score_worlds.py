@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 from recsys_spark.kernels.layout import F32
 
 WIDTH = 64
+SEEN = 20
+"""Items that each user must not get, where something is excluded."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,13 @@ class World:
     def joined_items(self) -> F32:
         """[y / |y|, theta], [n, 2d]."""
         return np.concatenate([self.y / np.linalg.norm(self.y, axis=1, keepdims=True), self.theta], axis=1)
+
+    @staticmethod
+    def seen(n_users: int, n_items: int, seed: int = 1) -> pa.Table:
+        """(user_id, item_id): SEEN items of each user, some of them twice."""
+        items = np.random.default_rng(seed).integers(0, n_items, n_users * SEEN)
+        users = np.repeat(np.arange(n_users), SEEN)
+        return pa.table({"user_id": [f"u{i:07}" for i in users], "item_id": [f"i{j:07}" for j in items]})
 
     def write(self, folder: Path) -> None:
         """users.parquet and items.parquet as USER_VECTORS and ITEM_VECTORS, and ALS's factors of the same sizes."""

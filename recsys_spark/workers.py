@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
@@ -96,10 +97,10 @@ def wants_cuda(asked: str, setting: str, error: type[RecsysError]) -> bool:
 
 
 def freeze_imports() -> None:
-    """Take what is loaded so far out of the garbage collector's sight, once per process; call it at the end of a task.
+    """Take what is loaded so far out of the garbage collector's sight; call it at the end of a task.
 
     Spark's worker collects garbage after every task. Walking the objects of torch and Numba each time came to 1.2 of the 3.0
-    CPU-seconds that the workers spent on scoring 20,000 x 20,000.
+    CPU-seconds that the workers spent on scoring 20,000 x 20,000. A later task may load more: a worker that packed rows
+    has no torch yet.
     """
-    if not gc.get_freeze_count():
-        gc.freeze()
+    cached(("frozen imports", len(sys.modules)), gc.freeze)
