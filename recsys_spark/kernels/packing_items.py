@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from recsys_spark.errors import ConfigError, DataError
 from recsys_spark.kernels.layout import F32, TILE
 from recsys_spark.kernels.packing import check_finite, check_unique, one_list, vectors
+from recsys_spark.kernels.unpacking import own_copy
 
 
 def rows_per_block(width: int, max_block_bytes: int) -> int:
@@ -78,8 +79,7 @@ class Filling:
         end = self.size + len(items.ids)
         for name, array in self.arrays.items():
             array[self.size : end] = getattr(items, name)
-        # A copy: a view of a few ids would hold on to the whole batch.
-        self.ids.append(pa.concat_arrays([items.ids, pa.array([], items.ids.type)]))
+        self.ids.append(own_copy(items.ids))
         self.size = end
 
     def row(self) -> pa.RecordBatch:

@@ -17,7 +17,7 @@ from recsys_spark.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.kernels.layout import I64, NO_ITEM
 from recsys_spark.kernels.prepared import Weights
 from recsys_spark.kernels.topn import State, empty_state
-from recsys_spark.kernels.unpacking import Row, unpack_items, unpack_users
+from recsys_spark.kernels.unpacking import own_copy, unpack_items, unpack_users
 
 ROWS_PER_BATCH = 131_072
 Fold = Callable[[State, UserBlock, ItemBlock, Weights], State]
@@ -45,7 +45,7 @@ def score_pairs(
                 if current is not None:
                     yield from current.rows(catalogue, weights, whole=whole)
                 users = current.users if current is not None and current.block == block else unpack_users(row)
-                names = {name: row[name] for name in NAMES.values()}
+                names = {name: own_copy(row[name].values) for name in NAMES.values()}
                 current = Part(block, segment, names, users, empty_state(users.size, n))
             current.state = fold(current.state, current.users, items, weights)
     if current is not None:
@@ -59,9 +59,9 @@ class Catalogue:
     blocks: dict[int, pa.Array] = field(default_factory=dict)
 
     def add(self, start: int, ids: pa.Array) -> None:
-        """Keep a copy of a block's ids: a view would hold on to the whole batch with its vectors."""
+        """Keep a copy of a block's ids."""
         if start not in self.blocks:
-            self.blocks[start] = pa.concat_arrays([ids, ids[:0].cast(pa.string())]) if len(ids) else ids
+            self.blocks[start] = own_copy(ids)
             self.blocks = dict(sorted(self.blocks.items()))
 
     def names(self, positions: I64) -> pa.Array:
@@ -80,7 +80,7 @@ class Part:
 
     block: int
     segment: str | None
-    names: Row
+    names: dict[str, pa.Array]
     users: UserBlock
     state: State
 
@@ -95,7 +95,7 @@ class Part:
                 kept[:, 0] = True
             user, slot = np.nonzero(kept)
             ids = catalogue.names(part.position[user, slot])
-            columns = {name: self.names[source].values.take(pa.array(low + user)) for name, source in NAMES.items()}
+            columns = {name: self.names[source].take(pa.array(low + user)) for name, source in NAMES.items()}
             terms = _list_terms if whole else self._part_terms
             yield pa.record_batch({**columns, "item_id": ids, **terms(part, user, slot, weights)})
 

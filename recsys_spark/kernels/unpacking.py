@@ -1,4 +1,4 @@
-"""Rows of Arrow scalars, as ``packing`` made them, back to blocks; vectors are read where they lie."""
+"""Rows of Arrow scalars, as ``packing`` made them, back to blocks; items' vectors are read where they lie."""
 
 from __future__ import annotations
 
@@ -25,10 +25,15 @@ def unpack_items(row: Row) -> ItemBlock:
 
 
 def unpack_users(row: Row) -> UserBlock:
-    """A row of USER_BLOCKS, its values Arrow scalars -> the block."""
-    offsets = np.frombuffer(row["offsets"].as_buffer(), np.int64)
-    x = floats(row["x"]).reshape(len(offsets) - 1, -1)
-    return user_block(x, offsets, np.frombuffer(row["excluded"].as_buffer(), np.int32))
+    """A row of USER_BLOCKS, its values Arrow scalars -> the block, copied: users stay while item blocks come and go."""
+    offsets = np.frombuffer(row["offsets"].as_buffer(), np.int64).copy()
+    x = floats(row["x"]).reshape(len(offsets) - 1, -1).copy()
+    return user_block(x, offsets, np.frombuffer(row["excluded"].as_buffer(), np.int32).copy())
+
+
+def own_copy(values: pa.Array) -> pa.Array:
+    """The values in memory of their own: a view of a few would hold on to their whole batch, item block included."""
+    return pa.concat_arrays([values, values[:0]])
 
 
 def floats(value: pa.BinaryScalar) -> F32:
