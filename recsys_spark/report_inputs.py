@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.context import Context
+from recsys_spark.serving import served_users
 from recsys_spark.stages.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs
 
 N_SAMPLES, N_SHOWN = 5, 10
@@ -38,16 +39,16 @@ def report_inputs(ctx: Context) -> ReportInputs:
         evaluation=_evaluation(evaluated),
         losses=ctx.fact("train", "losses"),
         samples=samples(
-            ctx.table("profiles", tables.USER_PROFILES),
+            served_users(ctx),
             ctx.table("profiles", tables.ITEM_PROFILES),
             ctx.table("rerank", tables.RECOMMENDATIONS),
         ),
     )
 
 
-def samples(user_profiles: DataFrame, item_profiles: DataFrame, lists: DataFrame) -> list[dict[str, Any]]:
-    """Up to five users, one of each segment first, chosen by the hash of their id; newest history first."""
-    users = _chosen(user_profiles)
+def samples(served: DataFrame, item_profiles: DataFrame, lists: DataFrame) -> list[dict[str, Any]]:
+    """Up to five of the users who were ``served`` (USER_PROFILES), one of each segment first, chosen by the hash of their id; newest history first."""
+    users = _chosen(served)
     ids = [user["user_id"] for user in users]
     shown = lists.where(F.col("user_id").isin(ids) & (F.col("rank") <= N_SHOWN)).orderBy("user_id", "rank").collect()
     events = [event for user in users for event in (user["history"] or [])[:MAX_HISTORY]]

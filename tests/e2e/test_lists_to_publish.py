@@ -19,8 +19,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import pipeline
+from recsys_spark.context import Context
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline
+from recsys_spark.report_inputs import report_inputs
 from tests.e2e.small_shop import KINDS, RUN_DATE, events, items, load, write_csv, write_shop
 
 # Four items of one category and five of the other, of which nobody has touched i19.
@@ -48,6 +50,7 @@ class Night:
     manifest: dict[str, Any]
     trained: str
     """The training it used."""
+    ctx: Context
 
     def items(self, user: str) -> list[str]:
         return [row["item_id"] for row in self.rows.get(user, [])]
@@ -89,7 +92,7 @@ def publish(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pu
             by_user.setdefault(row["user_id"], []).append(row)
         for user, rows in by_user.items():
             assert [row["rank"] for row in rows] == list(range(1, len(rows) + 1)), user
-        return Night(by_user, manifest, ctx.area.finished("train").attempt)
+        return Night(by_user, manifest, ctx.area.finished("train").attempt, ctx)
 
     return run
 
@@ -196,3 +199,9 @@ def test_raising_n_above_the_allow_list_is_refused_before_anything_is_scored(
 ) -> None:
     with pytest.raises(DataError, match="top_n is larger than the allow list"):
         publish(run__top_n=len(ALLOWED) + 1)
+
+
+def test_the_report_shows_users_who_were_served(everything: Night) -> None:
+    shown = report_inputs(everything.ctx).samples
+    assert len(shown) == 5
+    assert {sample["user_id"] for sample in shown} <= set(SELECTED)
