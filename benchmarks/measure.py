@@ -26,19 +26,25 @@ class Cost:
     wall: float
 
 
+_LAST_SEEN: dict[tuple[int, float], float] = {}
+
+
 def tree_cpu() -> float:
-    """CPU-seconds so far of this process, its descendants (JVM, Python workers) and those of them that have ended."""
+    """CPU-seconds so far of this process and its descendants (JVM, Python workers), those that have ended included.
+
+    What has ended counts with what it was last seen to have taken: Spark's daemon lets idle workers go after a minute, and
+    they are not always added to their parent's children. What began and ended between two calls is missed.
+    """
     import psutil
 
-    total = 0.0
     me = psutil.Process()
     for process in [me, *me.children(recursive=True)]:
         try:
             times = process.cpu_times()
+            _LAST_SEEN[process.pid, process.create_time()] = times.user + times.system
         except psutil.Error:
             continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+    return sum(_LAST_SEEN.values())
 
 
 def cost(run: Callable[[], object]) -> Cost:

@@ -70,6 +70,7 @@ def kernel_costs(n_users: int, n_items: int, repeats: int) -> list[dict[str, Any
 
 def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int) -> list[dict[str, Any]]:
     """The whole Spark stage, Parquet in and lists out, beside recommendForAllUsers; the session is started before."""
+    import pyarrow.parquet as pq
     from pyspark.ml.recommendation import ALS, ALSModel
 
     from recsys_spark.config import Score
@@ -82,7 +83,8 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
         path = Path(folder)
         World.draw(n_users, n_items).write(path)
         users, items = spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
-        seen = spark.createDataFrame(World.seen(n_users, n_items))
+        pq.write_table(World.seen(n_users, n_items), path / "seen.parquet")
+        seen = spark.read.parquet(f"{path}/seen.parquet")
         ratings = spark.createDataFrame([(0, 0, 1.0), (1, 1, 1.0)], "user int, item int, rating float")
         ALS(rank=WIDTH, maxIter=1).fit(ratings).write().overwrite().save(f"{path}/als")
         for name in ("userFactors", "itemFactors"):

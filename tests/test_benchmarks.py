@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import doctest
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from benchmarks import score_growth, score_report, score_results, score_tables
-from benchmarks.measure import Cost
+from benchmarks.measure import Cost, tree_cpu
 from benchmarks.score_growth import ITEMS, USERS, marginal_deviation, spread
 from benchmarks.score_memory import ITEM_BYTES, blocks_of
 from benchmarks.score_report import write_results
@@ -125,3 +127,37 @@ def test_the_report_of_one_part_alone_can_be_written(part: str, tmp_path: Path) 
         tmp_path, [{"part": part, "machine": "M", **row} for row in rows("x", method, 5, 5, 1.0, **facts, **peaks)]
     )
     assert "| 5 x 5 |" in (tmp_path / "score.md").read_text()
+
+
+# Burns time in a child that is not added to its parent's children when it ends, as Spark's daemon does with idle workers.
+FORGETFUL = """
+import os, signal, sys, time
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0:
+    while time.process_time() < 0.3:
+        pass
+    print("burnt", flush=True)
+    sys.stdin.readline()
+    os._exit(0)
+try:
+    os.wait()
+except ChildProcessError:
+    print("gone", flush=True)
+sys.stdin.readline()
+"""
+
+
+def test_cpu_time_of_a_process_that_has_ended_still_counts() -> None:
+    pytest.importorskip("psutil")
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", FORGETFUL], stdin=pipe, stdout=pipe, text=True, bufsize=1) as child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        before = tree_cpu()
+        assert child.stdout.readline() == "burnt\n"
+        while_there = tree_cpu()
+        assert while_there > before + 0.2
+        child.stdin.write("\n")
+        assert child.stdout.readline() == "gone\n"
+        assert tree_cpu() >= while_there
+        child.stdin.write("\n")
