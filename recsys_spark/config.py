@@ -98,7 +98,7 @@ class Score(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the task's GPU where there is one."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
-    """Of the products on a GPU. Lists are those of float32 in any case; half precision moves log P by up to some thousandths. A CPU always uses float32."""
+    """Of the products on a GPU. Lists are those of float32 in any case; half precision moves log P by up to some thousandths. On a CPU log P is always that of float32."""
     top_n_per: Literal["category"] | None = None
     """`category` keeps the `run.top_n` best items of each category; ranks are over all of a user's rows. By default the best of the catalogue."""
     max_block_bytes: Annotated[int, Field(gt=0)] | None = None
