@@ -77,7 +77,7 @@ def _metrics(back: Context, truth: DataFrame) -> DataFrame:
     interactions = back.table("ingest", tables.INTERACTIONS)
     items = back.table("profiles", tables.ITEM_PROFILES)
     users = truth.select("user_id").distinct()
-    exclusions = exclusions_of(back)
+    exclusions = exclusions_of(back).join(users, "user_id", "left_semi")
     n = max(cfg.evaluate.k)
     lists = {OURS: back.table("rerank", tables.RECOMMENDATIONS).select("user_id", "rank", "item_id")}
     popular = build_candidates(*popularity_vectors(interactions, items, users), exclusions, LOGITS_ONLY, n=n)

@@ -87,21 +87,21 @@ class Profiles(Section):
 class Score(Section):
     """The combined rank: score = w_cos * cosine + w_ce * log P."""
 
-    w_cos: NonNegative = 1.0
+    w_cos: Annotated[NonNegative, Field(le=1e6)] = 1.0
     """Weight of the cosine similarity."""
-    w_ce: NonNegative = 1.0
+    w_ce: Annotated[NonNegative, Field(le=1e6)] = 1.0
     """Weight of the cross-entropy similarity, log P."""
-    temperature: Positive = 1.0
+    temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
     """T of P = softmax(logit / T): above 1 flatter, below 1 sharper."""
     normalise: Literal["catalogue", "allowed", "none"] = "catalogue"
     """What P sums to 1 over: all items, or the items of `sources.allow_list`. With `none` there is no log P (`log_prob` is null, `score` takes the bare logit): the same lists, sooner."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes the task's GPU where there is one."""
+    """`auto` takes the GPU that Spark assigned to the task, if any; `cuda` takes the first one where none was assigned."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Of the products on a GPU. Lists are those of float32 in any case; half precision moves log P by up to some thousandths. On a CPU log P is always that of float32."""
     top_n_per: Literal["category"] | None = None
     """`category` keeps the `run.top_n` best items of each category; ranks are over all of a user's rows. By default the best of the catalogue."""
-    max_block_bytes: Annotated[int, Field(gt=0)] | None = None
+    max_block_bytes: Annotated[int, Field(gt=0, lt=2**31)] | None = None
     """Largest item block that is broadcast, and largest user block, in bytes; by default 1/16 of the memory an executor has per task, between 4 MiB and 128 MiB."""
     oversample: Annotated[float, Field(ge=1, le=20)] = 2.0
     """Candidates per user as a multiple of top_n where a rule of `rerank` has to choose among them; else top_n."""

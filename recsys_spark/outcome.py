@@ -14,6 +14,7 @@ from recsys_spark.report_inputs import report_inputs
 from recsys_spark.serving import exclusions_of, offered, served_users
 from recsys_spark.stages.publish import ListFacts, check_gates, list_facts
 from recsys_spark.stages.report import render_report
+from recsys_spark.stages.vector_checks import sound
 from recsys_spark.store import Attempt
 
 TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
@@ -23,7 +24,9 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
     """Check the gates, then make the partition visible with its manifest."""
     lists = ctx.table("rerank", tables.RECOMMENDATIONS)
     users = served_users(ctx).select("user_id")
-    n_available = offered(ctx, ctx.table("profiles", tables.ITEM_PROFILES)).where("available").count()
+    scored = sound(ctx.table("score", tables.ITEM_VECTORS)).select("item_id")
+    items = ctx.table("profiles", tables.ITEM_PROFILES).join(scored, "item_id", "left_semi")
+    n_available = offered(ctx, items).where("available").count()
     [row] = list_facts(lists, users, exclusions_of(ctx), top_n=ctx.cfg.run.top_n, n_available=n_available).collect()
     facts = ListFacts(**row.asDict())
     ingested = ctx.area.finished("ingest")

@@ -74,16 +74,16 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         catalogue=size,
         n_users=attempt.rows["user_vectors"],
     )
-    unknown = served.select("user_id").join(users, "user_id", "left_anti")
+    unknown = served.select("user_id").join(sound(users), "user_id", "left_anti")
     popular = build_popular_candidates(unknown, offered(ctx, item_profiles), exclusions, score_cfg, n=n)
     candidates = attempt.write(tables.CANDIDATES, known.unionByName(popular))
     model.destroy()
     matrix.destroy()
     n_users, n_lists = served.count(), candidates.where("rank = 1").count()
     return {
-        "n_popular": n_users - attempt.rows["user_vectors"],
+        "n_popular": n_users - sound(users).count(),
         "rejected_vectors": attempt.rows["rejected_rows"],
-        # Everything they could get is excluded, or their vector was rejected.
+        # Everything they could get is excluded.
         "users_with_empty_list": n_users - n_lists,
         "max_block_bytes": score_cfg.max_block_bytes,
     }
@@ -98,8 +98,11 @@ def served_users(ctx: Context) -> DataFrame:
 
 
 def exclusions_of(ctx: Context) -> DataFrame:
-    """Pairs (user_id, item_id) that must not be recommended."""
-    return build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg, ctx.table("ingest", tables.DENY_LIST))
+    """Pairs (user_id, item_id) that must not be recommended to the users who get a list."""
+    pairs = build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg, ctx.table("ingest", tables.DENY_LIST))
+    if tables.SELECTED_USERS.name not in ctx.fact("ingest", "given"):
+        return pairs
+    return pairs.join(ctx.table("ingest", tables.SELECTED_USERS), "user_id", "left_semi")
 
 
 def excludes(ctx: Context) -> bool:

@@ -79,7 +79,8 @@ def block_bytes(spark: SparkSession) -> int:
 
     A task holds a block in several forms at once: in the JVM, in the Arrow batch, and prepared for the product.
     """
-    local = (spark.sparkContext.master or "").startswith("local")
+    # Not local-cluster[...], whose executors are processes of their own.
+    local = (spark.sparkContext.master or "").split("[")[0] == "local"
     memory = bytes_of(spark.conf.get("spark.driver.memory" if local else "spark.executor.memory", "1g") or "1g")
     tasks = max(1, executor_threads(spark) // task_threads(spark))
     return min(max(memory // tasks // 16, SMALLEST_BLOCK), LARGEST_BLOCK)

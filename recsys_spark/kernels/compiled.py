@@ -70,10 +70,13 @@ LOWEST = np.finfo(np.float32).min
 
 
 @compiled(FUSED)
-def exp_into(out: F32, logits: F32, bias: F32, scale: Number, shift: Number) -> None:
-    """out = exp((logits + bias) * scale - shift), all float32 [w]; below e^-87 it is 0."""
+def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -> None:
+    """out = exp((logits + bias - highest) * scale), all float32 [w]; below e^-87 it is 0.
+
+    The largest of them is exactly 1 where ``highest`` is theirs, however large they are.
+    """
     for j in range(len(out)):
-        x = (widened(logits[j]) + bias[j]) * scale - shift
+        x = (widened(logits[j]) + bias[j] - highest) * scale
         clamped = max(x, UNDERFLOW)
         rounded = clamped * LOG2_E + ROUND
         n = rounded - ROUND
@@ -98,11 +101,11 @@ def total_of(values: F32) -> Number:
 
 
 @compiled(REORDERED)
-def highest_of(logits: F32, bias: F32, scale: Number) -> Number:
-    """max((logits + bias) * scale), float32 [w]."""
+def highest_of(logits: F32, bias: F32) -> Number:
+    """max(logits + bias), float32 [w]."""
     highest = f32(-np.inf)
     for j in range(len(logits)):
-        value = (widened(logits[j]) + bias[j]) * scale
+        value = widened(logits[j]) + bias[j]
         highest = value if value > highest else highest
     return highest
 

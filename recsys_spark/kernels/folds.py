@@ -21,9 +21,10 @@ log = logging.getLogger("recsys_spark")
 def fold_of(device: str, dtype: str, *, n_threads: int, addresses: Sequence[str] = ()) -> Fold:
     """The fold for ``device`` (`auto`, `cpu`, `cuda`); ``dtype`` is that of a GPU's products, the CPU's are float32.
 
-    ``addresses``: the GPUs that Spark assigned to the task. Raises ConfigError where `cuda` is asked for and not there.
+    ``addresses``: the GPUs that Spark assigned to the task; `auto` takes no other, because every task of a machine would
+    take the same one. Raises ConfigError where `cuda` is asked for and not there.
     """
-    if not wants_cuda(device, "score.device", ConfigError):
+    if not wants_cuda(device, "score.device", ConfigError) or (device == "auto" and not addresses):
         if dtype != "float32":
             log.info("score: no GPU; products are float32 on the CPU, not %s", dtype)
         return partial(fold, n_threads=n_threads)

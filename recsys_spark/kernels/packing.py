@@ -19,15 +19,26 @@ USERS_PER_BLOCK = 16_384
 """Enough to make the transfer of an item block small beside the product with it."""
 
 
-def pack_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: int) -> Iterator[pa.RecordBatch]:
-    """Rows (user_id, x, source, position) -> rows of USER_BLOCKS, numbered from ``first``.
+def users_per_block(max_block_bytes: int, n: int) -> int:
+    """Users whose state in the fold, twice 32 bytes for each of ``n`` items, fits into a block's bytes.
+
+    >>> users_per_block(64 * 2**20, 10), users_per_block(64 * 2**20, 1000)
+    (16384, 1048)
+    """
+    return max(1, min(USERS_PER_BLOCK, max_block_bytes // (64 * n)))
+
+
+def pack_users(
+    batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: int, most_users: int = USERS_PER_BLOCK
+) -> Iterator[pa.RecordBatch]:
+    """Rows (user_id, x, source, position) -> rows of USER_BLOCKS of at most ``most_users``, numbered from ``first``.
 
     Sorted by (user_id, position, nulls first): a row with position null is the user and has x; the rows after it are
     the user's excluded positions. Positions of users without such a row are dropped.
     Raises DataError for vectors that are missing, ragged or not finite, and for a user_id that comes twice.
     """
     width, last = None, None
-    for rows in _whole_users(batches, max_block_bytes):
+    for rows in _whole_users(_of_users(batches), max_block_bytes):
         starts = np.flatnonzero(rows["position"].is_null().to_numpy())
         users = rows.take(starts)
         ids = users["user_id"].combine_chunks()
@@ -39,10 +50,22 @@ def pack_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: i
         low = 0
         while low < len(ids):
             fits = int(np.searchsorted(cells, cells[low] + max_block_bytes // 4, "right")) - 1
-            high = min(max(fits, low + 1), low + USERS_PER_BLOCK, len(ids))
+            high = min(max(fits, low + 1), low + most_users, len(ids))
             block = rows.slice(edges[low], edges[high] - edges[low])
             yield _user_row(first, users.slice(low, high - low), x[low:high], block)
             first, low = first + 1, high
+
+
+def _of_users(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The rows without the positions of users who have no vector: there may be a shop of them between two that have one."""
+    current = pa.scalar(None, pa.string())
+    for batch in batches:
+        ids, is_user = batch["user_id"], batch["position"].is_null().to_numpy(zero_copy_only=False)
+        owners = pa.concat_arrays([pa.array([current.as_py()], pa.string()), ids.filter(pa.array(is_user))])
+        owner = owners.take(pa.array(np.cumsum(is_user)))
+        own = pc.equal(ids, owner).fill_null(False)
+        current = owners[-1]
+        yield batch if pc.all(own).as_py() else batch.filter(own)
 
 
 def _whole_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Iterator[pa.Table]:
@@ -111,7 +134,7 @@ def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordB
     """``users`` are the user rows among ``rows``, which begin with the first of them."""
     ids = users["user_id"].combine_chunks()
     owner = np.cumsum(rows["position"].is_null().to_numpy()) - 1
-    own = pc.equal(rows["user_id"], ids.take(pa.array(owner))).to_numpy() & rows["position"].is_valid().to_numpy()
+    own = rows["position"].is_valid().to_numpy()
     offsets = np.searchsorted(owner[own], np.arange(len(ids) + 1))
     excluded = rows["position"].filter(pa.array(own)).to_numpy().astype(np.int32)
     arrays = (("x", x), ("offsets", offsets.astype(np.int64)), ("excluded", excluded))

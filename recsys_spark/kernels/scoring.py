@@ -90,6 +90,8 @@ class Part:
         step = max(1, ROWS_PER_BATCH // n)
         for low in range(0, m, step):
             part = self.state.rows(slice(low, low + step))
+            if whole:
+                part = by_score(part, weights)
             kept = part.position != NO_ITEM
             if not whole:
                 kept[:, 0] = True
@@ -108,6 +110,22 @@ class Part:
             "log_sum": pa.array(part.log_sum[user]),
             "first": pa.array(slot == 0),
         }
+
+
+def by_score(part: State, weights: Weights) -> State:
+    """The lists by (score desc, position asc): taking log Z off may round two raw scores to one, and equal ones go by id."""
+    if not weights.log_z:
+        return part
+    score = part.raw - weights.ce * part.log_sum[:, None]
+    tied = (score[:, 1:] == score[:, :-1]) & (part.position[:, 1:] < part.position[:, :-1])
+    users = np.flatnonzero((tied & (part.position[:, 1:] != NO_ITEM)).any(axis=1))
+    if not len(users):
+        return part
+    part = part.copy()
+    order = np.lexsort((part.position[users], -score[users]))
+    for values in (part.position, part.cosine, part.logit, part.raw):
+        values[users] = np.take_along_axis(values[users], order, axis=1)
+    return part
 
 
 def _list_terms(part: State, user: I64, slot: I64, weights: Weights) -> dict[str, pa.Array]:

@@ -90,11 +90,11 @@ def scan(
     for i in range(len(reach)):
         products, cosines = tile.products[i], tile.cosines[i]
         if rank.log_z:
-            shift: Number = np.float32(0.0)
+            highest: Number = np.float32(0.0)
             if reach[i] > SHIFT_FREE:
-                shift = highest_of(products, tile.bias, scale)
-            exp_into(exps, products, tile.bias, scale, shift)
-            add_mass(mass, i, np.float64(total_of(exps)), np.float64(shift))
+                highest = highest_of(products, tile.bias)
+            exp_into(exps, products, tile.bias, scale, highest)
+            add_mass(mass, i, np.float64(total_of(exps)), np.float64(highest) * rank.scale)
         scores_into(scores[:width], products, cosines, tile.offset, ce, cosine)
         while excluded.cursor[i] < excluded.end[i] and excluded.columns[excluded.cursor[i]] < tile.low + width:
             scores[excluded.columns[excluded.cursor[i]] - tile.low] = -np.inf

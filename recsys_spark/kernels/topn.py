@@ -172,8 +172,9 @@ def check_widths(users: UserBlock, items: ItemBlock) -> None:
 
 def check_reach(users: UserBlock, items: ItemBlock, weights: Weights) -> None:
     """Raise DataError where a logit could exceed what float32 can hold."""
-    reach = (users.norm.max() * items.theta_max.max() + items.bias_max.max()) / min(1.0, weights.temperature)
-    if not reach < LARGEST:
+    reach = users.norm.max() * items.theta_max.max() + items.bias_max.max()
+    score = weights.cosine + max(1.0, weights.ce) * reach / min(1.0, weights.temperature)
+    if not max(score, users.norm.max(), items.theta_max.max(), 1 / weights.temperature) < LARGEST:
         raise DataError(
             "Logits of a user exceed what float32 can hold",
             where="score",

@@ -51,7 +51,7 @@ def build_popular_candidates(
     )
     listed = opened.join(F.broadcast(top), [SEGMENT, "place"])
     rank = F.col("place") - F.col("shift")
-    if score_cfg.top_n_per:
+    if SEGMENT in items.columns:
         rank = F.row_number().over(Window.partitionBy("user_id").orderBy(*best_first))
     return CANDIDATES.conform(
         listed.select(
@@ -60,7 +60,7 @@ def build_popular_candidates(
             "item_id",
             (F.lit(score_cfg.w_ce) * F.col("log_prob")).alias("score"),
             F.lit(0.0).alias("cosine"),
-            "log_prob",
+            F.lit(None).cast("double").alias("log_prob") if score_cfg.normalise == "none" else F.col("log_prob"),
             F.lit("popular").alias("source"),
         )
     )

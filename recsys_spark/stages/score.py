@@ -90,7 +90,7 @@ def build_candidates(
     segment are wanted (the rank is over all of a user's rows); ``exclusions``: user_id, item_id. ``catalogue``, where it
     is known, saves a shuffle of the lists if one item block can hold the catalogue.
     Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row. Its tasks raise DataError, naming ids,
-    for vectors that are missing, ragged, not finite or there twice.
+    for vectors that are missing, ragged, not finite or there twice (items: in one segment).
     """
     if n < 1:
         raise ConfigError("N must be at least 1", where="n", found=n, expected="1 or more")
@@ -114,7 +114,7 @@ def build_candidates(
     user_blocks = (
         rows.repartition(*by_user)
         .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
-        .mapInArrow(user_packer(max_bytes), USER_BLOCKS)
+        .mapInArrow(user_packer(max_bytes, n), USER_BLOCKS)
     )
     pairs = user_blocks.crossJoin(F.broadcast(item_blocks))
     scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS)
@@ -136,22 +136,26 @@ def _positions(items: DataFrame) -> DataFrame:
 
 
 def _best(parts: DataFrame, score_cfg: Score, n: int) -> DataFrame:
-    """Add up log Z over a user's parts and keep the best ``n`` of each segment."""
+    """Add up log Z over a user's parts and keep the best ``n`` of each segment.
+
+    Chosen by ``raw``, as the fold chooses, and ranked by score: taking log Z off may round two raw scores to one, and
+    equal scores go by item_id.
+    """
     partials = F.collect_list(F.when(F.col("first"), F.col("log_sum"))).over(Window.partitionBy("user_id"))
     log_z = _log_sum_exp(F.array_sort("partials")) if score_cfg.normalise != "none" else F.lit(None).cast("double")
-    best_first = (F.desc_nulls_last("score"), F.col("item_id"))
-    of_segment = F.row_number().over(Window.partitionBy("user_id", SEGMENT).orderBy(*best_first))
-    kept = (
+    chosen = F.row_number().over(
+        Window.partitionBy("user_id", SEGMENT).orderBy(F.desc_nulls_last("raw"), F.col("item_id"))
+    )
+    rank = F.row_number().over(Window.partitionBy("user_id").orderBy(F.desc("score"), F.col("item_id")))
+    return (
         parts.withColumn("partials", partials)
         .withColumn("log_z", log_z)
         .withColumn("log_prob", F.col("logit") - F.col("log_z"))
         .withColumn("score", F.col("raw") - F.lit(score_cfg.w_ce) * F.coalesce("log_z", F.lit(0.0)))
-        .withColumn("rank", of_segment)
-        .where((F.col("rank") <= n) & F.col("item_id").isNotNull())
+        .withColumn("chosen", chosen)
+        .where((F.col("chosen") <= n) & F.col("item_id").isNotNull())
+        .withColumn("rank", rank)
     )
-    if not score_cfg.top_n_per:
-        return kept
-    return kept.withColumn("rank", F.row_number().over(Window.partitionBy("user_id").orderBy(*best_first)))
 
 
 def _log_sum_exp(values: Column) -> Column:
@@ -175,15 +179,16 @@ def item_packer(max_block_bytes: int, *, one_block: bool) -> Callable[[Batches],
     return pack
 
 
-def user_packer(max_block_bytes: int) -> Callable[[Batches], Batches]:
+def user_packer(max_block_bytes: int, n: int) -> Callable[[Batches], Batches]:
     """The task that packs sorted user rows into blocks; block numbers are unique over the partitions."""
 
     def pack(batches: Batches) -> Batches:
-        from recsys_spark.kernels.packing import pack_users
+        from recsys_spark.kernels.packing import pack_users, users_per_block
         from recsys_spark.workers import freeze_imports
 
         context = TaskContext.get()
-        yield from pack_users(batches, max_block_bytes, first=(context.partitionId() if context else 0) << 32)
+        first = (context.partitionId() if context else 0) << 32
+        yield from pack_users(batches, max_block_bytes, first, users_per_block(max_block_bytes, n))
         freeze_imports()
 
     return pack

@@ -16,9 +16,10 @@ from typing import Any
 
 import pyarrow.dataset as ds
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
-from recsys_spark import pipeline
+from recsys_spark import pipeline, serving
 from recsys_spark.context import Context
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline
@@ -205,3 +206,20 @@ def test_the_report_shows_users_who_were_served(everything: Night) -> None:
     shown = report_inputs(everything.ctx).samples
     assert len(shown) == 5
     assert {sample["user_id"] for sample in shown} <= set(SELECTED)
+
+
+def test_a_user_whose_vector_is_no_number_gets_popular_items_and_stops_nobody(
+    publish: Publish, everything: Night, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = serving.build_user_vectors
+
+    def spoiled(*args: Any, **more: Any) -> DataFrame:
+        nan = F.transform("x", lambda _: F.lit(float("nan")).cast("float"))
+        return build(*args, **more).withColumn("x", F.when(F.col("user_id") == "u00", nan).otherwise(F.col("x")))
+
+    monkeypatch.setattr(serving, "build_user_vectors", spoiled)
+    night = publish(run__top_n=4, score__temperature=2.0)
+    assert night.manifest["rejected_vectors"] == 1
+    assert {row["source"] for row in night.rows["u00"]} == {"popular"}
+    assert len(night.rows["u00"]) == min(4, len(MAY_GET["u00"]))
+    assert {row["source"] for row in everything.rows["u00"]} == {"history"}

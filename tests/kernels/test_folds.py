@@ -40,6 +40,15 @@ def test_with_a_gpu_the_task_takes_the_one_it_was_given(
         assert chosen.keywords == {"device": torch.device("cuda", 2), "dtype": torch.bfloat16, "n_threads": 1}
 
 
+def test_a_gpu_that_spark_did_not_assign_is_taken_only_when_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    auto, asked = (fold_of(device, "float32", n_threads=1) for device in ("auto", "cuda"))
+    assert isinstance(auto, partial)
+    assert isinstance(asked, partial)
+    assert auto.func is fold
+    assert asked.func is fold_on_device
+
+
 def test_addresses_are_places_in_the_visible_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, 7")
     assert device_index(["7"]) == 1

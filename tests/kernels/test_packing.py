@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
-from recsys_spark.kernels.packing import pack_users
+from recsys_spark.kernels.packing import pack_users, users_per_block
 from recsys_spark.kernels.packing_items import pack_items
 from recsys_spark.kernels.unpacking import unpack_items, unpack_users
 
@@ -58,6 +58,26 @@ def test_every_user_keeps_its_vector_and_exclusions(
     found = unpacked_users(pack_users(user_rows(table, with_vector, batch_rows), max_bytes, 0))
     numbers = {user: number for number, user in enumerate(sorted(table))}
     assert found == {u: ([float(numbers[u]), 1.0], sorted(table[u])) for u in with_vector}
+
+
+def test_positions_of_users_without_a_vector_do_not_pile_up() -> None:
+    def stream() -> Iterator[pa.RecordBatch]:
+        yield from user_rows({"a": [1, 2]}, {"a"}, 100)
+        for _ in range(200):
+            yield from user_rows({"b": list(range(1000))}, set(), 1000)
+            most.append(pa.total_allocated_bytes())
+        yield from user_rows({"c": [3]}, {"c"}, 100)
+
+    most: list[int] = []
+    found = unpacked_users(pack_users(stream(), 1000, 0))
+    assert {user: positions for user, (_, positions) in found.items()} == {"a": [1, 2], "c": [3]}
+    assert max(most) - min(most) < 100_000
+
+
+def test_many_items_per_user_make_blocks_of_few_users() -> None:
+    table: dict[str, list[int]] = {f"u{number:02}": [] for number in range(20)}
+    blocks = list(pack_users(user_rows(table, set(table), 7), 10_000, 0, users_per_block(10_000, 20)))
+    assert [len(block["user_ids"][0]) for block in blocks] == [7, 7, 6]
 
 
 def test_user_blocks_are_numbered_and_cut_by_bytes() -> None:

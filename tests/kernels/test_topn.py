@@ -142,6 +142,24 @@ def test_extreme_logits_neither_overflow_nor_vanish(bias: float) -> None:
     assert np.isfinite(got.log_sum).all()
 
 
+@pytest.mark.parametrize("temperature", [0.3, 3.0])
+@pytest.mark.parametrize("scale", [1e3, 1e5, 1e8])
+def test_log_z_of_logits_beyond_all_reason_is_a_number(scale: float, temperature: float) -> None:
+    world = World(20, TILE + 3, 8, scale=scale)  # logits up to 1e17
+    got, want = (
+        w(10, Weights(temperature=temperature)) for w in (lambda n, w: world.folded(n, w, []), world.brute_force)
+    )
+    assert_lists(got, want)
+    assert np.isfinite(got.log_sum).all()
+    np.testing.assert_allclose(got.log_sum, want.log_sum, rtol=1e-5)
+
+
+@pytest.mark.parametrize("weights", [Weights(ce=1e39), Weights(cosine=1e39), Weights(temperature=1e-40)])
+def test_scores_that_float32_cannot_hold_are_refused(weights: Weights) -> None:
+    with pytest.raises(DataError, match="exceed what float32 can hold"):
+        World(2, 10).folded(3, weights, [])
+
+
 def test_bits_depend_neither_on_blocks_nor_on_the_users_beside() -> None:
     world = World(40, 3 * TILE + 5, 16, scale=2)
     weights = Weights(0.7, 1.3)

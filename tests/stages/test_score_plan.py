@@ -37,6 +37,25 @@ def test_the_number_of_users_sets_the_tasks_and_not_the_rows(spark: SparkSession
     assert rows_of(few) == rows_of(build_candidates(users, items, seen, Score(), n=5))
 
 
+def test_scores_that_log_z_rounds_to_one_go_by_id_in_both_plans(spark: SparkSession) -> None:
+    """a's raw score is one bit below b's; less log Z, both round to the same number."""
+    users = spark.createDataFrame([("u", [1.0, 2.0, 2.0], "history")], "user_id string, x array<float>, source string")
+    rows = [("a", [1.0, 0.0, 0.0], 0.0, True), ("b", [0.0, -1.0, 0.0], 1.0, True)]
+    rows += [(f"x{number:03}", [1.0, 0.0, 0.0], 0.0, False) for number in range(200)]
+    zero = [0.0, 0.0, 0.0]
+    items = spark.createDataFrame(
+        [(item, y, zero, bias, available) for item, y, bias, available in rows],
+        "item_id string, y array<float>, theta array<float>, bias float, available boolean",
+    )
+    final, merged = (
+        rows_of(build_candidates(users, items, None, Score(), n=2, catalogue=size))
+        for size in (CatalogueSize(len(rows), 3), None)
+    )
+    assert final == merged
+    assert [(row[1], row[2]) for row in final] == [(1, "a"), (2, "b")]
+    assert final[0][3] == final[1][3]
+
+
 def test_users_that_come_twice_are_refused_without_exclusions_too(spark: SparkSession) -> None:
     world = World()
     users = world.user_vectors(spark)
