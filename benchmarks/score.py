@@ -74,8 +74,8 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
     from pyspark.ml.recommendation import ALS, ALSModel
 
     from recsys_spark.config import Score
-    from recsys_spark.session import block_bytes, create_session
-    from recsys_spark.stages.score import CatalogueSize, build_candidates
+    from recsys_spark.session import block_bytes, create_session, task_slots
+    from recsys_spark.stages.score import CatalogueSize, build_candidates, user_tasks
 
     spark = create_session({"spark.master": f"local[{cores}]", "spark.driver.memory": "8g"})
     rows = []
@@ -93,7 +93,8 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
 
         def ours(n: int, normalise: str, excluded: DataFrame | None = None) -> None:
             score, size = Score(normalise=normalise, max_block_bytes=block_bytes(spark)), CatalogueSize(n_items, WIDTH)
-            lists = build_candidates(users, items, excluded, score, n=n, catalogue=size, n_users=n_users)
+            tasks = user_tasks(n_users, task_slots(spark))
+            lists = build_candidates(users, items, excluded, score, n=n, catalogue=size, n_tasks=tasks)
             lists.write.format("noop").mode("overwrite").save()
 
         for n in (10, 100):

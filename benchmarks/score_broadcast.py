@@ -79,7 +79,7 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
     from pyspark.sql import functions as F
 
     from recsys_spark.config import Score
-    from recsys_spark.session import block_bytes
+    from recsys_spark.session import block_bytes, task_slots
     from recsys_spark.stages import score as stage
 
     spark = session(case.cores)
@@ -97,9 +97,9 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
     spark.sparkContext.addFile(str(file))
     users = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
     user_blocks = (
-        users.repartition(stage.user_tasks(spark, case.n_users), "user_id")
+        users.repartition(stage.user_tasks(case.n_users, task_slots(spark)), "user_id")
         .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
-        .mapInArrow(stage.user_packer(max_bytes), stage.USER_BLOCKS)
+        .mapInArrow(stage.user_packer(max_bytes, case.n), stage.USER_BLOCKS)
     )
     score = stage.scorer(Score(), case.n, whole=True)
     return user_blocks.mapInArrow(scorer_of_file(score, file.name), stage.LISTS)

@@ -71,13 +71,14 @@ def read_vectors(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]
 def lists(spark: SparkSession, path: Path, case: Case) -> DataFrame:
     """CANDIDATES, not run yet; nothing is excluded."""
     from recsys_spark.config import Score
-    from recsys_spark.session import block_bytes
-    from recsys_spark.stages.score import CatalogueSize, build_candidates
+    from recsys_spark.session import block_bytes, task_slots
+    from recsys_spark.stages.score import CatalogueSize, build_candidates, user_tasks
 
     users, items = read_vectors(spark, path)
     score = Score(max_block_bytes=case.block_bytes or block_bytes(spark))
     size = CatalogueSize(case.n_items, WIDTH)
-    return build_candidates(users, items, None, score, n=case.n, catalogue=size, n_users=case.n_users)
+    tasks = user_tasks(case.n_users, task_slots(spark))
+    return build_candidates(users, items, None, score, n=case.n, catalogue=size, n_tasks=tasks)
 
 
 def drop(frame: DataFrame) -> None:

@@ -17,11 +17,11 @@ from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.kernels.recommender import ItemMatrix
 from recsys_spark.model_inputs import item_inputs, user_inputs
-from recsys_spark.session import block_bytes, task_threads
+from recsys_spark.session import block_bytes, task_slots, task_threads
 from recsys_spark.stages.ingest import check_top_n, check_top_n_of_list
 from recsys_spark.stages.popular import build_popular_candidates
 from recsys_spark.stages.rerank import build_recommendations, choose
-from recsys_spark.stages.score import CatalogueSize, build_candidates, build_exclusions, restrict_items
+from recsys_spark.stages.score import CatalogueSize, build_candidates, build_exclusions, restrict_items, user_tasks
 from recsys_spark.stages.vector_checks import check_widths, rejected_vectors, sound
 from recsys_spark.stages.vectors import build_item_vectors, build_user_vectors
 from recsys_spark.steps import MODEL_FACTS, MODEL_TENSORS
@@ -72,7 +72,7 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         score_cfg,
         n=n,
         catalogue=size,
-        n_users=attempt.rows["user_vectors"],
+        n_tasks=user_tasks(attempt.rows["user_vectors"], task_slots(ctx.spark)),
     )
     unknown = served.select("user_id").join(sound(users), "user_id", "left_anti")
     popular = build_popular_candidates(unknown, offered(ctx, item_profiles), exclusions, score_cfg, n=n)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark import TaskContext
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config, Score
@@ -22,7 +22,6 @@ from recsys_spark.errors import ConfigError
 from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
 from recsys_spark.kernels.packing import USERS_PER_BLOCK
 from recsys_spark.kernels.packing_items import rows_per_block
-from recsys_spark.session import task_slots
 from recsys_spark.tables import CANDIDATES, SEGMENT
 
 ITEM_BLOCKS = (
@@ -82,13 +81,13 @@ def build_candidates(
     *,
     n: int,
     catalogue: CatalogueSize | None = None,
-    n_users: int | None = None,
+    n_tasks: int | None = None,
 ) -> DataFrame:
     """The ``n`` best items per user as CANDIDATES; fewer only where fewer are allowed.
 
     ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS, with a column `segment` where the ``n`` best of each
     segment are wanted (the rank is over all of a user's rows); ``exclusions``: user_id, item_id. ``catalogue``, where it
-    is known, saves a shuffle of the lists if one item block can hold the catalogue.
+    is known, saves a shuffle of the lists if one item block can hold the catalogue; ``n_tasks``: see :func:`user_tasks`.
     Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row. Its tasks raise DataError, naming ids,
     for vectors that are missing, ragged, not finite or there twice (items: in one segment).
     """
@@ -110,7 +109,7 @@ def build_candidates(
     if exclusions is not None:
         excluded = exclusions.join(F.broadcast(_positions(items)), "item_id", "inner")
         rows = rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
-    by_user = ("user_id",) if n_users is None else (user_tasks(rows.sparkSession, n_users), "user_id")
+    by_user = ("user_id",) if n_tasks is None else (n_tasks, "user_id")
     user_blocks = (
         rows.repartition(*by_user)
         .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
@@ -121,9 +120,12 @@ def build_candidates(
     return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
 
 
-def user_tasks(spark: SparkSession, n_users: int) -> int:
-    """How many tasks score ``n_users``: whole rounds of what runs at once, no task with more than a block's users."""
-    slots = task_slots(spark)
+def user_tasks(n_users: int, slots: int) -> int:
+    """How many tasks score ``n_users`` where ``slots`` run at once: whole rounds, none with more than a block's users.
+
+    >>> user_tasks(100, 8), user_tasks(20_000, 8), user_tasks(1_000_000, 8)
+    (1, 8, 64)
+    """
     wanted = max(1, min(slots, n_users // USERS_PER_TASK))
     least = -(-n_users // USERS_PER_BLOCK)
     return wanted if least <= wanted else -(-least // slots) * slots

@@ -29,10 +29,10 @@ def test_no_exclusions_need_no_join_and_give_the_rows_of_an_empty_table(spark: S
     assert rows_of(without) == rows_of(empty)
 
 
-def test_the_number_of_users_sets_the_tasks_and_not_the_rows(spark: SparkSession) -> None:
+def test_the_number_of_tasks_does_not_change_the_rows(spark: SparkSession) -> None:
     world = World(4)
     users, items, seen = world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark)
-    few = build_candidates(users, items, seen, Score(), n=5, n_users=2 * USERS_PER_TASK)
+    few = build_candidates(users, items, seen, Score(), n=5, n_tasks=2)
     assert ", 2), REPARTITION_BY_NUM" in plan_of(few)
     assert rows_of(few) == rows_of(build_candidates(users, items, seen, Score(), n=5))
 
@@ -64,10 +64,10 @@ def test_users_that_come_twice_are_refused_without_exclusions_too(spark: SparkSe
         twice.collect()
 
 
+@pytest.mark.parametrize("slots", [1, 2, 48])
 @pytest.mark.parametrize("n_users", [0, 1, USERS_PER_TASK, 3 * USERS_PER_TASK, 100_000, 1_000_000])
-def test_tasks_are_neither_small_nor_uneven(spark: SparkSession, n_users: int) -> None:
-    slots = spark.sparkContext.defaultParallelism
-    tasks = user_tasks(spark, n_users)
+def test_tasks_are_neither_small_nor_uneven(n_users: int, slots: int) -> None:
+    tasks = user_tasks(n_users, slots)
     assert tasks >= 1
     assert tasks <= slots or tasks % slots == 0
     assert n_users / tasks <= 16_384
