@@ -63,7 +63,8 @@ def _of_users(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         ids, is_user = batch["user_id"], batch["position"].is_null().to_numpy(zero_copy_only=False)
         owners = pa.concat_arrays([pa.array([current.as_py()], pa.string()), ids.filter(pa.array(is_user))])
         owner = owners.take(pa.array(np.cumsum(is_user)))
-        own = pc.equal(ids, owner).fill_null(False)
+        # A user's own row stays whatever its id: null equals nothing.
+        own = pc.or_(pc.equal(ids, owner).fill_null(False), pa.array(is_user))
         current = owners[-1]
         yield batch if pc.all(own).as_py() else batch.filter(own)
 
@@ -133,10 +134,10 @@ def _refuse(bad: NDArray[np.bool_], ids: pa.Array, what: str, expected: str) -> 
 def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordBatch:
     """``users`` are the user rows among ``rows``, which begin with the first of them."""
     ids = users["user_id"].combine_chunks()
-    owner = np.cumsum(rows["position"].is_null().to_numpy()) - 1
-    own = rows["position"].is_valid().to_numpy()
-    offsets = np.searchsorted(owner[own], np.arange(len(ids) + 1))
-    excluded = rows["position"].filter(pa.array(own)).to_numpy().astype(np.int32)
+    is_user = rows["position"].is_null().to_numpy()
+    owner = np.cumsum(is_user) - 1
+    offsets = np.searchsorted(owner[~is_user], np.arange(len(ids) + 1))
+    excluded = rows["position"].drop_null().to_numpy().astype(np.int32)
     arrays = (("x", x), ("offsets", offsets.astype(np.int64)), ("excluded", excluded))
     return pa.record_batch(
         {

@@ -74,6 +74,19 @@ def test_positions_of_users_without_a_vector_do_not_pile_up() -> None:
     assert max(most) - min(most) < 100_000
 
 
+def test_a_user_without_an_id_is_not_lost() -> None:
+    rows = pa.record_batch(
+        [
+            pa.array([None, "a", "a"], pa.string()),
+            pa.array([[0.0, 1.0], [1.0, 1.0], None], pa.list_(pa.float32())),
+            pa.array(["history", "history", None]),
+            pa.array([None, None, 4], pa.int32()),
+        ],
+        schema=USER_ROWS,
+    )
+    assert unpacked_users(pack_users(iter([rows]), 1000, 0)) == {None: ([0.0, 1.0], []), "a": ([1.0, 1.0], [4])}
+
+
 def test_many_items_per_user_make_blocks_of_few_users() -> None:
     table: dict[str, list[int]] = {f"u{number:02}": [] for number in range(20)}
     blocks = list(pack_users(user_rows(table, set(table), 7), 10_000, 0, users_per_block(10_000, 20)))
