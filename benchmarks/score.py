@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.measure import Cost, alternate, median_cpu
+from benchmarks.measure import alternate
 from benchmarks.score_report import write_results
-from benchmarks.score_results import PARTS, Row, folder_of, save, say
+from benchmarks.score_results import PARTS, Row, cost_rows, folder_of, save, say
 from benchmarks.score_results import parser as command_line
+from benchmarks.score_stage import Case, drop, lists, session
 from benchmarks.score_worlds import SEEN, WIDTH, World
 
 if TYPE_CHECKING:
@@ -64,7 +65,8 @@ def kernel_costs(n_users: int, n_items: int, repeats: int) -> list[dict[str, Any
             "faiss IndexFlatIP": lambda n=n: index.search(left, n),
         }
         same = (ours(n, log_z=True).position == index.search(left, n)[1]).mean()
-        rows += _rows("kernel, one thread", n_users, n_items, n, alternate(runs, repeats), agreement=float(same))
+        costs = alternate(runs, repeats)
+        rows += cost_rows("kernel, one thread", n_users, n_items, n, costs, agreement=float(same))
     return rows
 
 
@@ -73,16 +75,13 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
     import pyarrow.parquet as pq
     from pyspark.ml.recommendation import ALS, ALSModel
 
-    from recsys_spark.config import Score
-    from recsys_spark.session import block_bytes, create_session, task_slots
-    from recsys_spark.stages.score import CatalogueSize, build_candidates, user_tasks
-
-    spark = create_session({"spark.master": f"local[{cores}]", "spark.driver.memory": "8g"})
+    spark = session(cores)
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)
-        World.draw(n_users, n_items).write(path)
-        users, items = spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
+        world = World.draw(n_users, n_items)
+        world.write(path)
+        world.write_factors(path)
         pq.write_table(World.seen(n_users, n_items), path / "seen.parquet")
         seen = spark.read.parquet(f"{path}/seen.parquet")
         ratings = spark.createDataFrame([(0, 0, 1.0), (1, 1, 1.0)], "user int, item int, rating float")
@@ -92,10 +91,7 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
         als = ALSModel.load(f"{path}/als")
 
         def ours(n: int, normalise: str, excluded: DataFrame | None = None) -> None:
-            score, size = Score(normalise=normalise, max_block_bytes=block_bytes(spark)), CatalogueSize(n_items, WIDTH)
-            tasks = user_tasks(n_users, task_slots(spark))
-            lists = build_candidates(users, items, excluded, score, n=n, catalogue=size, n_tasks=tasks)
-            lists.write.format("noop").mode("overwrite").save()
+            drop(lists(spark, path, Case(n_users, n_items, cores, n), normalise, excluded))
 
         for n in (10, 100):
             runs = {
@@ -104,27 +100,11 @@ def stage_costs(n_users: int, n_items: int, repeats: int, cores: int, n_als: int
                 f"recsys-spark, {SEEN} items excluded per user": lambda n=n: ours(n, "catalogue", seen),
             }
             costs = alternate(runs, repeats, warm_up=6 if n_users * n_items <= 10**9 else 1)
-            rivals = {
-                "ALS recommendForAllUsers": lambda n=n: (
-                    als.recommendForAllUsers(n).write.format("noop").mode("overwrite").save()
-                )
-            }
+            rivals = {"ALS recommendForAllUsers": lambda n=n: drop(als.recommendForAllUsers(n))}
             costs |= alternate(rivals, n_als, warm_up=1 if n_als > 1 else 0) if n_als else {}
-            rows += _rows(f"Spark stage, {cores} cores", n_users, n_items, n, costs)
+            rows += cost_rows(f"Spark stage, {cores} cores", n_users, n_items, n, costs)
     spark.stop()
     return rows
-
-
-def _rows(what: str, m: int, n_items: int, n: int, costs: dict[str, list[Cost]], **more: float) -> list[dict[str, Any]]:
-    return [
-        {
-            "what": what, "users": m, "items": n_items, "n": n, "method": name, "repeats": len(taken),
-            "cpu_s": median_cpu(taken), "wall_s": sorted(c.wall for c in taken)[len(taken) // 2],
-            "ns_per_pair": median_cpu(taken) / m / n_items * 1e9,
-            **(more if name == "recsys-spark" else {}),
-        }
-        for name, taken in costs.items()
-    ]  # fmt: skip
 
 
 def sizes(arguments: argparse.Namespace) -> list[tuple[int, int]]:

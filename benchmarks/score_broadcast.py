@@ -86,21 +86,12 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
     user_vectors, item_vectors = read_vectors(spark, path)
     max_bytes = case.block_bytes or block_bytes(spark)
     items = item_vectors.select("item_id", F.lit("").alias("segment"), "y", "theta", "bias", "available")
-    packed = (
-        items.repartition(1)
-        .sortWithinPartitions("segment", "item_id")
-        .mapInArrow(stage.item_packer(max_bytes, one_block=False), stage.ITEM_BLOCKS)
-    )
     # It must stay where it is until the run is over: executors fetch it from there.
     file = path / f"blocks-{next(NUMBERS)}.arrow"
-    write_blocks(packed, file)
+    write_blocks(stage.pack_catalogue(items, max_bytes, one_block=False), file)
     spark.sparkContext.addFile(str(file))
     users = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
-    user_blocks = (
-        users.repartition(stage.user_tasks(case.n_users, task_slots(spark)), "user_id")
-        .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
-        .mapInArrow(stage.user_packer(max_bytes, case.n), stage.USER_BLOCKS)
-    )
+    user_blocks = stage.pack_by_user(users, max_bytes, case.n, stage.user_tasks(case.n_users, task_slots(spark)))
     score = stage.scorer(Score(), case.n, whole=True)
     return user_blocks.mapInArrow(scorer_of_file(score, file.name), stage.LISTS)
 

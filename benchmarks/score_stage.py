@@ -36,11 +36,6 @@ class Case:
     block_bytes: int | None = None
 
     @property
-    def pairs(self) -> int:
-        """User x item pairs."""
-        return self.n_users * self.n_items
-
-    @property
     def size(self) -> str:
         """In words."""
         return f"{self.n_users:,} x {self.n_items:,}"
@@ -58,8 +53,6 @@ def write_vectors(folder: Path, case: Case) -> Path:
     path = folder / f"{case.n_users}x{case.n_items}"
     if not path.exists():
         World.draw(case.n_users, case.n_items).write(path)
-        for factors in ("userFactors", "itemFactors"):
-            (path / f"{factors}.parquet").unlink()
     return path
 
 
@@ -68,17 +61,19 @@ def read_vectors(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]
     return spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
 
 
-def lists(spark: SparkSession, path: Path, case: Case) -> DataFrame:
-    """CANDIDATES, not run yet; nothing is excluded."""
+def lists(
+    spark: SparkSession, path: Path, case: Case, normalise: str = "catalogue", excluded: DataFrame | None = None
+) -> DataFrame:
+    """CANDIDATES, not run yet."""
     from recsys_spark.config import Score
     from recsys_spark.session import block_bytes, task_slots
     from recsys_spark.stages.score import CatalogueSize, build_candidates, user_tasks
 
     users, items = read_vectors(spark, path)
-    score = Score(max_block_bytes=case.block_bytes or block_bytes(spark))
+    score = Score(normalise=normalise, max_block_bytes=case.block_bytes or block_bytes(spark))
     size = CatalogueSize(case.n_items, WIDTH)
     tasks = user_tasks(case.n_users, task_slots(spark))
-    return build_candidates(users, items, None, score, n=case.n, catalogue=size, n_tasks=tasks)
+    return build_candidates(users, items, excluded, score, n=case.n, catalogue=size, n_tasks=tasks)
 
 
 def drop(frame: DataFrame) -> None:

@@ -52,7 +52,7 @@ class World:
         return pa.table({"user_id": [f"u{i:07}" for i in users], "item_id": [f"i{j:07}" for j in items]})
 
     def write(self, folder: Path) -> None:
-        """users.parquet and items.parquet as USER_VECTORS and ITEM_VECTORS, and ALS's factors of the same sizes."""
+        """users.parquet and items.parquet as USER_VECTORS and ITEM_VECTORS."""
         folder.mkdir(parents=True, exist_ok=True)
         m, n = len(self.x), len(self.y)
         users = {"user_id": [f"u{i:07}" for i in range(m)], "x": _lists(self.x), "source": ["history"] * m}
@@ -67,6 +67,9 @@ class World:
             table = pa.table(columns)
             # Four row groups, so that two cores have something to share.
             pq.write_table(table, folder / f"{name}.parquet", row_group_size=max(1, len(table) // 4))
+
+    def write_factors(self, folder: Path) -> None:
+        """userFactors.parquet and itemFactors.parquet, ALS's of the same sizes."""
         for name, factors in (("userFactors", self.x), ("itemFactors", self.theta)):
             table = pa.table({"id": pa.array(np.arange(len(factors), dtype=np.int32)), "features": _lists(factors)})
             pq.write_table(table, folder / f"{name}.parquet", row_group_size=max(1, len(table) // 4))

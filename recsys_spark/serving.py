@@ -59,7 +59,7 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
     )
     width = artifact.facts["shape"]["width"]
     check_widths(users, items, width)
-    attempt.write(tables.REJECTED_ROWS, rejected_vectors(users, items))
+    rejected = attempt.write(tables.REJECTED_ROWS, rejected_vectors(users, items))
     if attempt.rows["rejected_rows"]:
         log.warning("score: %d vectors cannot be scored; see rejected_rows", attempt.rows["rejected_rows"])
     size = CatalogueSize(attempt.rows["item_vectors"], width)
@@ -80,8 +80,9 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
     model.destroy()
     matrix.destroy()
     n_users, n_lists = served.count(), candidates.where("rank = 1").count()
+    n_known = attempt.rows["user_vectors"] - rejected.where(F.col("table") == tables.USER_VECTORS.name).count()
     return {
-        "n_popular": n_users - sound(users).count(),
+        "n_popular": n_users - n_known,
         "rejected_vectors": attempt.rows["rejected_rows"],
         # Everything they could get is excluded.
         "users_with_empty_list": n_users - n_lists,

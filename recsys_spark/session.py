@@ -79,9 +79,9 @@ def block_bytes(spark: SparkSession) -> int:
 
     A task holds a block in several forms at once: in the JVM, in the Arrow batch, and prepared for the product.
     """
-    # Not local-cluster[...], whose executors are processes of their own.
-    local = (spark.sparkContext.master or "").split("[")[0] == "local"
-    memory = bytes_of(spark.conf.get("spark.driver.memory" if local else "spark.executor.memory", "1g") or "1g")
+    memory = bytes_of(
+        spark.conf.get("spark.driver.memory" if is_local(spark) else "spark.executor.memory", "1g") or "1g"
+    )
     tasks = max(1, executor_threads(spark) // task_threads(spark))
     return min(max(memory // tasks // 16, SMALLEST_BLOCK), LARGEST_BLOCK)
 
@@ -102,10 +102,15 @@ def task_threads(spark: SparkSession) -> int:
     return int(spark.conf.get("spark.task.cpus", "1") or 1)
 
 
+def is_local(spark: SparkSession) -> bool:
+    """Whether tasks run in the driver's process; not under `local-cluster[...]`, whose executors are processes of their own."""
+    return (spark.sparkContext.master or "").split("[")[0] == "local"
+
+
 def executor_threads(spark: SparkSession) -> int:
     """CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
     context = spark.sparkContext
-    if (context.master or "").startswith("local"):
+    if is_local(spark):
         return int(context.defaultParallelism)
     cores = spark.conf.get("spark.executor.cores", None)
     if cores:

@@ -18,6 +18,7 @@ from recsys_spark.kernels.layout import F32, F64
 SINGLE, HALF = torch.float32, torch.bfloat16
 HALF_ROUNDOFF = 2.0**-8
 PIECE = 65_536
+"""Rows that are divided by their norms at a time."""
 
 
 @cache

@@ -44,8 +44,10 @@ def score_pairs(
             if current is None or (current.block, current.segment) != (block, segment):
                 if current is not None:
                     yield from current.rows(catalogue, weights, whole=whole)
-                users = current.users if current is not None and current.block == block else unpack_users(row)
-                names = {name: own_copy(row[name].values) for name in NAMES.values()}
+                if current is not None and current.block == block:
+                    users, names = current.users, current.names
+                else:
+                    users, names = unpack_users(row), {name: own_copy(row[name].values) for name in NAMES.values()}
                 current = Part(block, segment, names, users, empty_state(users.size, n))
             current.state = fold(current.state, current.users, items, weights)
     if current is not None:

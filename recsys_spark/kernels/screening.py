@@ -52,6 +52,7 @@ class Excluded(NamedTuple):
 class Tile(NamedTuple):
     """One step: products [m, w] of ``x`` with theta and of ``x / |x|`` with y / |y|, and per item float32 [w].
 
+    Products are float32, or the bits of bfloat16 as uint16.
     ``offset`` = ce * scale * bias, -inf for items that nobody may get; ``low``: the first item's column in the block.
     """
 

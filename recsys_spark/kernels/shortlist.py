@@ -33,7 +33,8 @@ class Shortlist(NamedTuple):
     """Items that may belong to the N best, [m, C] with ``n_kept`` [m] of them filled.
 
     ``columns`` int32 in the item block. Scores below ``certain`` [m] cannot be among the N best; those below ``bound`` [m],
-    which is not smaller, are not kept; both are LOWEST for a user who has fewer than N items. ``slack`` float64 [m]: what rounding can do to the difference of two scores.
+    which is not smaller, are not kept; both are LOWEST for a user who has fewer than N items. ``slack`` float64 [m]: what
+    rounding can do to the difference of two scores.
     """
 
     scores: F32

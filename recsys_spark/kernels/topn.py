@@ -171,16 +171,18 @@ def check_widths(users: UserBlock, items: ItemBlock) -> None:
 
 
 def check_reach(users: UserBlock, items: ItemBlock, weights: Weights) -> None:
-    """Raise DataError where a logit could exceed what float32 can hold."""
+    """Raise DataError where a logit or a score could exceed what float32 can hold."""
     reach = users.norm.max() * items.theta_max.max() + items.bias_max.max()
     score = weights.cosine + max(1.0, weights.ce) * reach / min(1.0, weights.temperature)
     if not max(score, users.norm.max(), items.theta_max.max(), 1 / weights.temperature) < LARGEST:
         raise DataError(
             "Logits of a user exceed what float32 can hold",
             where="score",
-            found=f"|x| up to {users.norm.max():.3g}, |theta| up to {items.theta_max.max():.3g}",
-            expected=f"products below {LARGEST:.0e}",
-            action="Train again with a smaller learning rate; such a model has diverged.",
+            found=f"|x| up to {users.norm.max():.3g}, |theta| up to {items.theta_max.max():.3g}; w_cos = {weights.cosine:g}, "
+            f"w_ce = {weights.ce:g}, temperature = {weights.temperature:g}",
+            expected=f"products below {LARGEST:.0e}, weighed and divided by the temperature",
+            action="Train again with a smaller learning rate if the vectors are that long, for such a model has diverged; "
+            "else choose smaller weights or a higher temperature.",
         )
 
 

@@ -73,8 +73,17 @@ def check_top_n(
 
 def check_top_n_of_list(cfg: Config, items: DataFrame, allow_list: DataFrame) -> None:
     """Raise DataError where run.top_n is larger than the number of ``items`` (item_id, available) on the allow list."""
+    _check_top_n_of_list(cfg, *_allowed(items, allow_list))
+
+
+def _allowed(items: DataFrame, allow_list: DataFrame) -> tuple[int, int]:
+    """How many items are on the allow list, and how many of these are available."""
     allowed = items.join(allow_list, on="item_id", how="left_semi")
     n_items, n_available = allowed.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
+    return n_items, n_available
+
+
+def _check_top_n_of_list(cfg: Config, n_items: int, n_available: int) -> None:
     where = f"sources.{ALLOW_LIST.name}"
     check_top_n(
         cfg,
@@ -88,7 +97,8 @@ def check_top_n_of_list(cfg: Config, items: DataFrame, allow_list: DataFrame) ->
 
 def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
     where = f"sources.{ALLOW_LIST.name}"
-    if ingested.items.join(ingested.allow_list, on="item_id", how="left_semi").isEmpty():
+    n_items, n_available = _allowed(ingested.items, ingested.allow_list)
+    if n_items == 0:
         # Without this an empty list would be one that allows nothing, or everything.
         raise DataError(
             "The allow list names no item of the catalogue",
@@ -97,7 +107,7 @@ def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
             expected="at least one item_id that sources.items has, too",
             action=f"Check `path`, `where` and the expression of item_id, or remove {where} to allow every item.",
         )
-    check_top_n_of_list(cfg, ingested.items, ingested.allow_list)
+    _check_top_n_of_list(cfg, n_items, n_available)
 
 
 def _check_selected_users(ingested: Ingested) -> None:

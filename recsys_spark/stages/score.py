@@ -98,26 +98,30 @@ def build_candidates(
     whole = not by_segment and catalogue is not None and catalogue.n_items <= rows_per_block(catalogue.width, max_bytes)
     segment = F.coalesce(SEGMENT, F.lit("")) if by_segment else F.lit("")
     items = item_vectors.select("item_id", segment.alias(SEGMENT), "y", "theta", "bias", "available")
-    # One task reads, sorts and packs the catalogue: it goes through the driver for the broadcast anyway, and a shuffle
-    # before it took as long as reading.
-    item_blocks = (
-        items.coalesce(1)
-        .sortWithinPartitions(SEGMENT, "item_id")
-        .mapInArrow(item_packer(max_bytes, one_block=whole), ITEM_BLOCKS)
-    )
     rows = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
     if exclusions is not None:
         excluded = exclusions.join(F.broadcast(_positions(items)), "item_id", "inner")
         rows = rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
-    by_user = ("user_id",) if n_tasks is None else (n_tasks, "user_id")
-    user_blocks = (
-        rows.repartition(*by_user)
-        .sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
-        .mapInArrow(user_packer(max_bytes, n), USER_BLOCKS)
-    )
-    pairs = user_blocks.crossJoin(F.broadcast(item_blocks))
+    item_blocks = pack_catalogue(items, max_bytes, one_block=whole)
+    pairs = pack_by_user(rows, max_bytes, n, n_tasks).crossJoin(F.broadcast(item_blocks))
     scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS)
     return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
+
+
+def pack_catalogue(items: DataFrame, max_bytes: int, *, one_block: bool) -> DataFrame:
+    """item_id, segment, y, theta, bias, available -> ITEM_BLOCKS, in one task, which reads, sorts and packs.
+
+    The catalogue goes through the driver for the broadcast anyway, and a shuffle before it took as long as reading.
+    """
+    ordered = items.coalesce(1).sortWithinPartitions(SEGMENT, "item_id")
+    return ordered.mapInArrow(item_packer(max_bytes, one_block=one_block), ITEM_BLOCKS)
+
+
+def pack_by_user(rows: DataFrame, max_bytes: int, n: int, n_tasks: int | None) -> DataFrame:
+    """user_id, x, source, position (null: the user, else an excluded item) -> USER_BLOCKS."""
+    by_user = ("user_id",) if n_tasks is None else (n_tasks, "user_id")
+    ordered = rows.repartition(*by_user).sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
+    return ordered.mapInArrow(user_packer(max_bytes, n), USER_BLOCKS)
 
 
 def user_tasks(n_users: int, slots: int) -> int:

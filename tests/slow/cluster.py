@@ -50,6 +50,22 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
+def finished(command: list[str], spark: Path, cwd: Path, seconds: float) -> tuple[int, str]:
+    """Run to the end, away from the checkout: status, and all that was printed."""
+    done = subprocess.run(
+        command,
+        env=environment(spark),
+        cwd=cwd,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=seconds,
+    )
+    return done.returncode, done.stdout
+
+
 def until(what: str, found: Any, log: Path, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> Any:
     """Ask ``found()`` until it answers; fails with the end of the log when time is up or the process has died."""
     deadline = time.monotonic() + seconds

@@ -8,7 +8,6 @@ is its JVM: what that executor had shuffled is lost, so that the stage before ru
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ import numpy as np
 import pytest
 
 from tests.slow import killed_worker_job as job
-from tests.slow.cluster import environment, standalone_cluster
+from tests.slow.cluster import finished, standalone_cluster
 
 pytestmark = [
     pytest.mark.slow,
@@ -48,18 +47,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Results of all runs, in one application; at the end no process of the cluster is left."""
     folder = tmp_path_factory.mktemp("killed")
     with standalone_cluster(folder / "spark", n_workers=job.N_EXECUTORS, cores=1, memory="1g") as cluster:
-        done = subprocess.run(
-            [sys.executable, job.__file__, cluster.url, str(folder)],
-            env=environment(folder / "spark"),
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=600,
-        )
-        assert done.returncode == 0, done.stdout[-6000:]
+        command = [sys.executable, job.__file__, cluster.url, str(folder)]
+        status, printed = finished(command, folder / "spark", folder, 600)
+        assert status == 0, printed[-6000:]
         yield folder
     deadline = time.monotonic() + GONE_SECONDS
     while left := processes_of(folder):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import random
-import subprocess
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
-from tests.slow.cluster import Cluster, environment, standalone_cluster
+from tests.slow.cluster import Cluster, finished, standalone_cluster
 from tests.tiny_encoder import tiny_encoder
 
 pytestmark = pytest.mark.slow
@@ -100,18 +99,7 @@ def write(file: Path, header: list[str], rows: list[tuple[str, ...]]) -> None:
 def submit(folder: Path, config: Path, name: str, *options: str) -> tuple[int, str]:
     """Run the pipeline through submit.sh, away from the checkout, into the store ``folder / name``: status and log."""
     ours = ["pipeline", "--config", str(config), "--run-date", RUN_DATE, "--set", f"run.store={folder / name}"]
-    done = subprocess.run(
-        [str(ROOT / "submit.sh"), *ours, *SMALL, *options],
-        env=environment(folder / "spark"),
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        check=False,
-        timeout=900,
-    )
-    return done.returncode, done.stdout
+    return finished([str(ROOT / "submit.sh"), *ours, *SMALL, *options], folder / "spark", folder, 900)
 
 
 def published(folder: Path, config: Path, name: str, *options: str) -> dict[tuple[str, int], dict[str, object]]:
