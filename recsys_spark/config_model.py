@@ -14,8 +14,16 @@ class Encoder(Section):
 
     model: str
     """A folder with `config.json`, a tokenizer and safetensors weights, or an installed package that carries one."""
-    pooling: Literal["auto", "mean", "cls"] = "auto"
+    revision: str = ""
+    """Version of a hub model: a commit (safest), tag or branch. Also what `trust_remote_code` vouches for."""
+    trust_remote_code: bool = False
+    """Run Python code that comes with the model; refused unless `revision` names the version that was read."""
+    backend: Literal["auto", "torch-float32", "torch-bfloat16", "torch-float16", "int8"] = "auto"
+    """What multiplies: `auto` is the fastest that the device and the installed packages allow, and is logged."""
+    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     """How token vectors become a text vector; `auto` reads the model's sentence-transformers files, else mean."""
+    normalise: bool = True
+    """Scale text vectors to length 1."""
     item_prefix: str = ""
     """Put before every item text, as E5-like models expect."""
     user_prefix: str = ""

@@ -19,7 +19,7 @@ from recsys_spark.kernels.encoder_source import find_folder
 
 T = TypeVar("T", dict[str, Any], list[dict[str, Any]])
 
-BACKEND = "torch-float32"
+FLOAT32 = "torch-float32"
 WEIGHTS = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
 TOKENIZER_FILES = (
@@ -46,11 +46,17 @@ class EncoderSpec:
     device: str
     item_prefix: str = ""
     user_prefix: str = ""
+    backend: str = FLOAT32
+    normalise: bool = True
+    trust_remote_code: bool = False
 
 
-def resolve_encoder(cfg: Encoder) -> EncoderSpec:
-    """Find and check the model of ``[encoder]`` without loading it; raises EncoderError."""
-    folder = find_folder(cfg.model)
+def resolve_encoder(cfg: Encoder, backend: str = FLOAT32, folder: Path | None = None) -> EncoderSpec:
+    """Find (unless ``folder`` is where it was found) and check the model of ``[encoder]`` without loading it.
+
+    ``backend`` is what `auto` was decided to be. Raises EncoderError.
+    """
+    folder = folder or find_folder(cfg.model)
     config = _read_config(folder)
     weight_files(folder)
     if not any((folder / name).is_file() for name in VOCABULARIES):
@@ -63,11 +69,11 @@ def resolve_encoder(cfg: Encoder) -> EncoderSpec:
         )
     pooling = read_pooling(folder) if cfg.pooling == "auto" else cfg.pooling
     max_length = min(cfg.max_length, _usable_positions(config))
-    prefixes = (cfg.item_prefix, cfg.user_prefix)
+    settings = (pooling, max_length, cfg.item_prefix, cfg.user_prefix, cfg.normalise, backend)
     return EncoderSpec(
         model=cfg.model,
         path=str(folder),
-        encoder_id=fingerprint(folder, pooling, max_length, prefixes),
+        encoder_id=fingerprint(folder, settings),
         width=_width(config, folder),
         pooling=pooling,
         max_length=max_length,
@@ -75,6 +81,9 @@ def resolve_encoder(cfg: Encoder) -> EncoderSpec:
         device=cfg.device,
         item_prefix=cfg.item_prefix,
         user_prefix=cfg.user_prefix,
+        backend=backend,
+        normalise=cfg.normalise,
+        trust_remote_code=cfg.trust_remote_code,
     )
 
 
@@ -84,7 +93,8 @@ def verified_folder(spec: EncoderSpec) -> Path:
     An installed package may lie elsewhere here than on the driver, so it is looked up again.
     """
     folder = Path(spec.path) if Path(spec.path).is_dir() else find_folder(spec.model)
-    found = fingerprint(folder, spec.pooling, spec.max_length, (spec.item_prefix, spec.user_prefix))
+    settings = (spec.pooling, spec.max_length, spec.item_prefix, spec.user_prefix, spec.normalise, spec.backend)
+    found = fingerprint(folder, settings)
     if found != spec.encoder_id:
         raise EncoderError(
             "this machine has another encoder than the driver, or the folder changed during the run",
@@ -96,14 +106,14 @@ def verified_folder(spec: EncoderSpec) -> Path:
     return folder
 
 
-def fingerprint(folder: Path, pooling: str, max_length: int, prefixes: tuple[str, str]) -> str:
+def fingerprint(folder: Path, settings: tuple[str | int | bool, ...]) -> str:
     """16 hex digits of sha256 over weights, tokenizer, config.json and the settings a vector depends on."""
     digest = hashlib.sha256()
     present = [folder / name for name in TOKENIZER_FILES if (folder / name).is_file()]
     for path in sorted([folder / "config.json", *present, *weight_files(folder)]):
         with path.open("rb") as file:
             digest.update(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
-    digest.update(json.dumps([pooling, max_length, *prefixes, BACKEND]).encode())
+    digest.update(json.dumps(settings).encode())
     return digest.hexdigest()[:16]
 
 
