@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 from pyspark import TaskContext
+from pyspark.resource import ResourceProfile
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
@@ -82,13 +83,14 @@ def build_candidates(
     n: int,
     catalogue: CatalogueSize | None = None,
     n_tasks: int | None = None,
+    profile: ResourceProfile | None = None,
 ) -> DataFrame:
     """The ``n`` best items per user as CANDIDATES; fewer only where fewer are allowed.
 
     ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS, with a column `segment` where the ``n`` best of each
     segment are wanted (the rank is over all of a user's rows); ``exclusions``: user_id, item_id. ``catalogue``, where it
-    is known, saves a shuffle of the lists if one item block can hold the catalogue; ``n_tasks``: see :func:`user_tasks`.
-    Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row. Its tasks raise DataError, naming ids,
+    is known, saves a shuffle of the lists if one item block can hold the catalogue; ``n_tasks``: see :func:`user_tasks`;
+    ``profile`` gives a scoring task its GPU. Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row. Its tasks raise DataError, naming ids,
     for vectors that are missing, ragged, not finite or there twice (items: in one segment).
     """
     if n < 1:
@@ -104,7 +106,7 @@ def build_candidates(
         rows = rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
     item_blocks = pack_catalogue(items, max_bytes, one_block=whole)
     pairs = pack_by_user(rows, max_bytes, n, n_tasks).crossJoin(F.broadcast(item_blocks))
-    scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS)
+    scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS, profile=profile)
     return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
 
 
@@ -207,6 +209,7 @@ def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batc
     device, dtype = score_cfg.device, score_cfg.dtype
 
     def score(batches: Batches) -> Batches:
+        from recsys_spark.kernels.devices import task_device
         from recsys_spark.kernels.folds import fold_of
         from recsys_spark.kernels.prepared import Weights
         from recsys_spark.kernels.scoring import score_pairs
@@ -217,8 +220,10 @@ def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batc
         limit_threads(1)
         gpus = context.resources().get("gpu") if context else None
         threads = context.cpus() if context else 1
-        fold = fold_of(device, dtype, n_threads=threads, addresses=gpus.addresses if gpus else ())
-        yield from score_pairs(batches, Weights(cosine, ce, temperature, log_z), n, fold, whole=whole)
+        addresses = gpus.addresses if gpus else ()
+        with task_device(device, addresses, setting="score.device", error=ConfigError) as place:
+            fold = fold_of(place, dtype, n_threads=threads)
+            yield from score_pairs(batches, Weights(cosine, ce, temperature, log_z), n, fold, whole=whole)
         freeze_imports()
 
     return score
