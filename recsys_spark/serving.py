@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from recsys_spark import tables
 from recsys_spark.config import WINDOW_GROUP_LIMIT_THRESHOLD, Config, Score
 from recsys_spark.context import Context, Facts
+from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.kernels.recommender import ItemMatrix
@@ -73,6 +74,7 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         n=n,
         catalogue=size,
         n_tasks=user_tasks(attempt.rows["user_vectors"], task_slots(ctx.spark)),
+        profile=gpu_profile(ctx.spark, "score", score_cfg.device),
     )
     unknown = served.select("user_id").join(sound(users), "user_id", "left_anti")
     popular = build_popular_candidates(unknown, offered(ctx, item_profiles), exclusions, score_cfg, n=n)

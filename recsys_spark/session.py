@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from recsys_spark.gpus import only_where_used
+
 REQUIRED = {
     # Contract timestamps are instants; run_date and as_of are read as UTC midnights everywhere.
     "spark.sql.session.timeZone": "UTC",
@@ -49,7 +51,9 @@ def create_session(properties: Mapping[str, str] | None = None, app_name: str = 
 
 
 def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str] | None) -> dict[str, str]:
-    """What the builder must set, since it overrules spark-submit: only what spark-submit was not given.
+    """What the builder must set, since it overrules spark-submit: only what spark-submit was not given, with one exception.
+
+    Under dynamic allocation GPUs are taken from the executors of all stages and given to those of the stages on GPUs.
 
     ``submitted`` holds the properties from spark-submit's command line and files, None where there was none.
     """
@@ -59,7 +63,9 @@ def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str
     elif submitted.get("spark.master", "").startswith("local"):
         chosen |= LOCAL_SQL
     chosen |= properties
-    return {key: value for key, value in chosen.items() if key not in (submitted or {})} | REQUIRED
+    submitted = submitted or {}
+    chosen = {key: value for key, value in chosen.items() if key not in submitted} | REQUIRED
+    return chosen | only_where_used({**submitted, **chosen})
 
 
 def _submitted() -> dict[str, str] | None:

@@ -1,8 +1,17 @@
-"""Who wins: defaults, then the configuration's [spark] section, then what spark-submit was given."""
+"""Who wins: defaults, then the configuration's [spark] section, then what spark-submit was given; and who gets GPUs."""
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
+import pytest
+
+from recsys_spark.errors import ConfigError
+from recsys_spark.gpus import DYNAMIC, EXECUTOR_AMOUNT, STAGE_AMOUNT, TASK_AMOUNT, gpu_plan
 from recsys_spark.session import REQUIRED, chosen_properties
+
+GPU_CONF = Path(__file__).parents[2] / "conf" / "spark" / "gpu.conf"
 
 PARTITIONS, ADAPTIVE = "spark.sql.shuffle.partitions", "spark.sql.adaptive.enabled"
 
@@ -33,3 +42,78 @@ def test_a_cluster_keeps_its_own_sizes() -> None:
 def test_utc_cannot_be_switched_off() -> None:
     zone = {"spark.sql.session.timeZone": "Asia/Shanghai"}
     assert chosen_properties(zone, {"spark.master": "yarn", **zone}).items() >= REQUIRED.items()
+
+
+def file_of_gpus() -> dict[str, str]:
+    lines = GPU_CONF.read_text(encoding="utf-8").splitlines()
+    return dict(re.split(r"\s+", line, maxsplit=1) for line in lines if line and not line.startswith("#"))
+
+
+def on(master: str, **properties: str) -> dict[str, str]:
+    names = {"gpus": EXECUTOR_AMOUNT, "per_task": TASK_AMOUNT, "for_stage": STAGE_AMOUNT, "dynamic": DYNAMIC}
+    names |= {"cores": "spark.executor.cores", "cpus": "spark.task.cpus"}
+    return {"spark.master": master} | {names[name]: value for name, value in properties.items()}
+
+
+@pytest.mark.parametrize("master", ["yarn", "k8s://https://h:443", "spark://h:7077", "local-cluster[2,1,1024]"])
+def test_only_the_stages_on_gpus_ask_for_them_under_the_shipped_file(master: str) -> None:
+    properties = chosen_properties({}, {"spark.master": master, **file_of_gpus()}) | file_of_gpus()
+    assert TASK_AMOUNT not in properties, "every stage would run one task per GPU"
+    plan = gpu_plan({"spark.master": master} | properties, "auto")
+    assert (plan.kind, plan.gpus, plan.cpus) == ("tasks", 1, 1)
+
+
+def test_dynamic_allocation_gives_gpus_to_executors_of_their_own() -> None:
+    submitted = {"spark.master": "yarn", **file_of_gpus(), DYNAMIC: "true"}
+    properties = submitted | chosen_properties({}, submitted)
+    assert (properties[EXECUTOR_AMOUNT], properties[STAGE_AMOUNT]) == ("0", "1")
+    assert gpu_plan(properties, "cuda").kind == "executors"
+
+
+def test_whoever_asks_for_gpus_in_every_task_gets_that() -> None:
+    submitted = on("yarn", gpus="1", per_task="1", dynamic="true")
+    assert EXECUTOR_AMOUNT not in chosen_properties({}, submitted)
+    assert gpu_plan(submitted, "auto").kind == "none"
+
+
+@pytest.mark.parametrize(
+    ("properties", "cpus"),
+    [
+        (on("yarn", gpus="1", cores="8"), 8),
+        (on("yarn", gpus="4", cores="8"), 2),
+        (on("yarn", gpus="4", cores="2", cpus="2"), 2),
+        (on("spark://h:1", gpus="2", cpus="3"), 3),
+        (on("yarn", for_stage="2", cores="6", dynamic="true"), 3),
+    ],
+)
+def test_cores_of_an_executor_are_shared_out_to_its_gpus(properties: dict[str, str], cpus: int) -> None:
+    assert gpu_plan(properties, "auto").cpus == cpus
+
+
+@pytest.mark.parametrize(
+    ("properties", "device", "why"),
+    [
+        (on("local[4]", gpus="1"), "auto", "local mode"),
+        (on("yarn", gpus="1"), "cpu", "as configured"),
+        (on("yarn"), "auto", "no GPU asked"),
+        (on("yarn", gpus="0"), "cuda", "no GPU asked"),
+        (on("yarn", gpus="1", per_task="0.5"), "auto", "every task"),
+        (on("mesos://h", gpus="1"), "auto", "mesos://h cannot"),
+    ],
+)
+def test_stage_without_a_profile_says_why(properties: dict[str, str], device: str, why: str) -> None:
+    plan = gpu_plan(properties, device)
+    assert plan.kind == "none"
+    assert why in plan.why
+
+
+@pytest.mark.parametrize(
+    ("properties", "names"),
+    [
+        (on("spark://h:7077", for_stage="1", dynamic="true"), "spark.executor.cores"),
+        (on("yarn", for_stage="1"), DYNAMIC),
+    ],
+)
+def test_what_would_wait_for_ever_is_refused(properties: dict[str, str], names: str) -> None:
+    with pytest.raises(ConfigError, match=names):
+        gpu_plan(properties, "auto")

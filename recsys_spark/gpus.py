@@ -1,0 +1,147 @@
+"""GPUs for the stages that use them, and for those alone: what Spark is asked for, decided on the driver.
+
+`spark.task.resource.gpu.amount` would hold every stage to one task per GPU. So that property stays unset, and the stage
+that computes on GPUs brings a resource profile of its own (Spark's stage-level scheduling):
+
+- executors fixed in number: a task profile. The executors have the GPUs all night, but only this stage's tasks ask for one.
+- dynamic allocation: a full profile. Executors with GPUs come for this stage and go when they idle; all others have none.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from pyspark.resource import ExecutorResourceRequests, ResourceProfile, ResourceProfileBuilder, TaskResourceRequests
+from pyspark.sql import SparkSession
+
+from recsys_spark.errors import ConfigError
+
+log = logging.getLogger("recsys_spark")
+
+EXECUTOR_AMOUNT = "spark.executor.resource.gpu.amount"
+EXECUTOR_SCRIPT = "spark.executor.resource.gpu.discoveryScript"
+EXECUTOR_VENDOR = "spark.executor.resource.gpu.vendor"
+TASK_AMOUNT = "spark.task.resource.gpu.amount"
+STAGE_AMOUNT = "spark.recsys.gpu.amount"
+"""Ours: GPUs of an executor that dynamic allocation starts for a stage that uses them."""
+DYNAMIC = "spark.dynamicAllocation.enabled"
+STAGE_LEVEL = ("spark://", "local-cluster", "yarn", "k8s://")
+"""Masters under which a stage may have resources of its own."""
+
+
+@dataclass(frozen=True)
+class GpuPlan:
+    """How a stage gets its GPUs: by a profile for its tasks, by one for executors too, or by ``none`` at all; and why."""
+
+    kind: Literal["none", "tasks", "executors"]
+    why: str
+    gpus: int = 0
+    """Per executor."""
+    cpus: int = 1
+    """Per task, which has one GPU."""
+
+
+def only_where_used(properties: Mapping[str, str]) -> dict[str, str]:
+    """What to change in a session's properties so that under dynamic allocation only the stages on GPUs hold them."""
+    if _amount(properties, EXECUTOR_AMOUNT) and not _amount(properties, TASK_AMOUNT) and _is_dynamic(properties):
+        return {EXECUTOR_AMOUNT: "0", STAGE_AMOUNT: properties[EXECUTOR_AMOUNT]}
+    return {}
+
+
+def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
+    """How a stage whose device is set to ``device`` gets its GPUs. Raises ConfigError where what is set cannot work.
+
+    >>> gpu_plan({"spark.master": "yarn", "spark.executor.resource.gpu.amount": "2", "spark.executor.cores": "8"}, "auto")
+    GpuPlan(kind='tasks', why='one GPU and 4 cores per task, in executors with 2 GPUs', gpus=2, cpus=4)
+    """
+    if why_none := _why_none(properties, device):
+        return GpuPlan("none", why_none)
+    dynamic = _is_dynamic(properties)
+    gpus = _amount(properties, EXECUTOR_AMOUNT) or _amount(properties, STAGE_AMOUNT)
+    if not dynamic and not _amount(properties, EXECUTOR_AMOUNT):
+        raise ConfigError(
+            "executors with GPUs for one stage need dynamic allocation",
+            where=STAGE_AMOUNT,
+            found=f"{DYNAMIC} is not true",
+            expected="dynamic allocation, or GPUs in all executors",
+            action=f"set {DYNAMIC}=true, or {EXECUTOR_AMOUNT} instead of {STAGE_AMOUNT}",
+        )
+    cores = properties.get("spark.executor.cores")
+    if dynamic and cores is None and properties["spark.master"].startswith("spark://"):
+        raise ConfigError(
+            "without a number of cores one executor takes all of a standalone worker, and none with a GPU fits beside it",
+            where="spark.executor.cores",
+            found="not set, with dynamic allocation and GPUs",
+            expected="cores per executor, so that executors with and without GPUs fit on the workers",
+            action="set spark.executor.cores, or spark.dynamicAllocation.enabled=false; see docs/gpu.md",
+        )
+    # Where the number is not set, a guess that is too high would wait for ever.
+    cpus = max(int(properties.get("spark.task.cpus", "1")), int(cores or 1) // gpus)
+    one = f"one GPU and {cpus} core{'s' if cpus > 1 else ''} per task"
+    several = f"{gpus} GPU{'s' if gpus > 1 else ''}"
+    if dynamic:
+        return GpuPlan("executors", f"{one}, in executors with {several} that are started for it", gpus, cpus)
+    return GpuPlan("tasks", f"{one}, in executors with {several}", gpus, cpus)
+
+
+def _why_none(properties: Mapping[str, str], device: str) -> str | None:
+    """Why a stage asks Spark for no GPUs, None where it does."""
+    master = properties.get("spark.master", "")
+    if device == "cpu":
+        return "on the CPU, as configured"
+    if master.split("[")[0] == "local":
+        return "local mode, where Spark assigns no GPUs"
+    if _amount(properties, TASK_AMOUNT):
+        return f"every task of every stage asks for a GPU ({TASK_AMOUNT})"
+    if not _amount(properties, EXECUTOR_AMOUNT) and not _amount(properties, STAGE_AMOUNT):
+        return f"no GPU asked of Spark ({EXECUTOR_AMOUNT})"
+    if not master.startswith(STAGE_LEVEL):
+        return f"{master} cannot give a stage resources of its own; set {TASK_AMOUNT} to use its GPUs"
+    return None
+
+
+def gpu_profile(spark: SparkSession, stage: str, device: str) -> ResourceProfile | None:
+    """The ``profile`` of a stage's `mapInArrow` whose device is set to ``device``, None where it needs none; logs which and why.
+
+    Raises ConfigError, as :func:`gpu_plan` does.
+    """
+    properties = dict(spark.sparkContext.getConf().getAll())
+    plan = gpu_plan(properties, device)
+    log.info("%s: %s", stage, plan.why)
+    if plan.kind == "none":
+        return None
+    builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(plan.cpus).resource("gpu", 1))
+    if plan.kind == "executors":
+        builder = builder.require(executor_requests(properties, plan.gpus))
+    profile = builder.build
+    # Executors serve one profile by its number, so a stage must come with that of an earlier one like it.
+    manager = spark.sparkContext._jsc.sc().resourceProfileManager()
+    known = manager.getEquivalentProfile(profile._java_resource_profile)
+    return ResourceProfile(_java_resource_profile=known.get()) if known.isDefined() else profile
+
+
+def executor_requests(properties: Mapping[str, str], gpus: int) -> ExecutorResourceRequests:
+    """Executors as ``properties`` have them, with GPUs."""
+    script, vendor = properties.get(EXECUTOR_SCRIPT, ""), properties.get(EXECUTOR_VENDOR, "")
+    requests = ExecutorResourceRequests().resource("gpu", gpus, script, vendor)
+    if "spark.executor.cores" in properties:
+        requests = requests.cores(int(properties["spark.executor.cores"]))
+    for key, request in (
+        ("spark.executor.memory", requests.memory),
+        ("spark.executor.memoryOverhead", requests.memoryOverhead),
+        ("spark.executor.pyspark.memory", requests.pysparkMemory),
+    ):
+        if key in properties:
+            request(properties[key])
+    return requests
+
+
+def _amount(properties: Mapping[str, str], key: str) -> int:
+    return int(float(properties.get(key) or 0) + 0.999)
+
+
+def _is_dynamic(properties: Mapping[str, str]) -> bool:
+    return properties.get(DYNAMIC, "false").lower() == "true"
