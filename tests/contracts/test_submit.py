@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -156,6 +157,41 @@ def test_master_of_the_platforms_defaults_counts(argv: Callable[..., list[str]],
 
 def test_gpu_discovery_script_travels_with_the_job(argv: Callable[..., list[str]]) -> None:
     assert value_of(argv("--master", "yarn", "--gpu"), "--files") == str(ROOT / "deploy/gpus.sh")
+
+
+NVIDIA_SMI = """\
+GPU 0: NVIDIA A100-SXM4-40GB (UUID: GPU-aa)
+  MIG 3g.20gb     Device  0: (UUID: MIG-c1)
+  MIG 3g.20gb     Device  1: (UUID: MIG-c2)
+GPU 1: NVIDIA A100-SXM4-40GB (UUID: GPU-bb)
+GPU 10: NVIDIA A100-SXM4-40GB (UUID: GPU-cc)
+"""
+
+
+@pytest.mark.parametrize(
+    ("nvidia_smi", "visible", "addresses"),
+    [
+        (NVIDIA_SMI, None, ["MIG-c1", "MIG-c2", "1", "10"]),
+        (NVIDIA_SMI, "10, MIG-c1", ["10", "MIG-c1"]),
+        (NVIDIA_SMI, "1,-1,0", ["1"]),
+        (NVIDIA_SMI, "", []),
+        ("exit 9", None, []),
+        (None, None, []),
+    ],
+)
+def test_gpu_discovery_announces_what_the_workers_can_use(
+    tmp_path: Path, nvidia_smi: str | None, visible: str | None, addresses: list[str]
+) -> None:
+    if nvidia_smi is not None:
+        fake = tmp_path / "nvidia-smi"
+        fake.write_text(nvidia_smi if nvidia_smi.startswith("exit") else f"cat <<'END'\n{nvidia_smi}END\n")
+        fake.write_text(f"#!/bin/sh\n{fake.read_text()}")
+        fake.chmod(0o755)
+    env = {k: v for k, v in os.environ.items() if k != "CUDA_VISIBLE_DEVICES"}
+    env |= {"PATH": f"{tmp_path}:{env['PATH']}"} | ({} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    done = subprocess.run([str(ROOT / "deploy/gpus.sh")], env=env, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout) == {"name": "gpu", "addresses": addresses}
+    assert bool(done.stderr) == (visible is None and nvidia_smi != NVIDIA_SMI), "why there is none goes to stderr"
 
 
 def test_files_of_the_user_are_joined_with_ours(argv: Callable[..., list[str]], tmp_path: Path) -> None:
