@@ -90,7 +90,7 @@ def possible_devices(
         )
     elif addresses and asked == "auto":
         _warn_once(
-            f"{setting} is auto: Spark assigned GPU {addresses[0]}, but torch here has no CUDA; the task runs on the CPU"
+            f"{setting} is auto: Spark assigned a GPU to the task, but torch here has no CUDA; it runs on the CPU"
         )
     return [CPU]
 
