@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -104,8 +104,13 @@ def daemon(name: str, folder: Path, *arguments: str) -> Iterator[tuple[subproces
 
 
 @contextmanager
-def standalone_cluster(folder: Path, *, n_workers: int, cores: int, memory: str) -> Iterator[Cluster]:
-    """Start a master and workers on free ports and wait until all workers are registered."""
+def standalone_cluster(
+    folder: Path, *, n_workers: int, cores: int, memory: str, worker_properties: Sequence[Mapping[str, str]] = ()
+) -> Iterator[Cluster]:
+    """Start a master and workers on free ports and wait until all workers are registered.
+
+    ``worker_properties``: the `spark.worker.*` of each worker, where it has any.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     local = ("--host", "127.0.0.1", "--port", "0", "--webui-port", "0")
     with ExitStack() as stack:
@@ -119,8 +124,13 @@ def standalone_cluster(folder: Path, *, n_workers: int, cores: int, memory: str)
         ui = until("the master's UI", lambda: said(r"MasterWebUI.* started at (http://\S+)"), log, process)
         cluster = Cluster(url, ui)
         for n in range(n_workers):
-            worker = (f"{DEPLOY}.worker.Worker", *local, "--cores", str(cores), "--memory", memory, url)
-            process, log = stack.enter_context(daemon(f"worker-{n}", folder, *worker))
+            own = folder / f"worker-{n}.conf"
+            properties = worker_properties[n] if worker_properties else {}
+            own.write_text("".join(f"{key} {value}\n" for key, value in properties.items()))
+            size = ("--cores", str(cores), "--memory", memory, "--properties-file", str(own))
+            process, log = stack.enter_context(
+                daemon(f"worker-{n}", folder, f"{DEPLOY}.worker.Worker", *local, *size, url)
+            )
         until(
             f"the registration of {n_workers} workers",
             lambda: cluster.state()["aliveworkers"] == n_workers,
