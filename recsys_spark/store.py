@@ -1,9 +1,9 @@
-"""The only module that knows where things are: areas, attempts, manifests, embeddings, published partitions.
+"""The module that knows where things are: areas, attempts, manifests, published partitions; embeddings.py has theirs.
 
 ```
 STORE/recommendations/run_date=D/        published lists and _MANIFEST.json, plain Parquet
 STORE/reports/run_date=D.html
-STORE/embeddings/encoder_id=E/batch-*/   append-only
+STORE/embeddings/                        see embeddings.py
 STORE/runs/run_date=D/AREA/STAGE.json    the stage's manifest, written last
 STORE/runs/run_date=D/AREA/STAGE/attempt-*/TABLE/
 ```
@@ -17,12 +17,14 @@ import json
 import uuid
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
+from recsys_spark.embeddings import Snapshot, Vectors
 from recsys_spark.errors import StoreError
 from recsys_spark.filesystem import FileSystem
 from recsys_spark.tables import Table
@@ -42,6 +44,8 @@ class StageManifest:
     facts: dict[str, Any] = field(default_factory=dict)
     """What else the stage wants remembered: ids, counts, losses."""
     seconds: float = 0.0
+    finished_at: str | None = None
+    """ISO time at which it was written."""
 
 
 class Store:
@@ -49,37 +53,34 @@ class Store:
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark, self.root, self.files = spark, root.rstrip("/"), FileSystem(spark)
+        self.vectors = Vectors(spark, self.files, f"{self.root}/embeddings")
 
     def area(self, run_date: str, name: str = "main") -> Area:
         """One walk through the stages."""
         return Area(self, f"{self.root}/runs/run_date={run_date}/{name}")
 
+    def areas(self) -> list[Area]:
+        """Every walk that was begun, of any date."""
+        runs = f"{self.root}/runs"
+        dates = [name for name in self.files.names(runs) if name.startswith("run_date=")]
+        return [Area(self, f"{runs}/{date}/{name}") for date in dates for name in self.files.names(f"{runs}/{date}")]
+
     def embeddings(self, encoder_id: str) -> DataFrame:
         """All vectors of an encoder, EMBEDDINGS; empty before the first."""
-        folder = f"{self.root}/embeddings/encoder_id={encoder_id}"
-        batches = [f"{folder}/{name}" for name in self.files.names(folder) if name.startswith("batch-")]
-        if not batches:
-            return self.spark.createDataFrame([], tables.EMBEDDINGS.schema)
-        files = self.spark.read.schema(tables.EMBEDDINGS.schema).parquet(*batches)
-        # Two runs at once may have encoded the same text, with other batch-mates: equal up to the last bits. The same
-        # one is taken by every reader.
-        return files.groupBy("content_hash", "encoder_id").agg(F.min("vector").alias("vector"))
+        return self.vectors.snapshot(encoder_id).read()
 
-    def has_embeddings(self, encoder_id: str) -> bool:
-        """Whether there are vectors of an encoder."""
-        return bool(self.files.names(f"{self.root}/embeddings/encoder_id={encoder_id}"))
+    def has_embeddings(self, encoder_id: str, of: Area | None = None) -> bool:
+        """Whether there are vectors of an encoder, and no vacuum may have dropped those of a walk since."""
+        batches = self.vectors.snapshot(encoder_id).batches
+        since = max((datetime.fromisoformat(b.used_since) for b in batches if b.used_since), default=None)
+        used = of.used_at() if of else None
+        return bool(batches) and (since is None or used is None or used >= since)
 
     def append_embeddings(self, encoder_id: str, vectors: DataFrame) -> int:
         """Add a batch of vectors, all or nothing, and return how many."""
-        name = uuid.uuid4().hex[:12]
-        attempt = f"{self.root}/embeddings/_attempts/{name}"
-        tables.EMBEDDINGS.conform(vectors).write.parquet(attempt)
-        n = self.spark.read.parquet(attempt).count()
-        if n:
-            self.files.rename(attempt, f"{self.root}/embeddings/encoder_id={encoder_id}/batch-{name}")
-        else:
-            self.files.delete(attempt)
-        return n
+        encoded = vectors.withColumn("reason", F.lit(None).cast("string"))
+        # Nobody says what was left out, so it is taken for nothing: right, and slow to read until it is compacted.
+        return self.vectors.append(encoder_id, encoded, known=Snapshot(self.vectors, encoder_id, ())).n_vectors
 
     def recover(self, run_date: str) -> None:
         """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""
@@ -160,7 +161,17 @@ class Area:
 
     def table(self, stage: str, table: Table) -> DataFrame:
         """A table as the stage's manifest resolves it."""
-        return self._read(f"{self.finished(stage).attempt}/{table.name}", table)
+        return self._read(self.path(stage, table), table)
+
+    def path(self, stage: str, table: Table) -> str:
+        """Where the manifest of a finished stage says that a table is."""
+        return f"{self.finished(stage).attempt}/{table.name}"
+
+    def used_at(self) -> datetime | None:
+        """When this walk last asked for embeddings, as its profiles and embed stages tell; None where they do not."""
+        found = [self.manifest(stage) for stage in ("profiles", "embed")]
+        times = [datetime.fromisoformat(m.finished_at) for m in found if m is not None and m.finished_at is not None]
+        return max(times, default=None)
 
     def file(self, stage: str, name: str) -> bytes:
         """A file the stage wrote."""
@@ -196,7 +207,9 @@ class Attempt:
 
     def commit(self, key: str, facts: Mapping[str, Any], seconds: float) -> StageManifest:
         """Make the attempt the stage's result and drop earlier and crashed attempts."""
-        manifest = StageManifest(self.stage, key, self.folder, self.rows, dict(facts), seconds)
+        manifest = StageManifest(
+            self.stage, key, self.folder, self.rows, dict(facts), seconds, datetime.now(UTC).isoformat()
+        )
         files, folder = self.area.store.files, self.area.folder
         files.write(f"{folder}/{self.stage}.json", json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
         mine = self.folder.rsplit("/", 1)[1]

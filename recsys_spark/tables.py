@@ -168,12 +168,14 @@ EMBEDDINGS = Table(
     ("content_hash", "encoder_id"),
     (
         Col("content_hash", STRING, "Hash of prefix and text.", nullable=False),
-        Col(
-            "encoder_id", STRING, "Fingerprint of weights, tokenizer, pooling, prefixes and max length.", nullable=False
-        ),
+        Col("encoder_id", STRING, "Fingerprint of the weights and the settings vectors depend on.", nullable=False),
         Col("vector", FLOATS, "[h] float32, unit length."),
     ),
 )
+ENCODED = Table(
+    "encoded", "What the encoder made of each text: a vector, or why there is none.", EMBEDDINGS.key,
+    (*EMBEDDINGS.columns, Col("reason", STRING, "Why there is no vector; null where there is one.")),
+)  # fmt: skip
 SEGMENT = "segment"
 """Optional column of item tables given to scoring: the best of each segment are wanted, not of the whole."""
 ITEM_VECTORS = Table(
@@ -244,5 +246,5 @@ METRICS = Table(
 )
 STORED = (
     INTERACTIONS, ITEMS, USERS, RELATIONS, ALLOW_LIST, DENY_LIST, SELECTED_USERS, REJECTED_ROWS,
-    USER_PROFILES, ITEM_PROFILES, EMBEDDINGS, ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
+    USER_PROFILES, ITEM_PROFILES, EMBEDDINGS, ENCODED, ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
 )  # fmt: skip
