@@ -1,4 +1,4 @@
-"""The command line: stages and the pipeline, the generator, the demo. jobs/*.py and `recsys-spark` both end here."""
+"""The command line: stages, the pipeline, and what commands.py has. jobs/*.py and `recsys-spark` both end here."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from recsys_spark import __version__
+from recsys_spark import __version__, commands
 from recsys_spark.errors import ConfigError, RecsysError, nearest
 
 STAGE_NAMES = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate", "publish", "report")
-COMMANDS = (*STAGE_NAMES, "pipeline", "generate", "demo")
+COMMANDS = (*STAGE_NAMES, "pipeline", *commands.COMMANDS)
 USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and behaviours, on Spark
 
   recsys-spark pipeline --config FILE --run-date YYYY-MM-DD   all stages; what is done is skipped
   recsys-spark STAGE    --config FILE --run-date YYYY-MM-DD   one stage: {", ".join(STAGE_NAMES)}
+  recsys-spark compact  --config FILE                         the embeddings of each encoder in well-sized files
+  recsys-spark vacuum   --config FILE [--days 30 --dry-run]   drop embeddings that no run has used for so many days
   recsys-spark generate --out DIR [--users N --items N --behaviours N --seed S]
   recsys-spark demo     [--dir DIR --users N --items N --behaviours N]
 
@@ -59,10 +61,8 @@ def _run(words: list[str]) -> int:
             expected=", ".join(COMMANDS),
             action=f"Did you mean `{close}`?" if close else "See recsys-spark --help.",
         )
-    if command == "demo":
-        return _demo(rest)
-    if command == "generate":
-        return _generate(rest)
+    if command in commands.COMMANDS:
+        return commands.COMMANDS[command](rest)
     return _stages(command, rest)
 
 
@@ -111,49 +111,3 @@ def _override(text: str) -> tuple[str, Any]:
         return key, json.loads(value)
     except json.JSONDecodeError:
         return key, value
-
-
-def _generate(words: list[str]) -> int:
-    parser = argparse.ArgumentParser(prog="recsys-spark generate", description="Write the generated shop's tables.")
-    parser.add_argument("--out", required=True)
-    parser.add_argument("--users", type=int, default=2_000)
-    parser.add_argument("--items", type=int, default=800)
-    parser.add_argument("--behaviours", type=int, default=60_000)
-    parser.add_argument("--seed", type=int, default=7)
-    options = parser.parse_args(words)
-
-    from recsys_spark.session import create_session
-    from recsys_spark.shop.generate import generate_shop
-
-    spark = create_session(app_name="recsys-spark generate")
-    generate_shop(
-        spark,
-        options.out,
-        n_users=options.users,
-        n_items=options.items,
-        n_behaviours=options.behaviours,
-        seed=options.seed,
-    )
-    print(f"wrote {options.out}")
-    spark.stop()
-    return 0
-
-
-def _demo(words: list[str]) -> int:
-    from recsys_spark import demo
-    from recsys_spark.pipeline import run_pipeline
-    from recsys_spark.tables import ITEM_PROFILES, METRICS, USER_PROFILES
-
-    def runner(spark: Any, cfg: Any, run_date: Any) -> demo.Outcome:
-        ctx = run_pipeline(spark, cfg, run_date)
-        return demo.Outcome(
-            tables={
-                "user_profiles": ctx.table("profiles", USER_PROFILES),
-                "item_profiles": ctx.table("profiles", ITEM_PROFILES),
-                "recommendations": ctx.store.published(ctx.run_date),
-                "metrics": ctx.table("evaluate", METRICS),
-            },
-            published=ctx.store.published_path(ctx.run_date),
-        )
-
-    return demo.main(words, runner)

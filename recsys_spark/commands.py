@@ -1,0 +1,125 @@
+"""The commands beside the stages: the generator, the demo, and the upkeep of the embeddings. Each returns an exit status."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from recsys_spark.store import Store
+
+
+def generate(words: Sequence[str]) -> int:
+    """Write the generated shop's tables."""
+    parser = argparse.ArgumentParser(prog="recsys-spark generate", description="Write the generated shop's tables.")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--users", type=int, default=2_000)
+    parser.add_argument("--items", type=int, default=800)
+    parser.add_argument("--behaviours", type=int, default=60_000)
+    parser.add_argument("--seed", type=int, default=7)
+    options = parser.parse_args(words)
+
+    from recsys_spark.session import create_session
+    from recsys_spark.shop.generate import generate_shop
+
+    spark = create_session(app_name="recsys-spark generate")
+    generate_shop(
+        spark,
+        options.out,
+        n_users=options.users,
+        n_items=options.items,
+        n_behaviours=options.behaviours,
+        seed=options.seed,
+    )
+    print(f"wrote {options.out}")
+    spark.stop()
+    return 0
+
+
+def demo(words: Sequence[str]) -> int:
+    """Generate a shop, run the pipeline on it, and tell what happened."""
+    from recsys_spark import demo
+    from recsys_spark.pipeline import run_pipeline
+    from recsys_spark.tables import ITEM_PROFILES, METRICS, USER_PROFILES
+
+    def runner(spark: Any, cfg: Any, run_date: Any) -> demo.Outcome:
+        ctx = run_pipeline(spark, cfg, run_date)
+        return demo.Outcome(
+            tables={
+                "user_profiles": ctx.table("profiles", USER_PROFILES),
+                "item_profiles": ctx.table("profiles", ITEM_PROFILES),
+                "recommendations": ctx.store.published(ctx.run_date),
+                "metrics": ctx.table("evaluate", METRICS),
+            },
+            published=ctx.store.published_path(ctx.run_date),
+        )
+
+    return demo.main(words, runner)
+
+
+def compact(words: Sequence[str]) -> int:
+    """Make one batch of the embeddings of each encoder."""
+    options = _of_a_store("compact", "Make one sorted batch of well-sized files of each encoder's embeddings.", words)
+    with _store(options.config, "compact") as store:
+        for encoder_id in store.vectors.encoders():
+            done = store.vectors.compact(encoder_id)
+            print(f"encoder {encoder_id}: {'compacted' if done else 'nothing to do'}")
+    return 0
+
+
+def vacuum(words: Sequence[str]) -> int:
+    """Drop the embeddings of texts that no profile uses any more, then compact."""
+    options = _of_a_store("vacuum", "Drop the embeddings that no run of the last days used, then compact.", words)
+    from recsys_spark.maintenance import vacuum
+
+    with _store(options.config, "vacuum") as store:
+        for found in vacuum(store, options.days, dry_run=options.dry_run):
+            share = f"{found.n_unused:,} of {found.n_vectors:,} vectors unused for {options.days} days"
+            outcome = (
+                "dropped" if found.done else "would go" if options.dry_run else "a run needs them; left for next time"
+            )
+            size = f"about {found.unused_bytes / 2**20:,.1f} of {found.n_bytes / 2**20:,.1f} MiB"
+            print(f"encoder {found.encoder_id}: {share}, {size}: {outcome if found.n_unused else 'nothing to drop'}")
+    return 0
+
+
+COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "compact": compact,
+    "vacuum": vacuum,
+    "generate": generate,
+    "demo": demo,
+}
+
+
+def _of_a_store(command: str, description: str, words: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog=f"recsys-spark {command}", description=description)
+    parser.add_argument("--config", required=True, help="TOML file; its run.store is looked after")
+    if command == "vacuum":
+        parser.add_argument("--days", type=_days, default=30, help="keep what a run of so many days used (default: 30)")
+        parser.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
+    return parser.parse_args(words)
+
+
+def _days(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of days, 1 or more")
+    return int(text)
+
+
+@contextmanager
+def _store(config: str, command: str) -> Iterator[Store]:
+    """The store of a configuration, with a session of its own and failures that name the command."""
+    from recsys_spark.config_file import load_config
+    from recsys_spark.failures import named_failures
+    from recsys_spark.session import create_session
+    from recsys_spark.store import Store
+
+    cfg = load_config(config)
+    spark = create_session(cfg.spark, app_name=f"recsys-spark {command}")
+    try:
+        with named_failures(command):
+            yield Store(spark, cfg.run.store)
+    finally:
+        spark.stop()
