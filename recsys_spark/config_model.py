@@ -10,16 +10,18 @@ from recsys_spark.config_section import Count, NonNegative, Positive, Section, S
 
 
 class Encoder(Section):
-    """The BERT-family text encoder."""
+    """The text encoder: BERT, RoBERTa, XLM-R and their kin, or a decoder that embeds."""
 
-    model: str
-    """A folder with `config.json`, a tokenizer and safetensors weights, or an installed package that carries one."""
+    model: Annotated[str, Field(min_length=1)]
+    """A folder or archive of a model, on the driver or at an address (`hdfs://`, `s3a://`); the name of an archive shipped
+    with the job (`--archives FILE#NAME`); an installed package that carries a model; or a hub id `ORG/NAME`."""
     revision: str = ""
     """Version of a hub model: a commit (safest), tag or branch. Also what `trust_remote_code` vouches for."""
     trust_remote_code: bool = False
-    """Run Python code that comes with the model; refused unless `revision` names the version that was read."""
-    backend: Literal["auto", "torch-float32", "torch-bfloat16", "torch-float16", "int8"] = "auto"
-    """What multiplies: `auto` is the fastest that the device and the installed packages allow, and is logged."""
+    """Run Python code that comes with the model; refused unless `revision` names the version that was read, for a hub
+    model its commit."""
+    backend: Literal["auto", "torch-float32", "torch-bfloat16", "torch-float16"] = "auto"
+    """What multiplies, in which precision; `auto` is float32."""
     pooling: Literal["auto", "mean", "cls", "last"] = "auto"
     """How token vectors become a text vector; `auto` reads the model's sentence-transformers files, else mean."""
     normalise: bool = True
@@ -34,6 +36,12 @@ class Encoder(Section):
     """Tokens per forward pass, padding included."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the task's GPU where there is one."""
+
+    @model_validator(mode="after")
+    def _trusted_code_has_a_version(self) -> Self:
+        if self.trust_remote_code and not self.revision:
+            raise ValueError("trust_remote_code = true needs revision: the version of the code that somebody has read")
+        return self
 
 
 class Model(Section):

@@ -67,6 +67,18 @@ class FileSystem:
         finally:
             stream.close()
 
+    def qualified(self, path: str) -> str:
+        """The path with scheme and authority, spelt as :meth:`matches` spells what lies below it."""
+        fs, where = self._open(path)
+        return str(fs.makeQualified(where).toString())
+
+    def copy_to_local(self, path: str, target: str) -> None:
+        """Copy a file to this machine's disk, streamed inside the JVM: weights do not fit through :meth:`read`."""
+        fs, where = self._open(path)
+        local = self._jvm.org.apache.hadoop.fs.Path(target)
+        # The raw local file system, which leaves no .crc file beside the target.
+        fs.copyToLocalFile(False, where, local, True)
+
     def write(self, path: str, content: bytes) -> None:
         """Write a file beside its place, then move it there, so that no reader sees half of it."""
         fs, where = self._open(path)

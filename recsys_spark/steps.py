@@ -9,10 +9,12 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.context import Context, Facts
+from recsys_spark.encoder_provision import provide, ship
 from recsys_spark.errors import DataError
+from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.encoder_files import resolve_encoder
 from recsys_spark.model_inputs import item_inputs, user_inputs
-from recsys_spark.session import executor_threads, task_threads
+from recsys_spark.session import executor_threads, is_local, task_threads
 from recsys_spark.sources import Mapped, read_table
 from recsys_spark.stages.embed import build_embeddings, profile_texts, unseen_texts
 from recsys_spark.stages.ingest import Ingested, build_ingest, validate_ingested
@@ -99,14 +101,22 @@ def profiles(ctx: Context, attempt: Attempt) -> Facts:
 
 def embed(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles -> vectors of the texts that have none yet, appended to the shared embeddings."""
-    spec = resolve_encoder(ctx.cfg.encoder)
+    provided = provide(ctx.cfg.encoder, ctx.spark)
+    spec = resolve_encoder(ctx.cfg.encoder, folder=provided.folder)
     texts = profile_texts(
         ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES), ctx.cfg
     )
     unseen = unseen_texts(texts, ctx.store.embeddings(spec.encoder_id), spec.encoder_id)
     n_texts, n_unseen = texts.count(), unseen.count()
     if n_unseen:
-        vectors = build_embeddings(unseen, spec, n_texts=n_unseen, n_threads=task_threads(ctx.spark))
+        vectors = build_embeddings(
+            unseen,
+            ship(spec, provided, ctx.spark),
+            n_texts=n_unseen,
+            n_threads=task_threads(ctx.spark),
+            profile=gpu_profile(ctx.spark, "embed", spec.device),
+            own_machine=is_local(ctx.spark),
+        )
         ctx.store.append_embeddings(spec.encoder_id, vectors)
     return {
         "encoder_id": spec.encoder_id,

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_files import EncoderSpec, verified_folder
-from recsys_spark.workers import limit_threads, wants_cuda
+from recsys_spark.workers import limit_threads
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -26,13 +26,18 @@ class TextEncoder:
     def __init__(self, model: Any, tokenizer: Any, spec: EncoderSpec, pad_id: int, device: str) -> None:
         self.model, self.tokenizer, self.spec, self.pad_id, self.device = model, tokenizer, spec, pad_id, device
 
+    def to(self, device: str) -> None:
+        """Move the model to ``device``, in place."""
+        self.model.to(device)
+        self.device = device
+
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors ``[n, h]`` in the order of ``texts``; a text without a token gets zeros."""
+        """Unit vectors ``[n, h]`` in the order of ``texts``, as the model gives them where the spec wants that; without a token zeros."""
         tokens = self.tokenise(texts)
         vectors = np.zeros((len(texts), self.spec.width), np.float32)
         for rows in plan_batches(np.array([len(ids) for ids in tokens], np.int64), self.spec.batch_tokens):
             vectors[rows] = self.forward([tokens[row] for row in rows])
-        return unit_rows(vectors)
+        return unit_rows(vectors) if self.spec.normalise else finite_rows(vectors)
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text, special tokens included, cut at ``max_length``."""
@@ -55,9 +60,12 @@ class TextEncoder:
             hidden = output.last_hidden_state
             if self.spec.pooling == "cls":
                 pooled = hidden[:, 0]
+            elif self.spec.pooling == "last":
+                pooled = hidden[torch.arange(len(tokens), device=self.device), attended.sum(1) - 1]
             else:
-                weights = attended.to(hidden.dtype).unsqueeze(1)
-                pooled = torch.bmm(weights, hidden).squeeze(1) / weights.sum(2)
+                # Summed in float32: a bfloat16 counts to 256 only.
+                weights = attended.float().unsqueeze(1)
+                pooled = torch.bmm(weights, hidden.float()).squeeze(1) / weights.sum(2)
             return cast(Floats, pooled.float().cpu().numpy())
 
 
@@ -85,15 +93,21 @@ def unit_rows(vectors: Floats) -> Floats:
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     # In double precision, so that the square of a large or tiny component neither overflows nor vanishes.
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    if not np.isfinite(norms).all():
+    norms = np.linalg.norm(finite_rows(vectors).astype(np.float64), axis=1, keepdims=True)
+    return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+
+
+def finite_rows(vectors: Floats) -> Floats:
+    """The vectors as they are; raises EncoderError where a value is not finite."""
+    strange = ~np.isfinite(vectors).all(axis=1)
+    if strange.any():
         raise EncoderError(
             "the encoder returns values that are not finite",
-            found=f"{int((~np.isfinite(norms)).sum())} of {len(vectors)} texts",
+            found=f"{int(strange.sum())} of {len(vectors)} texts",
             expected="finite numbers",
             action="check the model's weights",
         )
-    return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
+    return vectors
 
 
 def valid_unicode(text: str) -> str:
@@ -109,20 +123,23 @@ def valid_unicode(text: str) -> str:
     return text
 
 
-def load_encoder(spec: EncoderSpec, n_threads: int) -> TextEncoder:
-    """Load the encoder that ``spec`` names onto its device; seconds, so keep it with ``workers.cached``.
+def load_encoder(spec: EncoderSpec, n_threads: int, candidates: Sequence[Path] = ()) -> TextEncoder:
+    """Load the encoder that ``spec`` names into host memory; seconds, so keep it with ``workers.cached``.
 
-    Raises EncoderError where this machine's folder is not the driver's, weights are missing, or there is no CUDA.
+    ``candidates`` are folders where the model may lie beside those the spec names. Raises EncoderError where no folder of this
+    machine is the driver's, or weights are missing.
     """
-    folder = verified_folder(spec)
+    folder = verified_folder(spec, candidates)
     limit_threads(n_threads)
-    device = "cuda" if wants_cuda(spec.device, "encoder.device", EncoderError) else "cpu"
-    model = _load_model(folder).to(device)
+    import torch
+
+    # Cast once and here: a model that moves between devices keeps its bits.
+    model = _load_model(folder, spec.trust_remote_code).to(getattr(torch, spec.backend.removeprefix("torch-")))
     pad_id = getattr(model.config, "pad_token_id", None) or 0
-    return TextEncoder(model, _load_tokenizer(folder, spec.max_length), spec, pad_id, device)
+    return TextEncoder(model, _load_tokenizer(folder, spec.max_length), spec, pad_id, "cpu")
 
 
-def _load_model(folder: Path) -> Any:
+def _load_model(folder: Path, trusted: bool) -> Any:
     """The model in float32 whatever the weights on disk; transformers is imported here because that takes seconds."""
     from transformers import AutoModel
     from transformers.utils import logging
@@ -134,7 +151,7 @@ def _load_model(folder: Path) -> Any:
         model, info = AutoModel.from_pretrained(
             str(folder),
             local_files_only=True,
-            trust_remote_code=False,
+            trust_remote_code=trusted,
             use_safetensors=True,
             output_loading_info=True,
         )

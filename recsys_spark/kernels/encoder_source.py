@@ -1,17 +1,27 @@
-"""Where models come from: a folder, or an installed package that carries one."""
+"""Models that are on this machine already: a folder, or an installed package that carries one."""
 
 from __future__ import annotations
 
+import os
+import re
 from importlib import metadata
 from pathlib import Path
 
 from recsys_spark.errors import EncoderError, nearest
 
-SUPPORTED = "a folder with config.json, a tokenizer and safetensors weights, or an installed package that carries one"
+WAYS = (
+    "a folder with config.json, a tokenizer and safetensors weights, or an archive of one (.zip, .tar, .tar.gz, .tgz)",
+    "the address of such a folder or archive: hdfs://..., s3a://...",
+    "the name of an archive shipped with the job: --archives model.tar.gz#NAME",
+    "an installed package that carries a model",
+    "a hub id ORG/NAME, where the driver has network or the model is in its hub cache",
+)
+SUPPORTED = "\n            or ".join(WAYS)
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def find_folder(model: str) -> Path:
-    """The folder that ``encoder.model`` names: a path, else an installed distribution; raises EncoderError."""
+    """The folder on this machine that ``encoder.model`` names: a path, else an installed distribution; raises EncoderError."""
     path = Path(model).expanduser()
     if "://" not in model and path.is_dir():
         return path.resolve()
@@ -33,25 +43,40 @@ def find_folder(model: str) -> Path:
     return folders[0].resolve()
 
 
+def is_hub_id(model: str) -> bool:
+    """Whether ``model`` can only mean a model of the hub: ORG/NAME, and no path that is there or nearly there.
+
+    >>> is_hub_id("intfloat/multilingual-e5-small"), is_hub_id("/models/e5"), is_hub_id("a/b/c")
+    (True, False, False)
+    """
+    path = Path(model)
+    return bool(_HUB_ID.fullmatch(model)) and not path.exists() and not path.parent.is_dir()
+
+
+def model_folder(root: Path) -> Path:
+    """The folder with config.json in an unpacked archive: ``root``, or below it as long as there is one folder only."""
+    folder = root
+    while not (folder / "config.json").is_file():
+        inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
+        if len(inner) != 1:
+            return root
+        folder = inner[0]
+    return folder
+
+
+def work_offline() -> None:
+    """Keep this process from asking the hub for anything. For workers, and before transformers is imported."""
+    os.environ["HF_HUB_OFFLINE"] = "1"
+
+
 def _not_found(model: str, path: Path) -> EncoderError:
-    if "://" in model:
-        return EncoderError(
-            "models are not yet read from this kind of address",
-            where="encoder.model",
-            found=model,
-            expected=SUPPORTED,
-            action="copy the folder to a path that the driver and every worker can read",
-        )
-    looks_like_path = model.startswith(("/", ".", "~")) or path.exists() or (path.parent.is_dir() and "/" in model)
-    hub_id = not looks_like_path and model.count("/") == 1
     siblings = [str(p) for p in path.parent.iterdir() if p.is_dir()] if path.parent.is_dir() else []
     packages = {d.name for d in metadata.distributions()} if "/" not in model else set()
     like = nearest(model, [*siblings, *packages]) or nearest(str(path), siblings)
-    hint = "download a hub model once, with save_pretrained or huggingface-cli, and name that folder"
     return EncoderError(
-        "the encoder is neither a folder nor an installed package" + (", and hub ids are not loaded" if hub_id else ""),
+        "the encoder is not on this machine: it is neither a folder nor an installed package",
         where="encoder.model",
         found=f"{model} (a file)" if path.is_file() else model,
         expected=SUPPORTED,
-        action=f"did you mean {like}?" if like else hint if hub_id else "check the path or install the package",
+        action=f"did you mean {like}?" if like else "check the path or install the package",
     )

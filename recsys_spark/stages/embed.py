@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from itertools import pairwise
+from itertools import chain, pairwise
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+from pyspark import SparkFiles, TaskContext
+from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
+from recsys_spark.errors import EncoderError
+from recsys_spark.kernels.devices import lent, task_device
 from recsys_spark.kernels.encoder import Floats, load_encoder
 from recsys_spark.kernels.encoder_files import EncoderSpec
 from recsys_spark.tables import EMBEDDINGS
@@ -46,13 +52,24 @@ def bucket_count(n_texts: int) -> int:
     return max(1, -(-n_texts // rows))
 
 
-def build_embeddings(texts: DataFrame, spec: EncoderSpec, *, n_texts: int, n_threads: int) -> DataFrame:
-    """EMBEDDINGS of ``texts`` (content_hash, text); ``n_texts`` is their number, ``n_threads`` the CPU threads of a task."""
+def build_embeddings(
+    texts: DataFrame,
+    spec: EncoderSpec,
+    *,
+    n_texts: int,
+    n_threads: int,
+    profile: ResourceProfile | None = None,
+    own_machine: bool = False,
+) -> DataFrame:
+    """EMBEDDINGS of ``texts`` (content_hash, text); ``n_texts`` is their number, ``n_threads`` the CPU threads of a task.
+
+    ``profile`` asks for GPUs for these tasks alone; on its ``own_machine`` a task may take a GPU that nobody assigned.
+    """
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        return encode_buckets(batches, spec, n_threads)
+        return encode_buckets(batches, spec, n_threads, own_machine=own_machine)
 
-    return deal(texts, n_texts).mapInArrow(encode, EMBEDDINGS.schema)
+    return deal(texts, n_texts).mapInArrow(encode, EMBEDDINGS.schema, profile=profile)
 
 
 def deal(texts: DataFrame, n_texts: int) -> DataFrame:
@@ -71,13 +88,34 @@ def deal(texts: DataFrame, n_texts: int) -> DataFrame:
     )
 
 
-def encode_buckets(batches: Iterator[pa.RecordBatch], spec: EncoderSpec, n_threads: int) -> Iterator[pa.RecordBatch]:
-    """The worker's side: batches of :func:`deal` in, one batch of EMBEDDINGS per bucket out."""
-    for content in whole_buckets(batches):
-        encoder = cached(("encoder", spec, n_threads), lambda: load_encoder(spec, n_threads))
-        vectors = encoder.encode(content.column("text").to_pylist())
-        yield embedding_batch(content.column("content_hash").combine_chunks(), spec.encoder_id, vectors)
+def encode_buckets(
+    batches: Iterator[pa.RecordBatch], spec: EncoderSpec, n_threads: int, *, own_machine: bool = False
+) -> Iterator[pa.RecordBatch]:
+    """The worker's side: batches of :func:`deal` in, one batch of EMBEDDINGS per bucket out; a task without rows loads nothing."""
+    buckets = whole_buckets(batches)
+    first = next(buckets, None)
+    if first is not None:
+        context = TaskContext.get()
+        if context:
+            # Spark brings what is needed; a worker that asks the hub would wait for its time-outs.
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        gpu = context.resources().get("gpu") if context else None
+        threads = context.cpus() if context and gpu else n_threads
+        addresses = gpu.addresses if gpu else ()
+        with task_device(
+            spec.device, addresses, setting="encoder.device", error=EncoderError, own_machine=own_machine
+        ) as device:
+            encoder = cached(("encoder", spec, threads), lambda: load_encoder(spec, threads, shipped_folders(spec)))
+            with lent(encoder, device):
+                for content in chain([first], buckets):
+                    vectors = encoder.encode(content.column("text").to_pylist())
+                    yield embedding_batch(content.column("content_hash").combine_chunks(), spec.encoder_id, vectors)
     freeze_imports()
+
+
+def shipped_folders(spec: EncoderSpec) -> list[Path]:
+    """Where Spark has put the model on this machine, if it carries one."""
+    return [Path(SparkFiles.get(spec.shipped))] if spec.shipped else []
 
 
 def whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -150,13 +150,6 @@ def test_values_that_are_not_finite_are_an_error() -> None:
         unit_rows(np.array([[np.nan, 1.0]], np.float32))
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
-def test_cuda_without_cuda_is_a_clear_error(folder: Path) -> None:
-    with pytest.raises(EncoderError, match="no usable CUDA device"):
-        load_encoder(spec_of(folder, device="cuda"), n_threads=1)
-    assert load_encoder(spec_of(folder, device="auto"), n_threads=1).device == "cpu"
-
-
 def test_tensors_that_are_not_there_are_never_drawn_at_random(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
     config = json.loads((folder / "config.json").read_text())
@@ -196,3 +189,31 @@ def test_cache_keeps_nothing_of_a_failure() -> None:
     with pytest.raises(ZeroDivisionError):
         workers.cached("fails", lambda: 1 / 0)
     assert workers.cached("fails", lambda: 1) == 1
+
+
+@pytest.mark.parametrize("backend", ["torch-bfloat16", "torch-float16"])
+def test_half_precision_stays_near_float32_and_has_vectors_of_its_own(tmp_path: Path, backend: str) -> None:
+    folder = tiny_encoder(tmp_path)
+    whole, half = (resolve_encoder(Encoder(model=str(folder), backend=name)) for name in ("auto", backend))
+    assert half.encoder_id != whole.encoder_id
+    exact, rounded = (load_encoder(spec, 1).encode(["red cotton dress", "jazz"]) for spec in (whole, half))
+    assert (exact * rounded).sum(1) == pytest.approx([1, 1], abs=1e-2)
+    assert not np.array_equal(exact, rounded)
+
+
+def test_last_pooling_takes_the_last_token_of_each_text_whatever_is_padded(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path)
+    encoder = load_encoder(resolve_encoder(Encoder(model=str(folder), pooling="last")), 1)
+    together = encoder.encode(["red", "red cotton dress of jazz"])
+    alone = np.vstack([encoder.encode(["red"]), encoder.encode(["red cotton dress of jazz"])])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    first = load_encoder(resolve_encoder(Encoder(model=str(folder), pooling="cls")), 1).encode(["red"])
+    assert not np.allclose(first, together[:1], atol=1e-2)
+
+
+def test_vectors_keep_their_length_where_they_are_not_normalised(tmp_path: Path) -> None:
+    folder = tiny_encoder(tmp_path)
+    specs = [resolve_encoder(Encoder(model=str(folder), normalise=on)) for on in (True, False)]
+    unit, raw = (load_encoder(spec, 1).encode(["red cotton dress"])[0] for spec in specs)
+    assert np.linalg.norm(raw) != pytest.approx(1, abs=1e-3)
+    np.testing.assert_allclose(raw / np.linalg.norm(raw), unit, atol=1e-6)

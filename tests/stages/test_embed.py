@@ -11,13 +11,16 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from pyspark import TaskContext
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark import workers
 from recsys_spark.config import Encoder
+from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder import load_encoder
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
 from recsys_spark.stages.embed import (
@@ -91,13 +94,17 @@ def test_model_is_loaded_once_per_worker_process(spark: SparkSession, spec: Enco
     def uses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for _ in encode_buckets(batches, counted, n_threads=1):
             n = workers.uses(("encoder", counted, 1))
-            yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "uses": [n]})
+            task = TaskContext.get()
+            assert task is not None
+            yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "task": [task.partitionId()], "uses": [n]})
 
     n_texts = 300
-    buckets = deal(texts_of(spark, TEXTS[:n_texts]), n_texts).mapInArrow(uses, "pid long, uses long").toPandas()
+    buckets = (
+        deal(texts_of(spark, TEXTS[:n_texts]), n_texts).mapInArrow(uses, "pid long, task long, uses long").toPandas()
+    )
     # Each process counts 1, 2, 3 ... over its tasks; a task that loaded again would begin anew at 1.
     assert len(buckets) == bucket_count(n_texts) > 2
-    for _, of_process in buckets.groupby("pid"):
+    for _, of_process in buckets.drop_duplicates("task").groupby("pid"):
         assert sorted(of_process.uses) == list(range(1, len(of_process) + 1))
 
 
@@ -149,3 +156,11 @@ def test_buckets_are_whole_however_arrow_cuts_them(sizes: list[int], records: in
     assert [len(set(part["bucket"].to_pylist())) for part in found] == [1] * len(sizes)
     assert [part.num_rows for part in found] == sizes
     assert [row for part in found for row in part["row"].to_pylist()] == list(range(len(buckets)))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_cuda_without_cuda_is_a_clear_error(spec: EncoderSpec) -> None:
+    columns = {"bucket": pa.array([0], pa.int32()), "content_hash": [hash_of("red")], "text": ["red"]}
+    batch = pa.RecordBatch.from_pydict(columns)
+    with pytest.raises(EncoderError, match="no usable CUDA device"):
+        list(encode_buckets(iter([batch]), replace(spec, device="cuda"), 1))
