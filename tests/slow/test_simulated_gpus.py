@@ -5,7 +5,6 @@ Two workers with four cores and two GPUs each, numbered through, so that an addr
 
 from __future__ import annotations
 
-import inspect
 import json
 import sys
 from collections.abc import Iterator
@@ -17,7 +16,6 @@ from typing import Any
 import pytest
 import torch
 
-from recsys_spark.stages.embed import build_embeddings
 from tests.slow import simulated_gpus_job as job
 from tests.slow.cluster import Cluster, finished, standalone_cluster
 from tests.tiny_encoder import tiny_encoder
@@ -25,9 +23,6 @@ from tests.tiny_encoder import tiny_encoder
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="executors are looked up in /proc"),
-    pytest.mark.skipif(
-        "profile" not in inspect.signature(build_embeddings).parameters, reason="the embed stage takes no profile yet"
-    ),
 ]
 GPUS_SH = Path(__file__).parents[2] / "deploy" / "gpus.sh"
 
