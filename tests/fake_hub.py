@@ -89,7 +89,7 @@ def fake_hub(folder: Path, model: str = "shop/tiny") -> Iterator[FakeHub]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     hub = FakeHub(f"http://127.0.0.1:{server.server_port}", model, folder)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
         yield hub
     finally:

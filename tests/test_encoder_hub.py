@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,7 +130,17 @@ def test_without_network_the_error_comes_at_once_and_names_every_other_way(
     assert MODEL in message
 
 
-def test_hub_that_never_answers_is_given_up_within_seconds() -> None:
+def test_hub_that_takes_the_call_and_says_nothing_is_given_up(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("recsys_spark.encoder_hub.REQUEST_SECONDS", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        started = time.monotonic()
+        assert "cannot be asked" in refusal()
+    assert time.monotonic() - started < 5
+
+
+def test_name_resolution_that_hangs_is_given_up() -> None:
+    """No timeout of an HTTP client covers it."""
     started = time.monotonic()
     with pytest.raises(TimeoutError, match="no answer within"):
         _within(0.05, lambda: time.sleep(5))
