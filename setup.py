@@ -23,6 +23,7 @@ setup(
         "transformers>=4.48",
         "tokenizers>=0.20",
         "safetensors>=0.4",
+        "huggingface_hub>=0.26",
         "pandas>=2.2,<3",
         "pyarrow>=15",
         "numpy>=1.26",

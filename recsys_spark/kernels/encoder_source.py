@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from importlib import metadata
 from pathlib import Path
@@ -62,11 +61,6 @@ def model_folder(root: Path) -> Path:
             return root
         folder = inner[0]
     return folder
-
-
-def work_offline() -> None:
-    """Keep this process from asking the hub for anything. For workers, and before transformers is imported."""
-    os.environ["HF_HUB_OFFLINE"] = "1"
 
 
 def _not_found(model: str, path: Path) -> EncoderError:
