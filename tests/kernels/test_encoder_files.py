@@ -149,10 +149,20 @@ def test_trusted_code_is_part_of_the_encoder(folder: Path) -> None:
         verified_folder(spec)
 
 
-@pytest.mark.parametrize("code", ["modeling.Model", "other/code--modeling.Model"])
-def test_trusted_code_that_is_not_in_the_folder_is_refused(folder: Path, code: str) -> None:
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("modeling.Model", "no modeling.py"),
+        ("other/code--modeling.Model", "code of another repository"),
+        ("../modeling.Model", "code of another repository"),
+    ],
+)
+def test_trusted_code_that_is_not_in_the_folder_is_refused(folder: Path, code: str, found: str) -> None:
+    (folder.parent / "modeling.py").touch()
     rewrite(folder / "config.json", auto_map={"AutoModel": code})
-    assert "not in its folder" in refusal(folder, **TRUSTED)
+    message = refusal(folder, **TRUSTED)
+    assert "not in its folder" in message
+    assert found in message
 
 
 def test_tokenizer_is_required(folder: Path) -> None:
