@@ -42,9 +42,16 @@ def refusal(model: str = MODEL, revision: str = "", *, trusted: bool = False) ->
     return str(caught.value)
 
 
-def forget_the_listing(snapshot: Path) -> None:
-    """As in the cache of older clients, which do not keep what a commit holds and so cannot miss a part of it."""
-    shutil.rmtree(snapshot.parents[1] / "trees", ignore_errors=True)
+def forget_the_listing(snapshot: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with older clients, which do not keep what a commit holds and so cannot miss a part of it.
+
+    The cache moves as well: newer clients remember the listing of a path.
+    """
+    cache = snapshot.parents[2]
+    moved = cache.rename(cache.with_name("older-cache"))
+    for listing in list(moved.glob("*/trees")):
+        shutil.rmtree(listing)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(moved))
 
 
 def test_model_is_downloaded_at_a_commit_that_is_logged(hub: FakeHub, caplog: pytest.LogCaptureFixture) -> None:
@@ -66,16 +73,16 @@ def test_pinned_model_in_the_cache_costs_no_request(hub: FakeHub, caplog: pytest
 
 
 @pytest.mark.parametrize("client", ["new", "old"])
-def test_half_a_model_in_the_cache_is_completed(hub: FakeHub, client: str) -> None:
+def test_half_a_model_in_the_cache_is_completed(hub: FakeHub, monkeypatch: pytest.MonkeyPatch, client: str) -> None:
     folder = hub_folder(MODEL, COMMIT, trusted=False)
     (folder / "model.safetensors").resolve().unlink()
     (folder / "model.safetensors").unlink()
     if client == "old":
-        forget_the_listing(folder)
+        forget_the_listing(folder, monkeypatch)
     assert (hub_folder(MODEL, COMMIT, trusted=False) / "model.safetensors").is_file()
 
 
-def test_pickles_exports_and_untrusted_code_are_not_downloaded(hub: FakeHub) -> None:
+def test_pickles_exports_and_untrusted_code_are_not_downloaded(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in (
         "pytorch_model.bin",
         "onnx/model.onnx",
@@ -93,7 +100,7 @@ def test_pickles_exports_and_untrusted_code_are_not_downloaded(hub: FakeHub) -> 
         "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json",
     }  # fmt: skip
     # The same commit, trusted: what is in the cache is no longer enough.
-    forget_the_listing(folder)
+    forget_the_listing(folder, monkeypatch)
     assert (hub_folder(MODEL, COMMIT, trusted=True) / "modeling.py").is_file()
 
 
