@@ -1,8 +1,7 @@
-"""Model folders: found, refused, fingerprinted."""
+"""The encoder's fingerprint, and the copy that a worker takes."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 from dataclasses import replace
@@ -14,32 +13,14 @@ from pydantic import ValidationError
 
 from recsys_spark.config import Encoder
 from recsys_spark.errors import EncoderError
-from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder, verified_folder
-from recsys_spark.kernels.encoder_pooling import read_pooling
+from recsys_spark.kernels.encoder_files import verified_folder
+from tests.kernels.model_folders import TRUSTED, refusal, resolve, rewrite
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tiny_encoder(tmp_path)
-
-
-def resolve(model: object, **options: Any) -> EncoderSpec:
-    return resolve_encoder(Encoder(model=str(model), **options))
-
-
-def rewrite(path: Path, **changes: object) -> None:
-    path.parent.mkdir(exist_ok=True)
-    content = json.loads(path.read_text()) if path.exists() else {}
-    path.write_text(json.dumps(content | changes))
-
-
-def refusal(model: object, **options: Any) -> str:
-    with pytest.raises(EncoderError) as caught:
-        resolve(model, **options)
-    assert caught.value.action
-    assert caught.value.expected
-    return str(caught.value)
 
 
 def test_folder_is_resolved(folder: Path) -> None:
@@ -75,64 +56,9 @@ def test_a_file_is_no_model_folder(folder: Path) -> None:
     assert "(a file)" in refusal(folder / "model.safetensors")
 
 
-def test_weights_are_required(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-    assert "no safetensors weights" in refusal(folder)
-
-
-def test_pickle_weights_are_refused_and_never_opened(folder: Path) -> None:
-    (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(b"cos\nsystem\n(S'touch /tmp/owned'\ntR.")
-    message = refusal(folder)
-    assert "pickle" in message
-    assert "pytorch_model.bin" in message
-    assert "safe_serialization=True" in message
-    assert "never opened" in message
-
-
-def test_cut_off_weights_are_refused_before_the_job(folder: Path) -> None:
-    weights = folder / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    assert "cut off" in refusal(folder)
-
-
-def test_missing_shard_is_refused(folder: Path) -> None:
-    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
-    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
-    rewrite(folder / "model.safetensors.index.json", weight_map=shards)
-    assert "model-00002-of-00002.safetensors" in refusal(folder)
-
-
-@pytest.mark.parametrize("file", ["config.json", "tokenizer_config.json"])
-def test_remote_code_is_refused(folder: Path, file: str) -> None:
-    rewrite(folder / file, auto_map={"AutoModel": "modeling.Model"})
-    message = refusal(folder)
-    assert "auto_map" in message
-    assert "encoder.trust_remote_code" in message
-
-
-@pytest.mark.parametrize(
-    "shard", ["../model.safetensors", "/tmp/model.safetensors", "..\\model.safetensors", "weights.bin"]
-)
-def test_index_that_leads_out_of_the_folder_is_refused(folder: Path, shard: str) -> None:
-    (folder / "model.safetensors").rename(folder.parent / "model.safetensors")
-    rewrite(folder / "model.safetensors.index.json", weight_map={"a": shard})
-    assert "no safetensors files beside it" in refusal(folder)
-
-
-@pytest.mark.parametrize("index", [{"weight_map": {}}, {"weight_map": ["a"]}, {}])
-def test_index_without_a_shard_is_refused(folder: Path, index: dict[str, Any]) -> None:
-    (folder / "model.safetensors").unlink()
-    rewrite(folder / "model.safetensors.index.json", **index)
-    assert "no shard" in refusal(folder)
-
-
 def test_trusted_code_needs_a_revision() -> None:
     with pytest.raises(ValidationError, match="trust_remote_code = true needs revision"):
         Encoder(model="m", trust_remote_code=True)
-
-
-TRUSTED = {"trust_remote_code": True, "revision": "read on 2026-11-24"}
 
 
 def test_trusted_code_is_part_of_the_encoder(folder: Path) -> None:
@@ -147,40 +73,6 @@ def test_trusted_code_is_part_of_the_encoder(folder: Path) -> None:
     assert resolve(folder, **TRUSTED).encoder_id != spec.encoder_id
     with pytest.raises(EncoderError, match="another encoder than the driver"):
         verified_folder(spec)
-
-
-@pytest.mark.parametrize(
-    ("code", "found"),
-    [
-        ("modeling.Model", "no modeling.py"),
-        ("other/code--modeling.Model", "code of another repository"),
-        ("../modeling.Model", "code of another repository"),
-    ],
-)
-def test_trusted_code_that_is_not_in_the_folder_is_refused(folder: Path, code: str, found: str) -> None:
-    (folder.parent / "modeling.py").touch()
-    rewrite(folder / "config.json", auto_map={"AutoModel": code})
-    message = refusal(folder, **TRUSTED)
-    assert "not in its folder" in message
-    assert found in message
-
-
-def test_tokenizer_is_required(folder: Path) -> None:
-    (folder / "tokenizer.json").unlink()
-    assert resolve(folder)
-    (folder / "vocab.txt").unlink()
-    assert "no tokenizer" in refusal(folder)
-
-
-@pytest.mark.parametrize("content", [b"{", b"[]", b"\xff\xfe{}"])
-def test_unreadable_config_is_refused(folder: Path, content: bytes) -> None:
-    (folder / "config.json").write_bytes(content)
-    assert "config.json of the model cannot be read" in refusal(folder)
-
-
-def test_config_is_required(folder: Path) -> None:
-    (folder / "config.json").unlink()
-    assert "no config.json" in refusal(folder)
 
 
 @pytest.mark.parametrize("change", [{"is_encoder_decoder": True}, {"hidden_size": None}])
@@ -210,53 +102,6 @@ def test_max_length_is_held_to_the_position_table(folder: Path) -> None:
     assert resolve(folder, max_length=512).max_length == 64
     rewrite(folder / "config.json", model_type="xlm-roberta", pad_token_id=1)
     assert resolve(folder, max_length=512).max_length == 62
-
-
-@pytest.mark.parametrize(
-    ("stated", "pooling"),
-    [
-        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
-        ({"pooling_mode_mean_tokens": False, "pooling_mode_cls_token": True}, "cls"),
-        ({"pooling_mode": "cls"}, "cls"),
-        ({"pooling_mode": ["mean"]}, "mean"),
-        ({"pooling_mode_lasttoken": True, "pooling_mode_mean_tokens": False}, "last"),
-        ({"pooling_mode": "lasttoken"}, "last"),
-        ({}, "mean"),
-    ],
-)
-def test_auto_pooling_reads_old_and_new_files(folder: Path, stated: dict[str, Any], pooling: str) -> None:
-    rewrite(folder / "1_Pooling" / "config.json", **stated)
-    assert resolve(folder).pooling == pooling
-
-
-def test_pooling_is_found_through_modules(folder: Path) -> None:
-    modules = [{"type": "sentence_transformers.models.Pooling", "path": "2_Pool"}]
-    (folder / "modules.json").write_text(json.dumps(modules))
-    rewrite(folder / "2_Pool" / "config.json", pooling_mode="cls")
-    assert read_pooling(folder) == "cls"
-
-
-@pytest.mark.parametrize(
-    "stated",
-    [{"pooling_mode": "max"}, {"pooling_mode_mean_sqrt_len_tokens": True}, {"pooling_mode": ["mean", "cls"]}],
-)
-def test_unsupported_pooling_is_refused_unless_set(folder: Path, stated: dict[str, Any]) -> None:
-    rewrite(folder / "1_Pooling" / "config.json", **stated)
-    assert "encoder.pooling" in refusal(folder)
-    assert resolve(folder, pooling="cls").pooling == "cls"
-
-
-def test_mean_that_would_leave_the_prefix_out_is_refused(folder: Path) -> None:
-    rewrite(folder / "1_Pooling" / "config.json", pooling_mode="mean", include_prompt=False)
-    assert resolve(folder).pooling == "mean"
-    assert "include_prompt" in refusal(folder, item_prefix="passage: ")
-
-
-def test_a_layer_after_pooling_is_refused(folder: Path) -> None:
-    (folder / "modules.json").write_text(
-        json.dumps([{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])
-    )
-    assert "Dense" in refusal(folder)
 
 
 def test_encoder_id_ignores_place_device_and_budget(folder: Path, tmp_path: Path) -> None:
@@ -331,55 +176,3 @@ def test_worker_without_the_model_says_what_to_do(folder: Path) -> None:
     with pytest.raises(EncoderError, match="no copy of the encoder") as caught:
         verified_folder(spec)
     assert "docs/encoders.md" in str(caught.value.action)
-
-
-def sums_of(folder: Path) -> str:
-    """As `sha256sum *` writes them."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    return "".join(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files)
-
-
-def test_listed_checksums_are_checked(folder: Path) -> None:
-    (folder / "README.md").write_text("later changed, and no matter")
-    (folder / "SHA256SUMS").write_text(sums_of(folder))
-    (folder / "README.md").write_text("changed")
-    assert resolve(folder)
-    rewrite(folder / "config.json", layer_norm_eps=1e-6)
-    message = refusal(folder)
-    assert "config.json of the model has another checksum" in message
-    assert "SHA256SUMS" in message
-
-
-def test_checksum_of_a_file_that_has_no_part_in_the_fingerprint_is_checked_too(folder: Path) -> None:
-    rewrite(folder / "1_Pooling" / "config.json", pooling_mode="cls")
-    (folder / "SHA256SUMS").write_text(f"{'0' * 64} *./1_Pooling/config.json\n")
-    assert "1_Pooling/config.json of the model has another checksum" in refusal(folder)
-
-
-def test_listed_file_that_is_missing_is_refused(folder: Path) -> None:
-    (folder / "SHA256SUMS").write_text(sums_of(folder))
-    (folder / "tokenizer.json").unlink()
-    assert "tokenizer.json of the model is missing" in refusal(folder)
-
-
-@pytest.mark.parametrize("line", ["no checksum", f"{'0' * 64}  ../outside.json", f"{'0' * 64}  /outside.json"])
-def test_checksums_that_cannot_be_read_are_no_checksums(folder: Path, line: str) -> None:
-    (folder / "SHA256SUMS").write_text(line)
-    assert "SHA256SUMS of the model cannot be read" in refusal(folder)
-
-
-def git_sum(content: bytes) -> str:
-    return hashlib.sha1(f"blob {len(content)}\0".encode() + content).hexdigest()
-
-
-@pytest.mark.parametrize(
-    "sum_of", [git_sum, lambda c: hashlib.sha256(c).hexdigest(), lambda c: hashlib.sha1(c).hexdigest()]
-)
-def test_notes_of_the_hubs_client_are_checked(folder: Path, sum_of: Any) -> None:
-    """`hf download --local-dir` leaves commit, checksum and time of each file."""
-    note = folder / ".cache" / "huggingface" / "download" / "config.json.metadata"
-    note.parent.mkdir(parents=True)
-    note.write_text(f"{'a' * 40}\n{sum_of((folder / 'config.json').read_bytes())}\n1764000000.0\n")
-    assert resolve(folder)
-    rewrite(folder / "config.json", layer_norm_eps=1e-6)
-    assert "as the hub says" in refusal(folder)
