@@ -60,7 +60,8 @@ def _listed(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
                 expected="lines as `sha256sum FILE...` writes them inside the folder",
                 action=f"write {CHECKSUMS} again where you trust the folder",
             )
-        if is_kept(str(name), trusted):
+        # A list made for the second time by `sha256sum * > SHA256SUMS` holds the emptied list itself.
+        if str(name) != CHECKSUMS and is_kept(str(name), trusted):
             yield str(name), match[1].lower(), CHECKSUMS
 
 

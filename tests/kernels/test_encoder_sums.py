@@ -25,6 +25,7 @@ def sums_of(folder: Path) -> str:
 
 def test_listed_checksums_are_checked(folder: Path) -> None:
     (folder / "README.md").write_text("later changed, and no matter")
+    (folder / "SHA256SUMS").touch()
     (folder / "SHA256SUMS").write_text(sums_of(folder))
     (folder / "README.md").write_text("changed")
     assert resolve(folder)
