@@ -65,7 +65,7 @@ def still_there(ctx: Context, stage: str) -> bool:
     """Whether what a stage put outside its own folder has not been removed since."""
     if stage == "embed":
         done = ctx.area.finished("embed").facts
-        return done["n_texts"] == 0 or ctx.store.has_embeddings(done["encoder_id"])
+        return done["n_texts"] == 0 or ctx.store.has_embeddings(done["encoder_id"], ctx.area)
     if stage == "publish":
         return ctx.store.published_manifest(ctx.run_date) is not None
     if stage == "report":

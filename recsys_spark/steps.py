@@ -106,7 +106,9 @@ def embed(ctx: Context, attempt: Attempt) -> Facts:
     texts = profile_texts(
         ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES), ctx.cfg
     )
-    unseen = unseen_texts(texts, ctx.store.embeddings(spec.encoder_id), spec.encoder_id)
+    # What is left out now is what the new batch says it left out: that spares its readers a shuffle.
+    known = ctx.store.vectors.snapshot(spec.encoder_id)
+    unseen = unseen_texts(texts, known.read(), spec.encoder_id)
     n_texts, n_unseen = texts.count(), unseen.count()
     if n_unseen:
         vectors = build_embeddings(
@@ -117,7 +119,7 @@ def embed(ctx: Context, attempt: Attempt) -> Facts:
             profile=gpu_profile(ctx.spark, "embed", spec.device),
             own_machine=is_local(ctx.spark),
         )
-        ctx.store.append_embeddings(spec.encoder_id, vectors)
+        ctx.store.append_embeddings(vectors, known=known)
     return {
         "encoder_id": spec.encoder_id,
         "model": spec.model,

@@ -76,11 +76,10 @@ class Store:
         used = of.used_at() if of else None
         return bool(batches) and (since is None or used is None or used >= since)
 
-    def append_embeddings(self, encoder_id: str, vectors: DataFrame) -> int:
-        """Add a batch of vectors, all or nothing, and return how many."""
+    def append_embeddings(self, vectors: DataFrame, *, known: Snapshot) -> int:
+        """Add a batch of vectors, none of them in ``known``, all or nothing, and return how many."""
         encoded = vectors.withColumn("reason", F.lit(None).cast("string"))
-        # Nobody says what was left out, so it is taken for nothing: right, and slow to read until it is compacted.
-        return self.vectors.append(encoder_id, encoded, known=Snapshot(self.vectors, encoder_id, ())).n_vectors
+        return self.vectors.append(known.encoder_id, encoded, known=known).n_vectors
 
     def recover(self, run_date: str) -> None:
         """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""

@@ -65,14 +65,16 @@ def test_an_unreadable_manifest_says_what_to_do(store: Store, tmp_path: Path) ->
 
 def test_embeddings_are_appended_and_read_once_per_text(spark: SparkSession, store: Store) -> None:
     assert store.embeddings("e").count() == 0
-    assert store.append_embeddings("e", embeddings(spark, "h1", "h2")) == 2
-    assert store.append_embeddings("e", embeddings(spark, "h2", "h3")) == 2
+    known = store.vectors.snapshot("e")
+    # Two runs at once, neither of which knows what the other adds.
+    assert store.append_embeddings(embeddings(spark, "h1", "h2"), known=known) == 2
+    assert store.append_embeddings(embeddings(spark, "h2", "h3"), known=known) == 2
     assert sorted(row["content_hash"] for row in store.embeddings("e").collect()) == ["h1", "h2", "h3"]
     assert store.embeddings("other").count() == 0
 
 
 def test_a_batch_of_no_embeddings_leaves_no_files(spark: SparkSession, store: Store, tmp_path: Path) -> None:
-    assert store.append_embeddings("e", embeddings(spark)) == 0
+    assert store.append_embeddings(embeddings(spark), known=store.vectors.snapshot("e")) == 0
     assert not list(tmp_path.glob("embeddings/encoder_id=e/*"))
 
 
