@@ -96,7 +96,7 @@ class Score(Section):
     normalise: Literal["catalogue", "allowed", "none"] = "catalogue"
     """What P sums to 1 over: all items, or the items of `sources.allow_list`. With `none` there is no log P (`log_prob` is null, `score` takes the bare logit): the same lists, sooner."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes the GPU that Spark assigned to the task, if any; `cuda` takes the first one where none was assigned."""
+    """`auto` takes the GPU that Spark assigned to the task, if any; `cuda` takes a free one where none was assigned."""
     dtype: Literal["float32", "float16", "bfloat16"] = "float32"
     """Of the products on a GPU. Lists are those of float32 in any case; half precision moves log P by up to some thousandths. On a CPU log P is always that of float32."""
     top_n_per: Literal["category"] | None = None

@@ -35,7 +35,7 @@ class Encoder(Section):
     batch_tokens: Count = 1024
     """Tokens per forward pass, padding included."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes the task's GPU where there is one."""
+    """`auto` takes the GPU that Spark assigned, in local mode a free one, else the CPU; `cuda` fails without a GPU."""
 
     @model_validator(mode="after")
     def _trusted_code_has_a_version(self) -> Self:

@@ -169,7 +169,7 @@ EMBEDDINGS = Table(
     (
         Col("content_hash", STRING, "Hash of prefix and text.", nullable=False),
         Col("encoder_id", STRING, "Fingerprint of the weights and the settings vectors depend on.", nullable=False),
-        Col("vector", FLOATS, "[h] float32, unit length."),
+        Col("vector", FLOATS, "[h] float32, of length 1 unless `encoder.normalise` is false."),
     ),
 )
 ENCODED = Table(

@@ -1,4 +1,4 @@
-"""The text encoder: token budgets, pooling, unit vectors. Texts in, ``[n, h]`` float32 out."""
+"""The text encoder: token budgets, pooling, length. Texts in, ``[n, h]`` float32 out."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MAX_CHARACTERS_PER_TOKEN = 64
 class TextEncoder:
     """A loaded encoder. ``encode`` depends on the texts, their order and the thread count, on nothing else."""
 
-    def __init__(self, model: Any, tokenizer: Any, spec: EncoderSpec, pad_id: int, device: str) -> None:
-        self.model, self.tokenizer, self.spec, self.pad_id, self.device = model, tokenizer, spec, pad_id, device
+    def __init__(self, model: Any, tokenizer: Any, spec: EncoderSpec, pad_id: int) -> None:
+        self.model, self.tokenizer, self.spec, self.pad_id, self.device = model, tokenizer, spec, pad_id, "cpu"
 
     def to(self, device: str) -> None:
         """Move the model to ``device``, in place."""
@@ -32,7 +32,7 @@ class TextEncoder:
         self.device = device
 
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Unit vectors ``[n, h]`` in the order of ``texts``, as the model gives them where the spec wants that; without a token zeros."""
+        """Vectors ``[n, h]`` in the order of ``texts``, of length 1 where the spec normalises; a text without a token gets zeros."""
         tokens = self.tokenise(texts)
         vectors = np.zeros((len(texts), self.spec.width), np.float32)
         for rows in plan_batches(np.array([len(ids) for ids in tokens], np.int64), self.spec.batch_tokens):
@@ -136,7 +136,7 @@ def load_encoder(spec: EncoderSpec, n_threads: int, candidates: Sequence[Path] =
     # Cast once and here: a model that moves between devices keeps its bits.
     model = _load_model(folder, spec.trust_remote_code).to(getattr(torch, spec.backend.removeprefix("torch-")))
     pad_id = getattr(model.config, "pad_token_id", None) or 0
-    return TextEncoder(model, _load_tokenizer(folder, spec.max_length), spec, pad_id, "cpu")
+    return TextEncoder(model, _load_tokenizer(folder, spec.max_length), spec, pad_id)
 
 
 def _load_model(folder: Path, trusted: bool) -> Any:

@@ -19,6 +19,7 @@ from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.devices import lent, task_device
 from recsys_spark.kernels.encoder import Floats, load_encoder
 from recsys_spark.kernels.encoder_files import EncoderSpec
+from recsys_spark.stages._task_gpus import assigned_gpus
 from recsys_spark.tables import EMBEDDINGS
 from recsys_spark.workers import cached, freeze_imports
 
@@ -99,9 +100,9 @@ def encode_buckets(
         if context:
             # Spark brings what is needed; a worker that asks the hub would wait for its time-outs.
             os.environ["HF_HUB_OFFLINE"] = "1"
-        gpu = context.resources().get("gpu") if context else None
-        threads = context.cpus() if context and gpu else n_threads
-        addresses = gpu.addresses if gpu else ()
+        addresses = assigned_gpus()
+        # A profile with GPUs brings cores of its own.
+        threads = context.cpus() if context and addresses else n_threads
         with task_device(
             spec.device, addresses, setting="encoder.device", error=EncoderError, own_machine=own_machine
         ) as device:

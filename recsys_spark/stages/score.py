@@ -23,6 +23,7 @@ from recsys_spark.errors import ConfigError
 from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
 from recsys_spark.kernels.packing import USERS_PER_BLOCK
 from recsys_spark.kernels.packing_items import rows_per_block
+from recsys_spark.stages._task_gpus import assigned_gpus
 from recsys_spark.tables import CANDIDATES, SEGMENT
 
 ITEM_BLOCKS = (
@@ -90,8 +91,8 @@ def build_candidates(
     ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS, with a column `segment` where the ``n`` best of each
     segment are wanted (the rank is over all of a user's rows); ``exclusions``: user_id, item_id. ``catalogue``, where it
     is known, saves a shuffle of the lists if one item block can hold the catalogue; ``n_tasks``: see :func:`user_tasks`;
-    ``profile`` gives a scoring task its GPU. Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row. Its tasks raise DataError, naming ids,
-    for vectors that are missing, ragged, not finite or there twice (items: in one segment).
+    ``profile`` gives a scoring task its GPU. Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row.
+    Its tasks raise DataError, naming ids, for vectors that are missing, ragged, not finite or there twice (items: in one segment).
     """
     if n < 1:
         raise ConfigError("N must be at least 1", where="n", found=n, expected="1 or more")
@@ -218,10 +219,8 @@ def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batc
         context = TaskContext.get()
         # The fold shares its users out to threads, each of which calls a BLAS of one thread.
         limit_threads(1)
-        gpus = context.resources().get("gpu") if context else None
         threads = context.cpus() if context else 1
-        addresses = gpus.addresses if gpus else ()
-        with task_device(device, addresses, setting="score.device", error=ConfigError) as place:
+        with task_device(device, assigned_gpus(), setting="score.device", error=ConfigError) as place:
             fold = fold_of(place, dtype, n_threads=threads)
             yield from score_pairs(batches, Weights(cosine, ce, temperature, log_z), n, fold, whole=whole)
         freeze_imports()

@@ -104,9 +104,7 @@ def test_no_texts_give_no_rows(encoder: TextEncoder) -> None:
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec=None), max_size=40), max_size=12), budget=st.integers(1, 300))
 def test_any_unicode_gives_unit_vectors_in_row_order(encoder: TextEncoder, texts: list[str], budget: int) -> None:
-    batched = TextEncoder(
-        encoder.model, encoder.tokenizer, replace(encoder.spec, batch_tokens=budget), encoder.pad_id, encoder.device
-    )
+    batched = TextEncoder(encoder.model, encoder.tokenizer, replace(encoder.spec, batch_tokens=budget), encoder.pad_id)
     vectors = batched.encode(texts)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     for row, text in enumerate(texts):
@@ -125,7 +123,7 @@ def test_a_text_without_a_token_gets_zeros_never_nan(encoder: TextEncoder) -> No
 
     bare = type(encoder.tokenizer).from_str(encoder.tokenizer.to_str())
     bare.post_processor = processors.Sequence([])
-    vectors = TextEncoder(encoder.model, bare, encoder.spec, 0, "cpu").encode(["", "jazz"])
+    vectors = TextEncoder(encoder.model, bare, encoder.spec, 0).encode(["", "jazz"])
     assert not vectors[0].any()
     assert np.linalg.norm(vectors[1]) == pytest.approx(1)
 
