@@ -17,8 +17,9 @@ from pyspark.sql import functions as F
 from recsys_spark.config import Config
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.devices import lent, task_device
-from recsys_spark.kernels.encoder import Floats, load_encoder
+from recsys_spark.kernels.encoder import Floats
 from recsys_spark.kernels.encoder_files import EncoderSpec
+from recsys_spark.kernels.encoder_load import load_encoder
 from recsys_spark.stages._task_gpus import assigned_gpus
 from recsys_spark.tables import EMBEDDINGS
 from recsys_spark.workers import cached, freeze_imports

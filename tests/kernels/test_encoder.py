@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from recsys_spark import workers
 from recsys_spark.config import Encoder
 from recsys_spark.errors import EncoderError
-from recsys_spark.kernels.encoder import TextEncoder, load_encoder, plan_batches, unit_rows
+from recsys_spark.kernels.encoder import TextEncoder, plan_batches, unit_rows
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
+from recsys_spark.kernels.encoder_load import load_encoder
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
 TEXTS = ["red cotton dress", "", "space horror", "购买 浏览", "a" * 300, "jazz", "blue jazz album of the rock & comedy"]
@@ -87,7 +88,7 @@ def test_vocabulary_alone_gives_the_same_tokens(encoder: TextEncoder, tmp_path: 
 
 def test_half_precision_weights_are_computed_in_float32(tmp_path: Path) -> None:
     half = load_encoder(spec_of(tiny_encoder(tmp_path, dtype=np.float16)), n_threads=1)
-    assert {parameter.dtype for parameter in half.model.parameters()} == {torch.float32}
+    assert {parameter.dtype for parameter in half.backend.model.parameters()} == {torch.float32}
     np.testing.assert_allclose(half.encode(TEXTS), one_by_one(Path(half.spec.path), TEXTS, "mean"), atol=2e-6)
 
 
@@ -104,7 +105,9 @@ def test_no_texts_give_no_rows(encoder: TextEncoder) -> None:
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec=None), max_size=40), max_size=12), budget=st.integers(1, 300))
 def test_any_unicode_gives_unit_vectors_in_row_order(encoder: TextEncoder, texts: list[str], budget: int) -> None:
-    batched = TextEncoder(encoder.model, encoder.tokenizer, replace(encoder.spec, batch_tokens=budget), encoder.pad_id)
+    batched = TextEncoder(
+        encoder.backend, encoder.tokenizer, replace(encoder.spec, batch_tokens=budget), encoder.pad_id
+    )
     vectors = batched.encode(texts)
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     for row, text in enumerate(texts):
@@ -123,7 +126,7 @@ def test_a_text_without_a_token_gets_zeros_never_nan(encoder: TextEncoder) -> No
 
     bare = type(encoder.tokenizer).from_str(encoder.tokenizer.to_str())
     bare.post_processor = processors.Sequence([])
-    vectors = TextEncoder(encoder.model, bare, encoder.spec, 0).encode(["", "jazz"])
+    vectors = TextEncoder(encoder.backend, bare, encoder.spec, 0).encode(["", "jazz"])
     assert not vectors[0].any()
     assert np.linalg.norm(vectors[1]) == pytest.approx(1)
 

@@ -21,8 +21,8 @@ from pyspark.sql import DataFrame, SparkSession
 from recsys_spark import workers
 from recsys_spark.config import Encoder
 from recsys_spark.errors import EncoderError
-from recsys_spark.kernels.encoder import load_encoder
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
+from recsys_spark.kernels.encoder_load import load_encoder
 from recsys_spark.stages.embed import (
     bucket_count,
     build_embeddings,
