@@ -21,6 +21,7 @@ USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and 
   recsys-spark STAGE    --config FILE --run-date YYYY-MM-DD   one stage: {", ".join(STAGE_NAMES)}
   recsys-spark compact  --config FILE                         the embeddings of each encoder in well-sized files
   recsys-spark vacuum   --config FILE [--days 30 --dry-run]   drop embeddings that no run has used for so many days
+  recsys-spark encoders --config FILE [--run-date D --candidates MODEL[@BACKEND],... --out DIR]   which encoder to take
   recsys-spark generate --out DIR [--users N --items N --behaviours N --seed S]
   recsys-spark demo     [--dir DIR --users N --items N --behaviours N]
 

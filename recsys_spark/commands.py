@@ -1,10 +1,12 @@
-"""The commands beside the stages: the generator, the demo, and the upkeep of the embeddings. Each returns an exit status."""
+"""The commands beside the stages: generator, demo, upkeep of the embeddings, comparison of encoders. Each returns an exit status."""
 
 from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -85,11 +87,55 @@ def vacuum(words: Sequence[str]) -> int:
     return 0
 
 
+def encoders(words: Sequence[str]) -> int:
+    """Measure encoders and backends on a sample of the sources, and say which one to take."""
+    parser = argparse.ArgumentParser(prog="recsys-spark encoders", description="Compare encoders on your own data.")
+    parser.add_argument("--config", required=True, help="TOML file; its sources and [encoder] section are used")
+    parser.add_argument("--run-date", help="data before this day, YYYY-MM-DD (default: today, UTC)")
+    parser.add_argument(
+        "--candidates",
+        help="MODEL[@BACKEND],... or a file .toml with [[encoder]] sections "
+        "(default: encoder.model under every backend, and installed packages that carry a model)",
+    )
+    parser.add_argument("--texts", type=_count, default=2_000, help="texts that the speed is measured on")
+    parser.add_argument("--users", type=_count, default=1_000, help="users that the recall is measured on")
+    parser.add_argument("--items", type=_count, default=5_000, help="items that are ranked, at most")
+    parser.add_argument("--out", help="folder for encoders.md, encoders.json and encoders.png")
+    options = parser.parse_args(words)
+
+    from recsys_spark.config_file import load_config
+    from recsys_spark.encoder_candidates import read_candidates
+    from recsys_spark.encoder_choice import Sizes, compare, prepare
+    from recsys_spark.encoder_choice_report import table_rows, text_table, write_report
+    from recsys_spark.failures import named_failures
+    from recsys_spark.pipeline import parse_date
+    from recsys_spark.session import create_session
+
+    cfg = load_config(options.config)
+    run_date = parse_date(options.run_date or datetime.now(UTC).date())
+    candidates = read_candidates(options.candidates, cfg)
+    spark = create_session(cfg.spark, app_name="recsys-spark encoders")
+    try:
+        with named_failures("encoders"):
+            prepared = prepare(spark, cfg, candidates, run_date, Sizes(options.texts, options.users, options.items))
+        if not prepared.needs_spark:
+            # What is measured shall not share the machine with a session that has nothing left to do.
+            spark.stop()
+        comparison = compare(prepared)
+    finally:
+        spark.stop()
+    print(f"{text_table(table_rows(comparison))}\n\n{comparison.verdict.sentence}")
+    for path in write_report(comparison, Path(options.out)) if options.out else ():
+        print(f"wrote {path}")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "compact": compact,
     "vacuum": vacuum,
     "generate": generate,
     "demo": demo,
+    "encoders": encoders,
 }
 
 
@@ -100,6 +146,12 @@ def _of_a_store(command: str, description: str, words: Sequence[str]) -> argpars
         parser.add_argument("--days", type=_days, default=30, help="keep what a run of so many days used (default: 30)")
         parser.add_argument("--dry-run", action="store_true", help="say what would go, and delete nothing")
     return parser.parse_args(words)
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number, 1 or more")
+    return int(text)
 
 
 def _days(text: str) -> int:

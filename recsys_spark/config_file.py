@@ -26,27 +26,33 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     Raises ConfigError naming the file, the key, what was found and the nearest valid key.
     """
     file = Path(path)
+    content = read_toml(file)
+    for key, value in (overrides or {}).items():
+        _set(content, key, value)
+    return parse_config(place(content, file.resolve().parent, str(path)), where=str(path))
+
+
+def read_toml(path: str | Path, *, what: str = "configuration file", option: str = "--config") -> dict[str, Any]:
+    """The content of a TOML file as it stands; ``what`` it is and the ``option`` that named it. Raises ConfigError."""
+    file = Path(path)
     if not file.is_file():
         raise ConfigError(
-            "The configuration file does not exist",
+            f"The {what} does not exist",
             where=str(path),
             found="no file of that name",
             expected="a TOML file on the machine where the driver starts",
-            action="Pass --config FILE; see conf/ for examples.",
+            action=f"Pass {option} FILE; see conf/ for examples.",
         )
     try:
-        content = tomllib.loads(file.read_text(encoding="utf-8"))
+        return tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
-            "The configuration file is not valid TOML",
+            f"The {what} is not valid TOML",
             where=str(path),
             found=error,
             expected="TOML 1.0 in UTF-8",
             action="Correct the line that is named.",
         ) from error
-    for key, value in (overrides or {}).items():
-        _set(content, key, value)
-    return parse_config(_place(content, file.resolve().parent, str(path)), where=str(path))
 
 
 def parse_config(content: Mapping[str, Any], where: str = "config") -> Config:
@@ -77,8 +83,8 @@ def _set(content: Any, dotted: str, value: Any) -> None:
         ) from error
 
 
-def _place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
-    """Expand `${NAME}` in every string and make `path`, `store` and folder models absolute."""
+def place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
+    """Expand `${NAME}` in every string and make `path`, `store` and folder models absolute. Raises ConfigError."""
 
     def expand(text: str) -> str:
         def value_of(match: re.Match[str]) -> str:
