@@ -100,6 +100,7 @@ def encoders(words: Sequence[str]) -> int:
     parser.add_argument("--texts", type=_count, default=2_000, help="texts that the speed is measured on")
     parser.add_argument("--users", type=_count, default=1_000, help="users that the recall is measured on")
     parser.add_argument("--items", type=_count, default=5_000, help="items that are ranked, at most")
+    parser.add_argument("--rounds", type=_count, default=3, help="processes per candidate, whose median is the speed")
     parser.add_argument("--out", help="folder for encoders.md, encoders.json and encoders.png")
     options = parser.parse_args(words)
 
@@ -121,7 +122,7 @@ def encoders(words: Sequence[str]) -> int:
         if not prepared.needs_spark:
             # What is measured shall not share the machine with a session that has nothing left to do.
             spark.stop()
-        comparison = compare(prepared)
+        comparison = compare(prepared, options.rounds)
     finally:
         spark.stop()
     print(f"{text_table(table_rows(comparison))}\n\n{comparison.verdict.sentence}")

@@ -29,8 +29,6 @@ from recsys_spark.session import task_threads
 from recsys_spark.workers import THREAD_VARIABLES
 
 log = logging.getLogger("recsys_spark")
-N_ROUNDS = 3
-"""Processes per candidate. Every candidate has its turn before any has a second, so that a busy minute is not one's bad luck."""
 
 
 @dataclass
@@ -140,8 +138,11 @@ def _found(spark: SparkSession, candidates: Sequence[Encoder]) -> tuple[list[Mea
     return rows, needs_spark
 
 
-def compare(prepared: Prepared, n_rounds: int = N_ROUNDS) -> Comparison:
-    """Measure the candidates one after another, each round in a new process; raises EncoderError where none can be measured."""
+def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
+    """Measure the candidates one after another, in a new process each round; raises EncoderError where none can be measured.
+
+    Every candidate has its turn before any has a second, so that a busy minute of the machine is not one's bad luck.
+    """
     rows, sample = prepared.rows, prepared.sample
     with tempfile.TemporaryDirectory(prefix="recsys-spark-encoders-") as name:
         folder = Path(name)

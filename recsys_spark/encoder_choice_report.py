@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from recsys_spark import __version__
 from recsys_spark.encoder_choice import Comparison, Measured, first_line
-from recsys_spark.kernels.encoder_verdict import RULE, K, Quality
+from recsys_spark.kernels.encoder_verdict import RULE, K
 
 HEADS = ("encoder", "texts/s", "tokens/s", "spread", "load s", "memory MB", "width", "unknown", "cut")
 CHOSEN, OTHER = "#0b6e4f", "#4a5568"
@@ -147,55 +146,34 @@ def draw(comparison: Comparison, path: Path) -> None:
     rows = [(n, row, row.quality) for n, row in enumerate(comparison.rows) if row.quality is not None]
     style: dict[Any, Any] = {"text.parse_math": False, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
-        figure = Figure(figsize=(10, 2.6 + 0.5 * len(rows)), dpi=150)
-        ax = figure.add_axes((0.08, 0.14, 0.48, 0.8))
-        for number, row, quality in rows:
+        figure = Figure(figsize=(11, 2.8 + 0.45 * len(rows)), dpi=150)
+        ax = figure.add_axes((0.08, 0.15, 0.5, 0.8))
+        for place, (number, row, quality) in enumerate(rows, 1):
             colour = CHOSEN if number == comparison.verdict.chosen else OTHER
+            at = (row.texts_per_s, quality.recall)
             reach = [[quality.recall - quality.low], [quality.high - quality.recall]]
-            ax.errorbar(row.texts_per_s, quality.recall, yerr=reach, fmt="o", color=colour, capsize=4, markersize=8)
+            ax.errorbar(*at, yerr=reach, fmt="o", color=colour, capsize=4, markersize=14)
+            ax.annotate(f"{place}", at, fontsize=8, color="white", ha="center", va="center_baseline", zorder=4)
+            # Backends of one model lie close together, so the names stand in a column of their own.
+            said = " (recommended)" if number == comparison.verdict.chosen else ""
+            label = (
+                f"{place}  {row.name}{said}\n    {row.texts_per_s:,.0f} texts/s, {row.tokens_per_s:,.0f} tokens/s, "
+                f"recall {quality.recall:.4f}"
+            )
+            ax.text(
+                1.05,
+                1 - (place - 0.5) / len(rows),
+                label,
+                transform=ax.transAxes,
+                fontsize=9,
+                color=colour,
+                va="center",
+            )
         ax.set_xlim(0, 1.08 * max(row.texts_per_s for _, row, _ in rows))
         ax.set_ylim(0, 1.05 * max(quality.high for _, _, quality in rows) or 1)
         ax.set_xlabel("texts per second")
         ax.set_ylabel(f"recall@{K} over {comparison.sample.probe.n_items:,} items, 95% interval")
-        _label(ax, rows, comparison.verdict.chosen)
         figure.savefig(path)
-
-
-def _label(ax: Axes, rows: Sequence[tuple[int, Measured, Quality]], chosen: int | None) -> None:
-    """A label per dot in a column beside the axes, far enough apart to be read, and a line from each to its dot."""
-    top = ax.get_ylim()[1]
-    # Backends of one model have nearly the same recall, so labels beside the dots would lie on each other.
-    order = sorted(rows, key=lambda r: (r[2].recall, r[1].texts_per_s))
-    heights = spread_apart([quality.recall / top for _, _, quality in order], gap=min(0.13, 1 / len(order)))
-    for (number, row, quality), height in zip(order, heights, strict=True):
-        colour = CHOSEN if number == chosen else OTHER
-        said = " (recommended)" if number == chosen else ""
-        ax.annotate(
-            f"{row.name}{said}\n{row.texts_per_s:,.0f} texts/s, {row.tokens_per_s:,.0f} tokens/s, recall {quality.recall:.4f}",
-            (row.texts_per_s, quality.recall),
-            (1.04, height),
-            textcoords="axes fraction",
-            fontsize=8,
-            color=colour,
-            verticalalignment="center",
-            arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.5, "alpha": 0.6, "shrinkB": 5},
-        )
-
-
-def spread_apart(heights: Sequence[float], gap: float) -> list[float]:
-    """The rising ``heights`` in [0, 1] moved so that neighbours are ``gap`` or more apart, and within [0, 1] where they fit.
-
-    >>> spread_apart([0.5, 0.5, 0.95], 0.25)
-    [0.5, 0.75, 1.0]
-    """
-    moved: list[float] = []
-    for height in heights:
-        moved.append(max(height, moved[-1] + gap) if moved else height)
-    ceiling = 1.0
-    for number in reversed(range(len(moved))):
-        moved[number] = min(moved[number], ceiling)
-        ceiling = moved[number] - gap
-    return moved
 
 
 def write_report(comparison: Comparison, folder: Path) -> list[Path]:

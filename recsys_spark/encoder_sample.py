@@ -68,8 +68,7 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
     as_of = datetime(run_date.year, run_date.month, run_date.day, tzinfo=UTC)
     store, day = Store(spark, cfg.run.store), run_date.isoformat()
     ctx = Context(spark, cfg, store, store.area(day), day, as_of, now=max(datetime.now(UTC), as_of))
-    done = [ctx.area.manifest(name) for name in (*PROFILES.after, PROFILES.name)]
-    if all(done) and done[-1] is not None and done[-1].key == stage_key(ctx, PROFILES):
+    if has_profiles(ctx):
         yield Inputs(
             ctx.table("ingest", tables.INTERACTIONS),
             ctx.table("profiles", tables.ITEM_PROFILES).select("item_id", "text"),
@@ -88,6 +87,14 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
     finally:
         for kept in (ingested.interactions, ingested.items, items):
             kept.unpersist()
+
+
+def has_profiles(ctx: Context) -> bool:
+    """Whether the store has the profiles that a run with this configuration would use."""
+    if any(ctx.area.manifest(name) is None for name in PROFILES.after):
+        return False
+    done = ctx.area.manifest(PROFILES.name)
+    return done is not None and done.key == stage_key(ctx, PROFILES)
 
 
 def _ingested(ctx: Context) -> Ingested:
