@@ -95,6 +95,7 @@ def test_a_file_gives_each_candidate_keys_of_its_own(tmp_path: Path, monkeypatch
             "[[encoder]] 2",
         ),
         ('[[encoder]]\nmodle = "a"', "Unknown key `encoder.modle`", "[[encoder]] 1"),
+        ('[[encoder]]\nmodel = "a"\n[run]\ntop_n = 3', "something else than [[encoder]] sections", "candidates.toml"),
         ('[encoder]\nmodel = "a"', "something else than [[encoder]] sections", "candidates.toml"),
         ('[[encoders]]\nmodel = "a"', "something else than [[encoder]] sections", "candidates.toml"),
         ("[[encoder]", "The file of candidates is not valid TOML", "candidates.toml"),

@@ -108,7 +108,9 @@ def token_shares(encoder: TextEncoder, texts: Sequence[str]) -> tuple[float, flo
     description = encoder.tokenizer.to_str()
     whole = Tokenizer.from_str(description)
     whole.no_truncation()
-    tokens = [encoding.ids for encoding in whole.encode_batch_fast(list(map(valid_unicode, texts)), add_special_tokens=False)]
+    tokens = [
+        encoding.ids for encoding in whole.encode_batch_fast(list(map(valid_unicode, texts)), add_special_tokens=False)
+    ]
     n_tokens, unknown = sum(map(len, tokens)), unknown_id(json.loads(description)["model"])
     n_special = whole.num_special_tokens_to_add(False)
     n_kept = sum(len(ids) - n_special for ids in encoder.tokenise(texts))

@@ -26,14 +26,16 @@ from recsys_spark.kernels.encoder_trial import (
 )
 from recsys_spark.kernels.text_probe import Probe, target_ranks
 from tests.kernels.model_folders import resolve
+from tests.kernels.test_text_probe import probe_of
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
-TEXTS = ["blue dress", "red dress", "space horror game", "jazz album", "blue dress game"]
+WORDS = ("blue", "red", "green", "space", "horror", "comedy")
+TEXTS = [f"{a} {b}" for a in WORDS for b in WORDS]
 
 
 def probe() -> Probe:
-    arrays = ([0, 1, 2, 3, 4], [4, 1], [0, 1, 2], [0, 2], [1.0, 1.0], [0, 1, 2], [0, 2])
-    return Probe(*(np.array(values, np.float64 if n == 4 else np.int64) for n, values in enumerate(arrays)))
+    n = len(TEXTS)
+    return probe_of(list(range(n)), [(t, [((t * 7 + 3) % n, 1.0)], []) for t in range(n) if (t * 7 + 3) % n != t])
 
 
 @pytest.fixture
@@ -55,6 +57,9 @@ def test_ranks_are_those_of_the_encoder_s_own_vectors(spec: EncoderSpec) -> None
     trial = measure(spec, TextSample(TEXTS, [], TEXTS), probe(), 1)
     vectors = load_encoder(spec, 1).encode(["game " + text for text in TEXTS])
     assert trial.ranks == target_ranks(vectors, probe()).tolist()
+    assert trial.ranks != target_ranks(load_encoder(spec, 1).encode(TEXTS), probe()).tolist(), (
+        "the prefix makes a difference"
+    )
 
 
 def test_shares_count_what_is_unknown_and_what_is_cut(spec: EncoderSpec) -> None:

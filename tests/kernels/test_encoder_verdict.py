@@ -47,6 +47,14 @@ def test_the_fastest_of_those_that_are_as_good_is_recommended() -> None:
     assert "c2" not in found.sentence
 
 
+@pytest.mark.parametrize("speeds", [[1.0, 3.0], [3.0, 1.0]])
+def test_of_two_that_find_as_many_the_fastest_is_what_the_other_is_compared_with(speeds: list[float]) -> None:
+    _, measured = decide(speeds, ranks(400, 100), ranks(400, 100, start=50))
+    faster, slower = sorted(measured, key=lambda q: speeds[measured.index(q)], reverse=True)
+    assert faster.loss_low == faster.loss_high == slower.loss == 0
+    assert slower.loss_high > 0
+
+
 def test_of_equal_ones_the_fastest_is_the_best() -> None:
     found, _ = decide([1.0, 3.0, 2.0], *[ranks(400, 100)] * 3)
     assert found.chosen == 1
