@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
@@ -31,7 +32,7 @@ def read_candidates(text: str | None, cfg: Config) -> list[Encoder]:
     for OF_A_MODEL where it is another model.
     """
     if text is None:
-        found = [laid_over(cfg, {"model": cfg.encoder.model, "backend": name}) for name in backends()]
+        found = list(_under_every_backend(cfg))
         found += [laid_over(cfg, {"model": name}) for name in packages_with_a_model(cfg.encoder.model)]
     elif text.endswith(".toml"):
         found = _of_file(Path(text), cfg)
@@ -46,6 +47,13 @@ def read_candidates(text: str | None, cfg: Config) -> list[Encoder]:
             action="Name a model, or leave --candidates out.",
         )
     return list(dict.fromkeys(found))
+
+
+def _under_every_backend(cfg: Config) -> Iterator[Encoder]:
+    for name in backends():
+        # Some backends do not go with every device, which the configuration knows.
+        with suppress(ConfigError):
+            yield laid_over(cfg, {"backend": name})
 
 
 def laid_over(cfg: Config, given: dict[str, Any], where: str = "--candidates") -> Encoder:

@@ -18,8 +18,9 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config import Config, Encoder
 from recsys_spark.encoder_candidates import labels
+from recsys_spark.encoder_inputs import profile_inputs
 from recsys_spark.encoder_provision import provide
-from recsys_spark.encoder_sample import Sample, draw_sample, profile_inputs
+from recsys_spark.encoder_sample import Sample, draw_sample
 from recsys_spark.errors import EncoderError, RecsysError
 from recsys_spark.kernels import encoder_trial
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
@@ -158,7 +159,7 @@ def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
     found = qualities([row.trials[0].ranks or [] for row in measured], speeds, sample.user_hashes)
     for row, quality in zip(measured, found, strict=False):
         row.quality = quality
-    decided = verdict([row.name for row in measured], speeds, found, sample.probe.n_users)
+    decided = verdict([row.name for row in measured], speeds, found, sample.probe.n_users, sample.remedy)
     chosen = None if decided.chosen is None else rows.index(measured[decided.chosen])
     return Comparison(rows, Verdict(chosen, decided.sentence), sample, prepared.run_date, prepared.n_threads)
 

@@ -1,49 +1,28 @@
-"""What encoders are compared on: texts, users and a catalogue drawn from the sources, as the embed stage would see them."""
+"""What encoders are compared on: texts, users with an item held out, and a catalogue, drawn by hash."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import datetime
 from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from pyspark.sql import Column, DataFrame, Row, SparkSession
+from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
-from recsys_spark import tables
 from recsys_spark.config import Config
-from recsys_spark.context import Context
+from recsys_spark.encoder_inputs import Inputs
 from recsys_spark.errors import DataError
 from recsys_spark.kernels.encoder_trial import TextSample
 from recsys_spark.kernels.text_probe import Probe
-from recsys_spark.pipeline import NAMES, STAGES, stage_key
-from recsys_spark.sources import read_table
 from recsys_spark.stages.evaluate import build_held_out
-from recsys_spark.stages.ingest import Ingested, build_ingest, validate_ingested
-from recsys_spark.stages.item_profiles import build_item_profiles
-from recsys_spark.stages.user_profiles import build_user_profiles, recent_behaviours
-from recsys_spark.store import Store
+from recsys_spark.stages.user_profiles import recent_behaviours
 from recsys_spark.weights import MICROS_PER_DAY
 
-PROFILES = STAGES[NAMES.index("profiles")]
 HISTORY_ITEMS = 10
 """Newest items of a history that must be in the catalogue for a user to be asked about."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The tables that a sample is drawn from."""
-
-    interactions: DataFrame
-    item_profiles: DataFrame
-    """item_id, text"""
-    user_profiles: DataFrame
-    """text"""
-    origin: str
-    """Where they came from, in words."""
 
 
 @dataclass(frozen=True)
@@ -57,65 +36,8 @@ class Sample:
     n_items_with_text: int
     """In the whole catalogue."""
     origin: str
-
-
-@contextmanager
-def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator[Inputs]:
-    """The profiles of a finished run of ``run_date`` with this configuration, else made from the sources and not stored.
-
-    They are to be used inside the block. Raises RecsysError as ingest does.
-    """
-    as_of = datetime(run_date.year, run_date.month, run_date.day, tzinfo=UTC)
-    store, day = Store(spark, cfg.run.store), run_date.isoformat()
-    ctx = Context(spark, cfg, store, store.area(day), day, as_of, now=max(datetime.now(UTC), as_of))
-    if has_profiles(ctx):
-        yield Inputs(
-            ctx.table("ingest", tables.INTERACTIONS),
-            ctx.table("profiles", tables.ITEM_PROFILES).select("item_id", "text"),
-            ctx.table("profiles", tables.USER_PROFILES).select("text"),
-            origin=f"the profiles of the run of {day}",
-        )
-        return
-    ingested = _ingested(ctx)
-    items = build_item_profiles(ingested.items, ingested.interactions, cfg, as_of=as_of).persist()
-    users = build_user_profiles(ingested.interactions, ingested.users, ingested.relations, items, cfg, as_of=as_of)
-    if not cfg.sources.users:
-        # Their texts are the tags that users gave: without this Spark would make every profile to find none.
-        users = spark.createDataFrame([], tables.USER_PROFILES.schema)
-    try:
-        yield Inputs(ingested.interactions, items.select("item_id", "text"), users.select("text"), "the sources")
-    finally:
-        for kept in (ingested.interactions, ingested.items, items):
-            kept.unpersist()
-
-
-def has_profiles(ctx: Context) -> bool:
-    """Whether the store has the profiles that a run with this configuration would use."""
-    if any(ctx.area.manifest(name) is None for name in PROFILES.after):
-        return False
-    done = ctx.area.manifest(PROFILES.name)
-    return done is not None and done.key == stage_key(ctx, PROFILES)
-
-
-def _ingested(ctx: Context) -> Ingested:
-    """What the ingest stage would write, but for the lists of whom and what to serve."""
-    behaviours, items, users, relations = (
-        read_table(ctx.spark, table, sources, where=f"sources.{table.name}", now=ctx.now) if sources else None
-        for table in (tables.BEHAVIOURS, tables.ITEMS, tables.USERS, tables.RELATIONS)
-        for sources in [getattr(ctx.cfg.sources, table.name)]
-    )
-    if behaviours is None or items is None:  # the config has made sure of both
-        raise DataError("Behaviours and items are needed", where="sources")
-    built = build_ingest(behaviours, items, users, relations, ctx.cfg, as_of=ctx.as_of)
-    built.interactions.persist()
-    built.items.persist()
-    earliest = None
-    if built.interactions.isEmpty():
-        first = behaviours.accepted.agg(F.min("ts")).collect()[0][0]
-        # Collected timestamps are naive, in the driver's own zone.
-        earliest = None if first is None else first.astimezone(UTC)
-    validate_ingested(built, ctx.cfg, as_of=ctx.as_of, earliest_ts=earliest)
-    return built
+    remedy: str
+    """How to get more users, as a sentence."""
 
 
 def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n_users: int, n_items: int) -> Sample:
@@ -140,8 +62,11 @@ def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n
     drawn = with_text.orderBy(F.xxhash64("item_id", seed), "item_id").limit(n_items).collect()
     text_of = {row.item_id: row.text for row in drawn}
     asked = [row for row in users if row.user_id in histories]
+    remedy = "Ask for more --users." if len(users) == n_users else "No more users have two items with text."
     if n_with_text > n_items:
+        n_known = len(asked)
         asked, ids = _that_fit(asked, histories, list(text_of), n_items)
+        remedy = "Ask for more --items, which make room for more users." if len(asked) < n_known else remedy
         missing = inputs.interactions.sparkSession.createDataFrame(
             [(i,) for i in ids - text_of.keys()], "item_id string"
         )
@@ -158,6 +83,7 @@ def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n
         np.array([row.user_hash for row in asked], np.int64).view(np.uint64),
         n_with_text,
         inputs.origin,
+        remedy,
     )
 
 

@@ -12,9 +12,11 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import cli, encoder_choice, tables
+from recsys_spark.encoder_candidates import backends
 from recsys_spark.encoder_choice import Comparison, Measured, _died
 from recsys_spark.encoder_choice_report import draw, table_rows, text_table
-from recsys_spark.encoder_sample import Inputs, Sample
+from recsys_spark.encoder_inputs import Inputs
+from recsys_spark.encoder_sample import Sample
 from recsys_spark.kernels.encoder_trial import TextSample, Trial
 from recsys_spark.kernels.encoder_verdict import Quality, Verdict
 from tests.builders import config, frame, interaction
@@ -59,7 +61,9 @@ def test_candidates_are_measured_and_the_rest_goes_on_without_a_broken_one(
     assert "neither a folder nor an installed package" in absent["error"]
     assert "the weights do not belong to the model's config.json" in loaded["error"]
     assert fine["error"] is None
-    assert (fine["name"], fine["width"]) == ("tiny-encoder@torch-float32", WIDTH)
+    backend = fine["encoder"]["backend"]
+    assert backend in backends(), "what `auto` stands for here"
+    assert (fine["name"], fine["width"]) == (f"tiny-encoder@{backend}", WIDTH)
     assert fine["rounds"][0]["n_texts"] == 9, "of eight items, and of the user who has one"
     assert content["n_users"] == 12
     assert 0 < fine["quality"]["recall"] <= 1
@@ -74,8 +78,10 @@ def test_candidates_are_measured_and_the_rest_goes_on_without_a_broken_one(
 
 
 def test_where_nothing_can_be_measured_the_status_says_so(
-    encoders: Encoders, capsys: pytest.CaptureFixture[str]
+    encoders: Encoders, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # Before anything is read, which may take long.
+    monkeypatch.delattr(encoder_choice, "profile_inputs")
     assert encoders("--candidates", "absent,/nowhere/else") == 5
     said = capsys.readouterr().err
     assert "No candidate could be measured" in said
@@ -109,7 +115,7 @@ def test_a_candidate_that_dies_is_not_tried_again(tmp_path: Path, monkeypatch: p
 
 def sample() -> Sample:
     probe = probe_of([0, 1, 2], [(1, [(0, 1.0)], [])])
-    return Sample(TextSample(["a"], [], ["a", "b", "c"]), probe, probe.targets.view("uint64"), 3, "a test")
+    return Sample(TextSample(["a"], [], ["a", "b", "c"]), probe, probe.targets.view("uint64"), 3, "a test", "No more.")
 
 
 def measured(name: str, seconds: list[float], recall: float, tmp_path: Path) -> Measured:

@@ -14,7 +14,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.config import Config
-from recsys_spark.encoder_sample import HISTORY_ITEMS, Inputs, Sample, draw_sample, has_profiles, profile_inputs
+from recsys_spark.encoder_inputs import Inputs, has_profiles, profile_inputs
+from recsys_spark.encoder_sample import HISTORY_ITEMS, Sample, draw_sample
 from recsys_spark.errors import DataError
 from recsys_spark.kernels.text_probe import Probe
 from recsys_spark.pipeline import run_pipeline
@@ -98,7 +99,11 @@ def test_a_large_catalogue_is_cut_to_whole_users_and_filled_up(spark: SparkSessi
         assert (sample.probe.n_items, sample.probe.n_users) == (n_items, n_users)
         assert [len(history) for _, history, _ in rows(sample.probe)] >= [HISTORY_ITEMS] * n_users
         assert sample.n_items_with_text == 89
-    assert drawn(given, users=1).probe.n_users == 1
+        assert "--items" in sample.remedy
+    one, everyone = drawn(given, users=1), drawn(given)
+    assert (one.probe.n_users, everyone.probe.n_users) == (1, 3)
+    assert "--users" in one.remedy
+    assert everyone.remedy == "No more users have two items with text."
 
 
 def test_the_same_data_give_the_same_sample_and_another_seed_another(spark: SparkSession) -> None:

@@ -69,15 +69,17 @@ def qualities(
     ]
 
 
-def verdict(names: Sequence[str], speeds: Sequence[float], found: Sequence[Quality], n_users: int) -> Verdict:
-    """Apply RULE to candidates of ``speeds`` in texts/s; ``found`` may be empty."""
+def verdict(
+    names: Sequence[str], speeds: Sequence[float], found: Sequence[Quality], n_users: int, remedy: str
+) -> Verdict:
+    """Apply RULE to candidates of ``speeds`` in texts/s; ``found`` may be empty. ``remedy`` is a sentence on larger samples."""
     fastest = max(range(len(names)), key=lambda c: speeds[c])
     n_hits = round(max((quality.recall for quality in found), default=0) * n_users)
     if n_hits < MIN_HITS:
         return Verdict(
             None,
             f"The sample is too small to tell: at most {n_hits} of {n_users} users' next items were found, and {MIN_HITS} "
-            f"are needed. `{names[fastest]}` is the fastest, which says nothing of its vectors. Ask for more --users.",
+            f"are needed. `{names[fastest]}` is the fastest, which says nothing of its vectors. {remedy}",
         )
     best = min(range(len(names)), key=lambda c: (found[c].loss, -speeds[c]))
     bound = TOLERATED_LOSS * found[best].recall
@@ -88,7 +90,10 @@ def verdict(names: Sequence[str], speeds: Sequence[float], found: Sequence[Quali
         for c in range(len(names))
         if speeds[c] > speeds[chosen] and found[c].loss_low <= 0 and found[c].loss_high > bound
     ]
-    return Verdict(chosen, " ".join(_sentences(names, speeds, found, chosen, best, open_questions)))
+    return Verdict(
+        chosen,
+        " ".join([*_sentences(names, speeds, found, chosen, best, open_questions), *[remedy] * bool(open_questions)]),
+    )
 
 
 def _sentences(
@@ -114,7 +119,7 @@ def _sentences(
         )
     maybe = [
         f"`{names[c]}` is {speeds[c] / speeds[chosen]:.2g} times as fast as that, and the sample is too small to tell whether "
-        f"it is as good: its recall is {found[c].recall:.3f}, {_less(found[c])}. Ask for more --users."
+        f"it is as good: its recall is {found[c].recall:.3f}, {_less(found[c])}."
         for c in open_questions
     ]
     return [said, *maybe]

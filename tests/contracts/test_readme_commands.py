@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from recsys_spark.commands import COMMANDS
 from recsys_spark.config_file import load_config
 
 ROOT = Path(__file__).parents[2]
@@ -18,7 +19,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:make|recsys-spark|\./submit\.sh) [^`\n]+)`")
 LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 STAGES = {file.stem for file in (ROOT / "jobs").glob("*.py")}
-OWN_COMMANDS = STAGES | {"generate", "demo"}
+OWN_COMMANDS = STAGES | set(COMMANDS)
 
 
 def targets() -> set[str]:

@@ -8,6 +8,7 @@ import pytest
 from recsys_spark.kernels.encoder_verdict import MIN_HITS, K, Quality, Verdict, qualities, verdict
 
 MISS = K + 1
+REMEDY = "Ask for more."
 
 
 def ranks(n_users: int, n_found: int, *, start: int = 0) -> list[int]:
@@ -18,7 +19,7 @@ def ranks(n_users: int, n_found: int, *, start: int = 0) -> list[int]:
 def decide(speeds: list[float], *found: list[int]) -> tuple[Verdict, list[Quality]]:
     n_users = len(found[0])
     measured = qualities(found, speeds, np.arange(n_users, dtype=np.uint64))
-    return verdict([f"c{n}" for n in range(len(speeds))], speeds, measured, n_users), measured
+    return verdict([f"c{n}" for n in range(len(speeds))], speeds, measured, n_users, REMEDY), measured
 
 
 def test_recall_counts_ranks_up_to_k() -> None:
@@ -66,7 +67,7 @@ def test_a_faster_one_that_cannot_be_told_apart_is_not_recommended_but_named() -
     assert measured[1].loss_low < 0 < measured[1].loss_high
     assert found.chosen == 0
     assert "`c1` is 4 times as fast as that, and the sample is too small to tell" in found.sentence
-    assert "--users" in found.sentence
+    assert found.sentence.endswith(REMEDY)
 
 
 def test_a_faster_one_that_is_worse_is_no_open_question() -> None:
@@ -81,6 +82,7 @@ def test_with_few_hits_nothing_is_recommended(n_found: int, chosen: int | None) 
     found, _ = decide([2.0, 1.0], ranks(60, n_found), ranks(60, n_found))
     assert found.chosen == chosen
     assert ("too small to tell: at most 19 of 60" in found.sentence) == (chosen is None)
+    assert found.sentence.endswith(REMEDY) == (chosen is None)
 
 
 def test_without_users_there_is_speed_only() -> None:
