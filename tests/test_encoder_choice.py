@@ -119,7 +119,7 @@ def sample() -> Sample:
 
 
 def measured(name: str, seconds: list[float], recall: float, tmp_path: Path) -> Measured:
-    trials = [Trial(1.0 + s, int(1e6 * s), "cpu", 0, 100, 1_000, s, 0.25, 0.125, None) for s in seconds]
+    trials = [Trial(1.0 + s, int(1e6 * s), "cpu", 0, 100, 1_000, s, s, 0.25, 0.125, None) for s in seconds]
     quality = Quality(recall, recall / 2, recall * 1.5, 0.0, 0.0, 0.0)
     return Measured(name, config().encoder, resolve(tmp_path / "tiny-encoder"), trials, quality=quality)
 

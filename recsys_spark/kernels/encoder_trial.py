@@ -57,6 +57,8 @@ class Trial:
     """Tokens that passed through the network, special ones included, padding not."""
     seconds: float
     """For these texts, tokenising included, after a warm-up."""
+    cpu_s: float
+    """CPU-seconds meanwhile, of all threads: what a busy machine does not change."""
     unknown_share: float
     """Share of the texts' tokens that the tokenizer does not know."""
     cut_share: float
@@ -81,9 +83,9 @@ def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_thread
             texts = [spec.item_prefix + text for text in sample.item_texts]
             texts += [spec.user_prefix + text for text in sample.user_texts]
             _encode(encoder, texts[:: -(-len(texts) // WARM_UP_TEXTS)])
-            started = time.perf_counter()
+            started, cpu_before = time.perf_counter(), time.process_time()
             _encode(encoder, texts)
-            seconds = time.perf_counter() - started
+            seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_before
             # Before the probe, whose products are none of the encoder's needs.
             memory = peak_bytes() - before
             on_device = 0 if device == CPU else int(torch.cuda.max_memory_allocated(device))
@@ -93,7 +95,7 @@ def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_thread
                 ranks = target_ranks(vectors, probe).tolist()
     unknown, cut = token_shares(encoder, texts)
     n_tokens = sum(map(len, encoder.tokenise(texts)))
-    return Trial(load_s, max(memory, 0), device, on_device, len(texts), n_tokens, seconds, unknown, cut, ranks)
+    return Trial(load_s, max(memory, 0), device, on_device, len(texts), n_tokens, seconds, cpu_s, unknown, cut, ranks)
 
 
 def _encode(encoder: TextEncoder, texts: Sequence[str]) -> Floats:

@@ -50,6 +50,7 @@ def test_tokens_are_those_of_the_texts_with_the_prefix_of_their_side(spec: Encod
     assert (trial.unknown_share, trial.cut_share, trial.ranks) == (0, 0, None)
     assert (trial.device, trial.device_bytes) == ("cpu", 0)
     assert trial.seconds > 0
+    assert trial.cpu_s > 0
     assert trial.load_s > 0
 
 
