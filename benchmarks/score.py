@@ -13,11 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmarks.ledger import Row, say
 from benchmarks.measure import alternate
-from benchmarks.score_report import write_results
-from benchmarks.score_results import PARTS, Row, cost_rows, folder_of, save, say
-from benchmarks.score_results import parser as command_line
-from benchmarks.score_stage import Case, drop, lists, session
+from benchmarks.processes import drop
+from benchmarks.score_results import LEDGER, PARTS, cost_rows, keep
+from benchmarks.score_stage import Case, lists, session
 from benchmarks.score_worlds import SEEN, WIDTH, World
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def stage_rows(arguments: argparse.Namespace) -> list[Row]:
 
 def main() -> None:
     """Run the parts that were asked for, each in a process of its own, and write what was found."""
-    parser = command_line(__doc__)
+    parser = LEDGER.parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="kernel and stage at one size, with few repeats")
     parser.add_argument("--parts", default=",".join(PARTS), help="which of %(default)s, by default all")
     arguments = parser.parse_args()
@@ -146,10 +146,9 @@ def main() -> None:
         parser.error(f"--parts: {', '.join(sorted(unknown))} not among {', '.join(PARTS)}")
     own = {"kernel": kernel_rows, "stage": stage_rows}
     if len(parts) == 1 and parts[0] in own:
-        folder = folder_of(arguments)
-        write_results(folder, save(folder, parts[0], own[parts[0]](arguments)))
+        keep(LEDGER.folder_of(arguments), parts[0], own[parts[0]](arguments))
         return
-    shared = ["--cores", str(arguments.cores), "--results", str(folder_of(arguments))]
+    shared = ["--cores", str(arguments.cores), "--results", str(LEDGER.folder_of(arguments))]
     shared += ["--tiny"] if arguments.tiny else []
     for part in parts:
         mine = ["benchmarks.score", "--parts", part, *(["--quick"] if arguments.quick else [])]

@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from benchmarks.ledger import Row, say
 from benchmarks.measure import WorkerMemory, alternate
-from benchmarks.score_results import Row, cost_rows, run_part, say
+from benchmarks.processes import drop, own_process
+from benchmarks.score_results import cost_rows, run_part
 from benchmarks.score_stage import (
     Case,
     collect_stage,
     difference,
-    drop,
     in_order,
-    own_process,
     read_vectors,
     run_in,
     run_stage,

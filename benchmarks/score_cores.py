@@ -8,9 +8,11 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from benchmarks.ledger import Row, say
 from benchmarks.measure import alternate
-from benchmarks.score_results import Row, cost_rows, run_part, say
-from benchmarks.score_stage import Case, own_process, run_in, run_stage, write_vectors
+from benchmarks.processes import own_process
+from benchmarks.score_results import cost_rows, run_part
+from benchmarks.score_stage import Case, run_in, run_stage, write_vectors
 
 
 def measure(*, tiny: bool, cores: int) -> list[Row]:

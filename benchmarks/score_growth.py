@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.ledger import Row, say
 from benchmarks.measure import alternate
-from benchmarks.score_results import Row, cost_rows, run_part, say
+from benchmarks.score_results import cost_rows, run_part
 from benchmarks.score_stage import Case, run_stage, session, write_vectors
 
 USERS, ITEMS = "growth in users", "growth in items at constant pairs"

@@ -11,9 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.ledger import Row, say
 from benchmarks.measure import alternate
-from benchmarks.score_results import Row, cost_rows, run_part, say
-from benchmarks.score_stage import Case, drop, lists, read_vectors, session, write_vectors
+from benchmarks.processes import drop
+from benchmarks.score_results import cost_rows, run_part
+from benchmarks.score_stage import Case, lists, read_vectors, session, write_vectors
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame

@@ -10,7 +10,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.score_results import PARTS, Row, part_of
+from benchmarks.ledger import Row
+from benchmarks.score_results import LEDGER, PARTS, part_of
 from benchmarks.score_tables import TABLES, size
 
 CHARTED = ("kernel", "stage", "joins", "growth", "cores", "broadcast")
@@ -21,7 +22,7 @@ def write_results(folder: Path, rows: Sequence[Row]) -> None:
     lines = [
         "# Scoring, measured side by side",
         "",
-        f"`make bench-score` on {measured_on(rows)}. Width 64 per term; CPU-seconds are those of all processes, medians of alternating runs.",
+        f"`make bench-score` on {LEDGER.measured_on(rows)}. Width 64 per term; CPU-seconds are those of all processes, medians of alternating runs.",
         "",
     ]
     for lines_of in TABLES:
@@ -30,26 +31,12 @@ def write_results(folder: Path, rows: Sequence[Row]) -> None:
     draw(folder / "score.png", rows)
 
 
-def measured_on(rows: Sequence[Row]) -> str:
-    """The machine, or which parts were measured on which.
-
-    >>> measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "A"}])
-    'A'
-    >>> measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "B"}])
-    'A (kernel); B (cores)'
-    """
-    parts: dict[str, list[str]] = {}
-    for row in rows:
-        known = parts.setdefault(row["machine"], [])
-        if part_of(row) not in known:
-            known.append(part_of(row))
-    if len(parts) == 1:
-        return next(iter(parts))
-    return "; ".join(f"{machine} ({', '.join(some)})" for machine, some in parts.items())
-
-
 def cases(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Rows that are one panel of the chart, by its title."""
+    """Rows that are one panel of the chart, by its title.
+
+    >>> list(cases([{"part": "joins", "what": "Spark's joins", "items": 2_000, "n": 10}, {"part": "memory", "what": "m"}]))
+    ["Spark's joins, 2,000 items, N = 10"]
+    """
     panels: dict[str, list[Row]] = {}
     for row in sorted(rows, key=lambda row: PARTS.index(part_of(row))):
         if part_of(row) == "growth":

@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
+from benchmarks.processes import drop
 from benchmarks.score_worlds import WIDTH, World
 
 if TYPE_CHECKING:
@@ -76,11 +76,6 @@ def lists(
     return build_candidates(users, items, excluded, score, n=case.n, catalogue=size, n_tasks=tasks)
 
 
-def drop(frame: DataFrame) -> None:
-    """Compute all rows and keep none."""
-    frame.write.format("noop").mode("overwrite").save()
-
-
 def run_stage(path: Path, case: Case) -> None:
     """Parquet in, lists out, in this process's session."""
     drop(lists(session(case.cores), path, case))
@@ -102,11 +97,6 @@ def difference(one: pa.Table, other: pa.Table) -> tuple[bool, float]:
     if not same or not len(one):
         return same, 0.0
     return same, float(np.abs(one["score"].to_numpy() - other["score"].to_numpy()).max())
-
-
-def own_process() -> ProcessPoolExecutor:
-    """One fresh process that stays until it is shut down; its JVM and workers go with it."""
-    return ProcessPoolExecutor(1, mp_context=get_context("spawn"))
 
 
 def run_in(process: ProcessPoolExecutor, run: Callable[[Path, Case], T], path: Path, case: Case) -> T:

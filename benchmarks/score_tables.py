@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
+from benchmarks.ledger import Row, table
 from benchmarks.score_growth import ITEMS, USERS, marginal_deviation, spread
-from benchmarks.score_results import Row, part_of
+from benchmarks.score_results import part_of
 
 MIB = 2**20
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A Markdown table.
-
-    >>> table(["a", "b"], [[1, "x"]])
-    ['| a | b |', '|---|---|', '| 1 | x |', '']
-    """
-    body = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *body, ""]
 
 
 def of(rows: Sequence[Row], *parts: str) -> list[Row]:
@@ -26,7 +17,11 @@ def of(rows: Sequence[Row], *parts: str) -> list[Row]:
 
 
 def size(row: Row) -> str:
-    """Users x items."""
+    """Users x items.
+
+    >>> size({"users": 2_000, "items": 10})
+    '2,000 x 10'
+    """
     return f"{row['users']:,} x {row['items']:,}"
 
 

@@ -12,12 +12,12 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from benchmarks import score_growth, score_report, score_results, score_tables
+from benchmarks import ledger, score_growth, score_report, score_results, score_tables
 from benchmarks.measure import Cost, tree_cpu
 from benchmarks.score_growth import ITEMS, USERS, marginal_deviation, spread
 from benchmarks.score_memory import ITEM_BYTES, blocks_of
 from benchmarks.score_report import write_results
-from benchmarks.score_results import PARTS, cost_rows, load, merged
+from benchmarks.score_results import LEDGER, PARTS, cost_rows
 from benchmarks.score_stage import difference
 
 GIB = 2**30
@@ -27,7 +27,7 @@ def rows(what: str, method: str, users: int, items: int, cpu: float, **more: obj
     return cost_rows(what, users, items, 10, {method: [Cost(cpu, cpu / 2)]}, **more)
 
 
-@pytest.mark.parametrize("module", [score_growth, score_report, score_results, score_tables])
+@pytest.mark.parametrize("module", [ledger, score_growth, score_report, score_results, score_tables])
 def test_examples_in_docstrings_hold(module: Any) -> None:
     assert doctest.testmod(module) == (0, doctest.testmod(module).attempted)
     assert doctest.testmod(module).attempted
@@ -39,7 +39,7 @@ def test_a_part_replaces_its_own_rows_and_no_others() -> None:
         {"what": "Spark stage, 2 cores", "users": 2},
         {"part": "memory", "what": "m", "users": 3},
     ]
-    new = merged(
+    new = LEDGER.merged(
         old, "stage", [{"what": "Spark stage, 2 cores", "users": 4}, {"what": "Spark stage, 2 cores", "users": 5}]
     )
     assert [(row["part"], row["users"]) for row in new] == [("kernel", 1), ("stage", 4), ("stage", 5), ("memory", 3)]
@@ -47,14 +47,14 @@ def test_a_part_replaces_its_own_rows_and_no_others() -> None:
 
 def test_a_part_that_nobody_knows_is_refused() -> None:
     with pytest.raises(ValueError, match="not in"):
-        merged([], "no such part", [{"what": "x"}])
+        LEDGER.merged([], "no such part", [{"what": "x"}])
 
 
 def test_rows_keep_the_machine_they_were_measured_on(tmp_path: Path) -> None:
     old = {"machine": "an old machine", "rows": [{"what": "kernel, one thread", "users": 1}]}
     (tmp_path / "score.json").write_text(json.dumps(old))
-    assert load(tmp_path) == [{"machine": "an old machine", "what": "kernel, one thread", "users": 1}]
-    assert load(tmp_path / "nowhere") == []
+    assert LEDGER.load(tmp_path) == [{"machine": "an old machine", "what": "kernel, one thread", "users": 1}]
+    assert LEDGER.load(tmp_path / "nowhere") == []
 
 
 def test_a_cost_is_a_median_over_pairs() -> None:
