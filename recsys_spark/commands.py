@@ -97,10 +97,21 @@ def encoders(words: Sequence[str]) -> int:
         help="MODEL[@BACKEND],... or a file .toml with [[encoder]] sections "
         "(default: encoder.model under every backend, and installed packages that carry a model)",
     )
-    parser.add_argument("--texts", type=_count, default=2_000, help="texts that the speed is measured on")
-    parser.add_argument("--users", type=_count, default=1_000, help="users that the recall is measured on")
-    parser.add_argument("--items", type=_count, default=5_000, help="items that are ranked, at most")
-    parser.add_argument("--rounds", type=_count, default=3, help="processes per candidate, whose median is the speed")
+    parser.add_argument(
+        "--texts", type=_count, default=2_000, help="texts that the speed is measured on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--users", type=_count, default=1_000, help="users that the recall is measured on (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--items", type=_count, default=5_000, help="items that are ranked, at most (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=_count,
+        default=3,
+        help="processes per candidate, whose median is the speed (default: %(default)s)",
+    )
     parser.add_argument("--out", help="folder for encoders.md, encoders.json and encoders.png")
     options = parser.parse_args(words)
 

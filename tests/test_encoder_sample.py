@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.config import Config
 from recsys_spark.encoder_inputs import Inputs, has_profiles, profile_inputs
-from recsys_spark.encoder_sample import HISTORY_ITEMS, Sample, draw_sample
+from recsys_spark.encoder_sample import HISTORY_ITEMS, Sample, _that_fit, draw_sample
 from recsys_spark.errors import DataError
 from recsys_spark.kernels.text_probe import Probe
 from recsys_spark.pipeline import run_pipeline
@@ -65,6 +65,7 @@ def test_the_target_is_the_last_item_and_the_history_what_came_before(spark: Spa
     assert rows(sample.probe) == [(2, {1: 1.0}, [1]), (3, {0: 3.0, 1: pytest.approx(0.5)}, [0, 1])]
     assert sample.probe.n_items == sample.n_items_with_text == 4
     assert len(sample.user_hashes) == 2
+    assert sample.remedy == "No more users have two items with text."
 
 
 def test_a_behaviour_of_weight_0_is_seen_and_no_history(spark: SparkSession) -> None:
@@ -93,17 +94,23 @@ def test_a_large_catalogue_is_cut_to_whole_users_and_filled_up(spark: SparkSessi
     texts: dict[str, str | None] = {f"i{u}-{n:02}": f"t{u}-{n}" for u in range(3) for n in range(HISTORY_ITEMS + 3)}
     texts |= {f"other{n}": f"o{n}" for n in range(50)}
     given = inputs(spark, events, texts)
-    per_user = HISTORY_ITEMS + 1
-    for n_items, n_users in ((per_user, 1), (2 * per_user - 1, 1), (2 * per_user, 2)):
-        sample = drawn(given, items=n_items)
-        assert (sample.probe.n_items, sample.probe.n_users) == (n_items, n_users)
-        assert [len(history) for _, history, _ in rows(sample.probe)] >= [HISTORY_ITEMS] * n_users
-        assert sample.n_items_with_text == 89
-        assert "--items" in sample.remedy
-    one, everyone = drawn(given, users=1), drawn(given)
-    assert (one.probe.n_users, everyone.probe.n_users) == (1, 3)
-    assert "--users" in one.remedy
-    assert everyone.remedy == "No more users have two items with text."
+    cut = drawn(given, items=2 * (HISTORY_ITEMS + 1) - 1)
+    assert (cut.probe.n_items, cut.probe.n_users, cut.n_items_with_text) == (2 * HISTORY_ITEMS + 1, 1, 89)
+    assert len(rows(cut.probe)[0][1]) >= HISTORY_ITEMS
+    assert "--items" in cut.remedy
+    whole = drawn(given, users=2)
+    assert (whole.probe.n_items, whole.probe.n_users) == (89, 2)
+    assert "--users" in whole.remedy
+
+
+@pytest.mark.parametrize(("n_items", "n_users"), [(2, 0), (3, 1), (4, 1), (5, 2), (6, 2)])
+def test_users_fit_whole_or_not_at_all(n_items: int, n_users: int) -> None:
+    users = [Row(user_id="u1", item_id="a"), Row(user_id="u2", item_id="d")]
+    histories = {"u1": [("b", 1.0), ("c", 1.0)], "u2": [("a", 1.0), ("e", 1.0)]}
+    asked, catalogue = _that_fit(users, histories, ["x", "b", "y", "z", "v", "w"], n_items)
+    assert [user.user_id for user in asked] == ["u1", "u2"][:n_users]
+    assert len(catalogue) == n_items
+    assert catalogue >= [set(), set("abc"), set("abcde")][n_users]
 
 
 def test_the_same_data_give_the_same_sample_and_another_seed_another(spark: SparkSession) -> None:
