@@ -87,6 +87,18 @@ def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
     return GpuPlan("tasks", f"{one}, in executors with {several}", gpus, cpus)
 
 
+def on_gpus(spark: SparkSession, device: str) -> bool:
+    """Whether a stage whose device is set to ``device`` will compute on GPUs, as far as the driver can tell."""
+    if device != "auto":
+        return device == "cuda"
+    properties = dict(spark.sparkContext.getConf().getAll())
+    if properties.get("spark.master", "").split("[")[0] == "local":
+        import torch
+
+        return torch.cuda.is_available()
+    return gpu_plan(properties, device).kind != "none" or _amount(properties, TASK_AMOUNT) > 0
+
+
 def _why_none(properties: Mapping[str, str], device: str) -> str | None:
     """Why a stage asks Spark for no GPUs, None where it does."""
     master = properties.get("spark.master", "")

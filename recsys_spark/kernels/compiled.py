@@ -23,7 +23,7 @@ from recsys_spark.kernels.layout import F32, Number
 
 F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
-COMPILED_MODULES = ("blocks", "compiled", "instructions", "layout", "screening", "shortlist")
+COMPILED_MODULES = ("blocks", "compiled", "encoder_passes", "instructions", "layout", "screening", "shortlist")
 FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}
 

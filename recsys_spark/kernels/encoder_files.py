@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 from recsys_spark.config import Encoder
 from recsys_spark.errors import EncoderError
+from recsys_spark.kernels.encoder_backends import FLOAT32, INT8, fastest
 from recsys_spark.kernels.encoder_checks import (
     SHARD_INDEX,
     TOKENIZER_FILES,
@@ -24,7 +26,8 @@ from recsys_spark.kernels.encoder_pooling import read_pooling
 from recsys_spark.kernels.encoder_source import find_folder
 from recsys_spark.kernels.encoder_sums import check_sums, sha256_of
 
-FLOAT32 = "torch-float32"
+log = logging.getLogger("recsys_spark")
+
 POSITION_OFFSET = (
     "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "camembert", "mpnet", "longformer",
 )  # fmt: skip
@@ -58,16 +61,21 @@ class EncoderSpec:
         return (self.pooling, self.max_length, self.item_prefix, self.user_prefix, self.normalise, self.backend)
 
 
-def resolve_encoder(cfg: Encoder, folder: Path | None = None) -> EncoderSpec:
+def resolve_encoder(cfg: Encoder, folder: Path | None = None, *, on_gpu: bool = False) -> EncoderSpec:
     """Find (unless ``folder`` is where it was found) and check the model of ``[encoder]`` without loading it.
 
-    Raises EncoderError.
+    ``on_gpu`` says whether it will compute on GPUs where that is not configured: `auto` as backend depends on it. Raises
+    EncoderError.
     """
     folder = folder or find_folder(cfg.model)
     config = read_config(folder, cfg.trust_remote_code)
     weight_files(folder)
     check_tokenizer(folder)
     prefixed = bool(cfg.item_prefix or cfg.user_prefix)
+    backend: str = cfg.backend
+    if backend == "auto":
+        backend, why = fastest(config, on_gpu=on_gpu or cfg.device == "cuda")
+        log.info("encoder: backend %s, because %s", backend, why)
     found = EncoderSpec(
         model=cfg.model,
         path=str(folder),
@@ -76,10 +84,10 @@ def resolve_encoder(cfg: Encoder, folder: Path | None = None) -> EncoderSpec:
         pooling=read_pooling(folder, prefixed=prefixed) if cfg.pooling == "auto" else cfg.pooling,
         max_length=min(cfg.max_length, _usable_positions(config)),
         batch_tokens=cfg.batch_tokens,
-        device=cfg.device,
+        device="cpu" if backend == INT8 else cfg.device,
         item_prefix=cfg.item_prefix,
         user_prefix=cfg.user_prefix,
-        backend=FLOAT32 if cfg.backend == "auto" else cfg.backend,
+        backend=backend,
         normalise=cfg.normalise,
         trust_remote_code=cfg.trust_remote_code,
     )

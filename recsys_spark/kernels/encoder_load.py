@@ -21,12 +21,12 @@ def load_encoder(spec: EncoderSpec, n_threads: int, candidates: Sequence[Path] =
     """
     folder = verified_folder(spec, candidates)
     limit_threads(n_threads)
-    model = _load_model(folder, spec.trust_remote_code)
+    model = load_model(folder, spec.trust_remote_code)
     pad_id = getattr(model.config, "pad_token_id", None) or 0
     return TextEncoder(make_backend(spec.backend, model), _load_tokenizer(folder, spec.max_length), spec, pad_id)
 
 
-def _load_model(folder: Path, trusted: bool) -> Any:
+def load_model(folder: Path, trusted: bool) -> Any:
     """The model in float32 whatever the weights on disk; transformers is imported here because that takes seconds."""
     from transformers import AutoModel
     from transformers.utils import logging
