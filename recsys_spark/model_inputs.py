@@ -21,10 +21,12 @@ def user_inputs(user_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
     """
     vectors = embeddings.select("content_hash", "vector")
     # Behaviours of weight 0 make no history: such a user is known by nothing, whatever the segment says.
-    known = (F.size("history") > 0) | F.col("text").isNotNull() | (F.size("social_items") > 0)
+    acted = (F.size("history") > 0) | (F.size("social_items") > 0)
     return (
-        user_profiles.where(known)
+        user_profiles.where(acted | F.col("text").isNotNull())
         .join(vectors, "content_hash", "left")
+        # A text that could not be encoded says no more than none.
+        .where(acted | F.col("vector").isNotNull())
         .select(
             "user_id",
             F.col("history.item_id").alias("items"),

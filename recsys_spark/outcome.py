@@ -43,6 +43,7 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
         "model_id": ctx.fact("train", "model_id"),
         "rows": {name: ctx.area.finished(name).rows for name in TIMED},
         "rejected": ctx.fact("ingest", "rejected"),
+        "rejected_texts": ctx.fact("embed", "rejected"),
         "input": ctx.fact("ingest", "input"),
         "n_users": facts.n_users,
         "n_users_with_list": facts.n_lists,

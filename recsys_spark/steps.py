@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 from datetime import UTC
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.context import Context, Facts
+from recsys_spark.embeddings import Appended, Snapshot
 from recsys_spark.encoder_provision import provide, ship
 from recsys_spark.errors import DataError
-from recsys_spark.gpus import gpu_profile
-from recsys_spark.kernels.encoder_files import resolve_encoder
+from recsys_spark.gpus import gpu_profile, on_gpus
+from recsys_spark.kernels.encoder import Encoded
+from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
 from recsys_spark.model_inputs import item_inputs, user_inputs
+from recsys_spark.progress import ON, ROWS, SLOTS, UNITS, progress
 from recsys_spark.session import executor_threads, is_local, task_threads
 from recsys_spark.sources import Mapped, read_table
-from recsys_spark.stages.embed import build_embeddings, profile_texts, unseen_texts
+from recsys_spark.stages.embed import build_embeddings, check_encoded, profile_texts, rejected_profiles, unseen_texts
 from recsys_spark.stages.ingest import Ingested, build_ingest, validate_ingested
 from recsys_spark.stages.item_profiles import build_item_profiles
 from recsys_spark.stages.train import artifact_of, build_model_rows
@@ -100,33 +104,53 @@ def profiles(ctx: Context, attempt: Attempt) -> Facts:
 
 
 def embed(ctx: Context, attempt: Attempt) -> Facts:
-    """Profiles -> vectors of the texts that have none yet, appended to the shared embeddings."""
+    """Profiles -> vectors of the texts that have none yet, appended to the shared embeddings; rejected_rows."""
     provided = provide(ctx.cfg.encoder, ctx.spark)
-    spec = resolve_encoder(ctx.cfg.encoder, folder=provided.folder)
-    texts = profile_texts(
-        ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES), ctx.cfg
-    )
+    encoder = ctx.cfg.encoder
+    spec = resolve_encoder(encoder, folder=provided.folder, on_gpu=on_gpus(ctx.spark, encoder.device))
+    users, items = ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES)
+    texts = profile_texts(users, items, ctx.cfg)
     # What is left out now is what the new batch says it left out: that spares its readers a shuffle.
     known = ctx.store.vectors.snapshot(spec.encoder_id)
     unseen = unseen_texts(texts, known.read(), spec.encoder_id)
     n_texts, n_unseen = texts.count(), unseen.count()
+    log.info("embed: %d of %d texts are new to %s (%s)", n_unseen, n_texts, spec.model, spec.backend)
+    n_encoded, rejected = 0, ctx.spark.createDataFrame([], tables.ENCODED.schema)
     if n_unseen:
-        vectors = build_embeddings(
-            unseen,
-            ship(spec, provided, ctx.spark),
-            n_texts=n_unseen,
-            n_threads=task_threads(ctx.spark),
-            profile=gpu_profile(ctx.spark, "embed", spec.device),
-            own_machine=is_local(ctx.spark),
-        )
-        ctx.store.append_embeddings(vectors, known=known)
+        appended = _encode_and_append(ctx, ship(spec, provided, ctx.spark), unseen, n_unseen, known)
+        n_encoded, rejected = appended.n_vectors, appended.rejected
+    counted = {r["reason"]: r["count"] for r in rejected.groupBy("reason").count().collect()}
+    check_encoded(counted, n_texts, spec.model)
+    attempt.write(tables.REJECTED_ROWS, rejected_profiles(rejected, users, items))
+    if counted:
+        log.warning("embed: %d texts have no vector; see rejected_rows: %s", sum(counted.values()), counted)
     return {
         "encoder_id": spec.encoder_id,
         "model": spec.model,
         "width": spec.width,
         "n_texts": n_texts,
-        "n_encoded": n_unseen,
+        "n_encoded": n_encoded,
+        "rejected": counted,
     }
+
+
+def _encode_and_append(ctx: Context, spec: EncoderSpec, unseen: DataFrame, n_unseen: int, known: Snapshot) -> Appended:
+    with progress(ctx.spark, "embed", n_unseen, rows="texts", units="tokens") as counts:
+
+        def report(device: str, encoded: Encoded) -> None:
+            n = len(encoded.vectors)
+            counts.add({ROWS: n, UNITS: encoded.n_tokens, SLOTS: encoded.n_slots, ON + device.partition(":")[0]: n})
+
+        encoded = build_embeddings(
+            unseen,
+            spec,
+            n_texts=n_unseen,
+            n_threads=task_threads(ctx.spark),
+            profile=gpu_profile(ctx.spark, "embed", spec.device),
+            own_machine=is_local(ctx.spark),
+            report=report,
+        )
+        return ctx.store.vectors.append(spec.encoder_id, encoded, known=known)
 
 
 def train(ctx: Context, attempt: Attempt) -> Facts:

@@ -24,7 +24,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
-from recsys_spark.embeddings import Snapshot, Vectors
+from recsys_spark.embeddings import Vectors
 from recsys_spark.errors import StoreError
 from recsys_spark.filesystem import FileSystem
 from recsys_spark.tables import Table
@@ -75,11 +75,6 @@ class Store:
         since = max((datetime.fromisoformat(b.used_since) for b in batches if b.used_since), default=None)
         used = of.used_at() if of else None
         return bool(batches) and (since is None or used is None or used >= since)
-
-    def append_embeddings(self, vectors: DataFrame, *, known: Snapshot) -> int:
-        """Add a batch of vectors, none of them in ``known``, all or nothing, and return how many."""
-        encoded = vectors.withColumn("reason", F.lit(None).cast("string"))
-        return self.vectors.append(known.encoder_id, encoded, known=known).n_vectors
 
     def recover(self, run_date: str) -> None:
         """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""

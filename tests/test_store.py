@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.errors import SchemaError, StoreError
 from recsys_spark.store import Store
-from recsys_spark.tables import EMBEDDINGS, RECOMMENDATIONS, RELATIONS
+from recsys_spark.tables import ENCODED, RECOMMENDATIONS, RELATIONS
 from tests.builders import frame
 
 
@@ -23,8 +23,8 @@ def relations(spark: SparkSession, *pairs: tuple[str, str]) -> DataFrame:
     return frame(spark, RELATIONS, [{"user_id": a, "friend_id": b, "weight": 1.0} for a, b in pairs])
 
 
-def embeddings(spark: SparkSession, *hashes: str) -> DataFrame:
-    return frame(spark, EMBEDDINGS, [{"content_hash": h, "encoder_id": "e", "vector": [1.0]} for h in hashes])
+def encoded(spark: SparkSession, *hashes: str) -> DataFrame:
+    return frame(spark, ENCODED, [{"content_hash": h, "encoder_id": "e", "vector": [1.0]} for h in hashes])
 
 
 def lists(spark: SparkSession, *users: str) -> DataFrame:
@@ -67,14 +67,14 @@ def test_embeddings_are_appended_and_read_once_per_text(spark: SparkSession, sto
     assert store.embeddings("e").count() == 0
     known = store.vectors.snapshot("e")
     # Two runs at once, neither of which knows what the other adds.
-    assert store.append_embeddings(embeddings(spark, "h1", "h2"), known=known) == 2
-    assert store.append_embeddings(embeddings(spark, "h2", "h3"), known=known) == 2
+    assert store.vectors.append("e", encoded(spark, "h1", "h2"), known=known).n_vectors == 2
+    assert store.vectors.append("e", encoded(spark, "h2", "h3"), known=known).n_vectors == 2
     assert sorted(row["content_hash"] for row in store.embeddings("e").collect()) == ["h1", "h2", "h3"]
     assert store.embeddings("other").count() == 0
 
 
 def test_a_batch_of_no_embeddings_leaves_no_files(spark: SparkSession, store: Store, tmp_path: Path) -> None:
-    assert store.append_embeddings(embeddings(spark), known=store.vectors.snapshot("e")) == 0
+    assert store.vectors.append("e", encoded(spark), known=store.vectors.snapshot("e")).n_vectors == 0
     assert not list(tmp_path.glob("embeddings/encoder_id=e/*"))
 
 

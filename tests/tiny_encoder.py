@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer
 from tokenizers.models import WordPiece
 from tokenizers.normalizers import BertNormalizer
@@ -90,3 +90,16 @@ def _tensors(n_tokens: int, seed: int) -> dict[str, np.ndarray]:
         linear(f"{at}.output.dense", WIDTH, INNER)
         norm(f"{at}.output.LayerNorm")
     return tensors
+
+
+def poison(folder: Path, *words: str) -> Path:
+    """Spoil the encoder in ``folder`` so that texts with one of ``words``, and these alone, come out as NaN; give it back."""
+    tensors = dict(load_file(folder / "model.safetensors"))
+    table = np.array(tensors["embeddings.word_embeddings.weight"])
+    table[[vocabulary().index(word) for word in words]] = np.nan
+    save_file(
+        tensors | {"embeddings.word_embeddings.weight": table},
+        folder / "model.safetensors",
+        metadata={"format": "pt"},
+    )
+    return folder

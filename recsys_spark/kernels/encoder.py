@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, cast
 
 import numpy as np
@@ -12,31 +15,118 @@ from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_backends import Backend
 from recsys_spark.kernels.encoder_files import EncoderSpec
 
+log = logging.getLogger("recsys_spark")
+
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
+NOT_FINITE, OUT_OF_MEMORY = "not_finite", "out_of_memory"
+"""Why a text has no vector."""
+TO_DO = {
+    NOT_FINITE: "check the model's weights and their precision (encoder.backend): half precision overflows with some models",
+    OUT_OF_MEMORY: "see who else is on the GPU (nvidia-smi); lower encoder.max_length, or encode on the CPU",
+}
+PLAIN_TEXT = "text"
 MAX_CHARACTERS_PER_TOKEN = 64
 """Text beyond max_length x this is not even tokenised: a megabyte of text would cost seconds and be cut anyway."""
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """What became of n texts."""
+
+    vectors: Floats
+    """``[n, h]`` in the order of the texts; zeros for a text without a token, and for one without a vector."""
+    reasons: Mapping[int, str]
+    """Row -> why it has no vector: NOT_FINITE or OUT_OF_MEMORY."""
+    n_tokens: int
+    """Tokens that passed through the network, special ones included."""
+    n_slots: int
+    """The same and the padding of their batches."""
+
+
 class TextEncoder:
-    """A loaded encoder. ``encode`` depends on the texts, their order and the thread count, on nothing else."""
+    """A loaded encoder. Vectors depend on the texts, their order and the thread count, on nothing else.
+
+    With one exception: where a GPU's memory was exhausted, ``batch_tokens`` stays lower than the spec's from then on.
+    Other batch-mates may change a vector's last bits.
+    """
 
     def __init__(self, backend: Backend, tokenizer: Any, spec: EncoderSpec, pad_id: int) -> None:
         self.backend, self.tokenizer, self.spec, self.pad_id, self.device = backend, tokenizer, spec, pad_id, "cpu"
+        self.batch_tokens = spec.batch_tokens
+        self._proven: set[str] = set()
 
     def to(self, device: str) -> None:
         """Move the model to ``device``, in place."""
         self.backend.to(device)
         self.device = device
 
+    def prove(self) -> None:
+        """Raise EncoderError where not even a plain text gets a vector on this device: then none would. Costs one text, once per device."""
+        if self.device not in self._proven:
+            reasons = self.encode_each([PLAIN_TEXT]).reasons
+            if reasons:
+                raise without_vectors(
+                    "Not even a plain text gets a vector", self.spec.model, Counter(reasons.values()), 1
+                )
+            self._proven.add(self.device)
+
     def encode(self, texts: Sequence[str]) -> Floats:
-        """Vectors ``[n, h]`` in the order of ``texts``, of length 1 where the spec normalises; a text without a token gets zeros."""
+        """Vectors ``[n, h]`` as :meth:`encode_each` has them; raises EncoderError where a text has none."""
+        encoded = self.encode_each(texts)
+        if encoded.reasons:
+            counts = Counter(encoded.reasons.values())
+            raise without_vectors("There are texts without a vector", self.spec.model, counts, len(texts))
+        return encoded.vectors
+
+    def encode_each(self, texts: Sequence[str]) -> Encoded:
+        """What became of each text: a vector, of length 1 where the spec normalises, or the reason why there is none."""
         tokens = self.tokenise(texts)
-        vectors = np.zeros((len(texts), self.spec.width), np.float32)
-        for rows in plan_batches(np.array([len(ids) for ids in tokens], np.int64), self.spec.batch_tokens):
-            vectors[rows] = self.forward([tokens[row] for row in rows])
-        return unit_rows(vectors) if self.spec.normalise else finite_rows(vectors)
+        vectors, reasons, n_slots = np.zeros((len(texts), self.spec.width), np.float32), {}, 0
+        left = np.array([len(ids) for ids in tokens], np.int64)
+        n_tokens = int(left.sum())
+        while left.any():
+            for rows in plan_batches(left.copy(), self.batch_tokens):
+                size = len(rows) * int(left[rows[0]])
+                pooled = self._pooled([tokens[row] for row in rows])
+                if pooled is None and len(rows) > 1:
+                    # What is left is planned anew: the next batches would be as large.
+                    self._lower_budget(size)
+                    break
+                if pooled is None:
+                    reasons[int(rows[0])] = OUT_OF_MEMORY
+                else:
+                    vectors[rows] = pooled
+                left[rows] = 0
+                n_slots += size
+        odd = ~np.isfinite(vectors).all(axis=1)
+        reasons |= dict.fromkeys(np.flatnonzero(odd).tolist(), NOT_FINITE)
+        vectors[odd] = 0
+        return Encoded(unit_rows(vectors) if self.spec.normalise else vectors, reasons, n_tokens, n_slots)
+
+    def _pooled(self, tokens: Sequence[list[int]]) -> Floats | None:
+        """:meth:`forward`, or None where the GPU's memory does not suffice; what the attempt held is free again then."""
+        import torch
+
+        try:
+            return self.forward(tokens)
+        except torch.cuda.OutOfMemoryError:
+            # Its traceback holds the tensors, so that they go only after this block.
+            pass
+        torch.cuda.empty_cache()
+        return None
+
+    def _lower_budget(self, n_slots: int) -> None:
+        """After a batch of ``n_slots`` was too large. For good: the next batches of this process would fail as well."""
+        lower = min(self.batch_tokens, n_slots) // 2
+        log.warning(
+            "out of memory on %s: a batch has %d tokens at most from now on in this process, not %d; set encoder.batch_tokens",
+            self.device,
+            lower,
+            self.batch_tokens,
+        )
+        self.batch_tokens = lower
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text, special tokens included, cut at ``max_length``."""
@@ -85,27 +175,26 @@ def plan_batches(lengths: Ints, batch_tokens: int) -> Iterator[Ints]:
 
 
 def unit_rows(vectors: Floats) -> Floats:
-    """Each row at length 1, a zero row left at zero; raises EncoderError where a value is not finite.
+    """Each row at length 1, a zero row left at zero.
 
     >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
     [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
     """
     # In double precision, so that the square of a large or tiny component neither overflows nor vanishes.
-    norms = np.linalg.norm(finite_rows(vectors).astype(np.float64), axis=1, keepdims=True)
+    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
     return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 
 
-def finite_rows(vectors: Floats) -> Floats:
-    """The vectors as they are; raises EncoderError where a value is not finite."""
-    strange = ~np.isfinite(vectors).all(axis=1)
-    if strange.any():
-        raise EncoderError(
-            "the encoder returns values that are not finite",
-            found=f"{int(strange.sum())} of {len(vectors)} texts",
-            expected="finite numbers",
-            action="check the model's weights",
-        )
-    return vectors
+def without_vectors(what: str, where: str, counts: Mapping[str, int], n_texts: int) -> EncoderError:
+    """The error for ``counts`` (reason -> texts) of ``n_texts`` that have no vector."""
+    return EncoderError(
+        what,
+        where=where,
+        found=f"{sum(counts.values()):,} of {n_texts:,} without: "
+        + ", ".join(f"{reason} {n:,}" for reason, n in sorted(counts.items())),
+        expected="a finite vector for every text",
+        action="; ".join(TO_DO[reason] for reason in sorted(counts)),
+    )
 
 
 def valid_unicode(text: str) -> str:

@@ -42,6 +42,7 @@ def items() -> list[tuple[str, str, str]]:
 
 def write_shop(folder: Path) -> Path:
     """Write the shop into ``folder`` and return its configuration file; the store is ``folder / "store"``."""
+    folder.mkdir(parents=True, exist_ok=True)
     write_csv(folder / "events.csv", ["user", "item", "what", "at"], events())
     write_csv(folder / "items.csv", ["item", "kind", "name"], items())
     write_csv(folder / "users.csv", ["user", "tag"], [("u00", "jazz"), ("by-tag", "game"), ("nobody", "")])

@@ -25,7 +25,7 @@ TEXTS = ["red cotton dress", "", "space horror", "购买 浏览", "a" * 300, "ja
 
 
 def spec_of(folder: Path, **options: Any) -> EncoderSpec:
-    return resolve_encoder(Encoder(model=str(folder), **options))
+    return resolve_encoder(Encoder(model=str(folder), **{"backend": "torch-float32", **options}))
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,20 @@ def test_any_unicode_gives_unit_vectors_in_row_order(encoder: TextEncoder, texts
 
 
 @pytest.mark.parametrize(
-    "text", ["\ud83d", "a\udc00b", "x" * 100_000, "red " * 25_000, "\x00\ufffe", "  \n\t", "🙂 שלום"]
+    "text",
+    [
+        "\ud83d",
+        "a\udc00b",
+        "x" * 2**20,
+        "red " * 2**18,
+        "\x00\ufffe",
+        "",
+        "  \n\t",
+        "🙂👩‍👩‍👧",
+        "שלום עולם",
+        "red 购买 Дом مرحبا",
+    ],
+    ids=lambda text: ascii(text[:8]),
 )
 def test_hostile_texts_do_not_crash(encoder: TextEncoder, text: str) -> None:
     assert np.linalg.norm(encoder.encode([text, "jazz"]), axis=1) == pytest.approx([1, 1], abs=1e-6)
@@ -144,11 +157,6 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
 def test_huge_and_tiny_vectors_are_normalised() -> None:
     rows = np.array([[3e30, 4e30], [3e-30, 4e-30], [0, 0]], np.float32)
     np.testing.assert_allclose(unit_rows(rows), [[0.6, 0.8], [0.6, 0.8], [0, 0]], rtol=1e-6)
-
-
-def test_values_that_are_not_finite_are_an_error() -> None:
-    with pytest.raises(EncoderError, match="not finite"):
-        unit_rows(np.array([[np.nan, 1.0]], np.float32))
 
 
 def test_tensors_that_are_not_there_are_never_drawn_at_random(tmp_path: Path) -> None:
@@ -195,7 +203,7 @@ def test_cache_keeps_nothing_of_a_failure() -> None:
 @pytest.mark.parametrize("backend", ["torch-bfloat16", "torch-float16"])
 def test_half_precision_stays_near_float32_and_has_vectors_of_its_own(tmp_path: Path, backend: str) -> None:
     folder = tiny_encoder(tmp_path)
-    whole, half = (resolve_encoder(Encoder(model=str(folder), backend=name)) for name in ("auto", backend))
+    whole, half = (spec_of(folder, backend=name) for name in ("torch-float32", backend))
     assert half.encoder_id != whole.encoder_id
     exact, rounded = (load_encoder(spec, 1).encode(["red cotton dress", "jazz"]) for spec in (whole, half))
     assert (exact * rounded).sum(1) == pytest.approx([1, 1], abs=1e-2)
@@ -204,17 +212,17 @@ def test_half_precision_stays_near_float32_and_has_vectors_of_its_own(tmp_path: 
 
 def test_last_pooling_takes_the_last_token_of_each_text_whatever_is_padded(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
-    encoder = load_encoder(resolve_encoder(Encoder(model=str(folder), pooling="last")), 1)
+    encoder = load_encoder(spec_of(folder, pooling="last"), 1)
     together = encoder.encode(["red", "red cotton dress of jazz"])
     alone = np.vstack([encoder.encode(["red"]), encoder.encode(["red cotton dress of jazz"])])
     np.testing.assert_allclose(together, alone, atol=1e-5)
-    first = load_encoder(resolve_encoder(Encoder(model=str(folder), pooling="cls")), 1).encode(["red"])
+    first = load_encoder(spec_of(folder, pooling="cls"), 1).encode(["red"])
     assert not np.allclose(first, together[:1], atol=1e-2)
 
 
 def test_vectors_keep_their_length_where_they_are_not_normalised(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
-    specs = [resolve_encoder(Encoder(model=str(folder), normalise=on)) for on in (True, False)]
+    specs = [spec_of(folder, normalise=on) for on in (True, False)]
     unit, raw = (load_encoder(spec, 1).encode(["red cotton dress"])[0] for spec in specs)
     assert np.linalg.norm(raw) != pytest.approx(1, abs=1e-3)
     np.testing.assert_allclose(raw / np.linalg.norm(raw), unit, atol=1e-6)

@@ -23,16 +23,9 @@ from recsys_spark.config import Encoder
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
 from recsys_spark.kernels.encoder_load import load_encoder
-from recsys_spark.stages.embed import (
-    bucket_count,
-    build_embeddings,
-    deal,
-    encode_buckets,
-    profile_texts,
-    unseen_texts,
-    whole_buckets,
-)
-from recsys_spark.tables import EMBEDDINGS, ITEM_PROFILES, USER_PROFILES
+from recsys_spark.stages._buckets import whole_buckets
+from recsys_spark.stages.embed import build_embeddings, encode_buckets, profile_texts, unseen_texts
+from recsys_spark.tables import EMBEDDINGS, ENCODED, ITEM_PROFILES, USER_PROFILES
 from tests.builders import config, frame
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
@@ -45,11 +38,11 @@ TEXTS = sorted(
 @pytest.fixture(scope="module")
 def spec(tmp_path_factory: pytest.TempPathFactory) -> EncoderSpec:
     folder = tiny_encoder(tmp_path_factory.mktemp("encoder"))
-    return resolve_encoder(Encoder(model=str(folder), batch_tokens=256))
+    return resolve_encoder(Encoder(model=str(folder), batch_tokens=256, backend="torch-float32"))
 
 
 def hash_of(text: str) -> str:
-    return sha256(text.encode()).hexdigest()
+    return sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def texts_of(spark: SparkSession, texts: list[str]) -> DataFrame:
@@ -66,8 +59,8 @@ def embed(texts: DataFrame, spec: EncoderSpec, n_texts: int = len(TEXTS)) -> dic
 def test_every_text_gets_its_own_unit_vector(spark: SparkSession, spec: EncoderSpec) -> None:
     result = build_embeddings(texts_of(spark, TEXTS), spec, n_texts=len(TEXTS), n_threads=1)
     rows = {row.content_hash: row for row in result.collect()}
-    assert result.schema == EMBEDDINGS.schema
-    assert {row.encoder_id for row in rows.values()} == {spec.encoder_id}
+    assert result.schema == ENCODED.schema
+    assert {(row.encoder_id, row.reason) for row in rows.values()} == {(spec.encoder_id, None)}
     expected = load_encoder(spec, n_threads=1).encode(TEXTS)
     found = np.array([rows[hash_of(text)].vector for text in TEXTS])
     assert found.shape == (len(TEXTS), WIDTH)
@@ -88,23 +81,28 @@ def test_vectors_are_bit_equal_for_any_partitions_and_arrow_batches(spark: Spark
             spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
 
 
-def test_model_is_loaded_once_per_worker_process(spark: SparkSession, spec: EncoderSpec) -> None:
-    counted = replace(spec, model="counted")
+@pytest.mark.parametrize("texts_per_bucket", [1, 60])
+def test_model_is_loaded_once_per_worker_process(spark: SparkSession, spec: EncoderSpec, texts_per_bucket: int) -> None:
+    counted = replace(spec, model=f"counted {texts_per_bucket}")
 
     def uses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for _ in encode_buckets(batches, counted, n_threads=1):
-            n = workers.uses(("encoder", counted, 1))
-            task = TaskContext.get()
+        for batch in encode_buckets(batches, counted, n_threads=1):
+            n, task = workers.uses(("encoder", counted, 1)), TaskContext.get()
             assert task is not None
-            yield pa.RecordBatch.from_pydict({"pid": [os.getpid()], "task": [task.partitionId()], "uses": [n]})
+            columns = {"pid": [os.getpid()], "task": [task.partitionId()], "uses": [n], "rows": [batch.num_rows]}
+            yield pa.RecordBatch.from_pydict(columns)
 
-    n_texts = 300
-    buckets = (
-        deal(texts_of(spark, TEXTS[:n_texts]), n_texts).mapInArrow(uses, "pid long, task long, uses long").toPandas()
-    )
+    # As `deal` has them, with buckets of a size of ours.
+    n_buckets = 12
+    rows = [(n, hash_of(text), text) for n in range(n_buckets) for text in TEXTS[:texts_per_bucket]]
+    texts = spark.createDataFrame(rows, "bucket int, content_hash string, text string")
+    dealt = texts.repartition(n_buckets, "bucket").sortWithinPartitions("bucket", "content_hash")
+    buckets = dealt.mapInArrow(uses, "pid long, task long, uses long, rows long").toPandas()
+    assert buckets.rows.tolist() == [texts_per_bucket] * n_buckets
     # Each process counts 1, 2, 3 ... over its tasks; a task that loaded again would begin anew at 1.
-    assert len(buckets) == bucket_count(n_texts) > 2
-    for _, of_process in buckets.drop_duplicates("task").groupby("pid"):
+    tasks = buckets.drop_duplicates("task")
+    assert len(tasks) > 2
+    for _, of_process in tasks.groupby("pid"):
         assert sorted(of_process.uses) == list(range(1, len(of_process) + 1))
 
 
@@ -122,7 +120,7 @@ def test_no_texts_load_nothing(spark: SparkSession, spec: EncoderSpec) -> None:
 
 
 def test_hostile_texts_pass_through_spark(spark: SparkSession, spec: EncoderSpec) -> None:
-    hostile = ["", " \t\n", "x" * 100_000, "🙂 שלום", "\x00", "e\u0301"]
+    hostile = ["", " \t\n", "x" * 2**20, "🙂 שלום", "\x00", "e\u0301", "a\ud83db", "red 购买 Дом مرحبا"]
     vectors = embed(texts_of(spark, hostile), spec)
     lengths = [np.linalg.norm(np.frombuffer(vector, np.float32)) for vector in vectors.values()]
     assert lengths == pytest.approx([1] * len(hostile), abs=1e-6)

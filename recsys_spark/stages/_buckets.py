@@ -1,0 +1,56 @@
+"""Buckets of texts: what is encoded together follows from hashes and numbers, not from how Spark spreads the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+MIN_BUCKET_ROWS, MAX_BUCKET_ROWS, WANTED_BUCKETS = 64, 2048, 16
+MAX_PARTITIONS = 4096
+
+
+def bucket_count(n_texts: int) -> int:
+    """Buckets for so many texts: large enough to pack by length, and some for every core of a small cluster.
+
+    >>> bucket_count(0), bucket_count(64), bucket_count(3_200), bucket_count(1_000_000)
+    (1, 1, 16, 489)
+    """
+    rows = min(max(-(-n_texts // WANTED_BUCKETS), MIN_BUCKET_ROWS), MAX_BUCKET_ROWS)
+    return max(1, -(-n_texts // rows))
+
+
+def deal(texts: DataFrame, n_texts: int) -> DataFrame:
+    """(bucket, content_hash, text): ``texts`` dealt into buckets, a bucket in one partition and in the order of its hashes.
+
+    A product's last bits depend on which texts share a batch, and training makes such differences visible. So a
+    text's batch-mates follow from hashes and ``n_texts`` alone: each bucket is encoded by itself wherever it lands.
+    """
+    n_buckets = bucket_count(n_texts)
+    bucket = F.pmod(F.xxhash64("content_hash"), F.lit(n_buckets)).cast("int").alias("bucket")
+    return (
+        texts.select(bucket, "content_hash", "text")
+        # With a number given, adaptive execution does not melt the partitions into one.
+        .repartition(min(n_buckets, MAX_PARTITIONS), "bucket")
+        .sortWithinPartitions("bucket", "content_hash")
+    )
+
+
+def whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Rows sorted by `bucket`, cut anywhere into Arrow batches, put together again into one table per bucket."""
+    pieces: list[pa.RecordBatch] = []
+    for batch in batches:
+        buckets = batch.column("bucket").to_numpy()
+        edges = [0, *(np.flatnonzero(np.diff(buckets)) + 1).tolist(), len(buckets)]
+        for start, stop in pairwise(edges):
+            piece = batch.slice(start, stop - start)
+            if pieces and start < stop and pieces[-1].column("bucket")[0] != piece.column("bucket")[0]:
+                yield pa.Table.from_batches(pieces)
+                pieces = []
+            pieces += [piece] if start < stop else []
+    if pieces:
+        yield pa.Table.from_batches(pieces)
