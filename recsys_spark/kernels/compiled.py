@@ -23,7 +23,10 @@ from recsys_spark.kernels.layout import F32, Number
 
 F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
-COMPILED_MODULES = ("blocks", "compiled", "encoder_passes", "instructions", "layout", "screening", "shortlist")
+COMPILED_MODULES = (
+    "blocks", "compiled", "encoder_attention", "encoder_passes", "instructions", "layout", "screening", "shortlist",
+    "small_products",
+)  # fmt: skip
 FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}
 
@@ -89,6 +92,25 @@ def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -
         p = p * r + C5
         p = p * (r * r) + r + ONE
         out[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
+
+
+@compiled(FUSED)
+def exp_below(values: F32, highest: F32, scale: Number) -> None:
+    """values = exp((values - highest) * scale) in place, all float32 [w], ``values`` at most ``highest``; as :func:`exp_into`."""
+    for j in range(len(values)):
+        x = (values[j] - highest[j]) * scale
+        clamped = max(x, UNDERFLOW)
+        rounded = clamped * LOG2_E + ROUND
+        n = rounded - ROUND
+        r = clamped - n * LN2_HIGH
+        r = r - n * LN2_LOW
+        p = C0 * r + C1
+        p = p * r + C2
+        p = p * r + C3
+        p = p * r + C4
+        p = p * r + C5
+        p = p * (r * r) + r + ONE
+        values[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
 
 
 @compiled(REORDERED)

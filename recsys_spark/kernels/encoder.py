@@ -42,7 +42,7 @@ class Encoded:
     n_tokens: int
     """Tokens that passed through the network, special ones included."""
     n_slots: int
-    """The same and the padding of their batches."""
+    """The same and the padding of their batches, where the network computes it."""
 
 
 class TextEncoder:
@@ -99,7 +99,7 @@ class TextEncoder:
                 else:
                     vectors[rows] = pooled
                 left[rows] = 0
-                n_slots += size
+                n_slots += sum(len(tokens[row]) for row in rows) if self.backend.packs else size
         odd = ~np.isfinite(vectors).all(axis=1)
         reasons |= dict.fromkeys(np.flatnonzero(odd).tolist(), NOT_FINITE)
         vectors[odd] = 0

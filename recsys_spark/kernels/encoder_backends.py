@@ -19,6 +19,9 @@ INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 class Backend(Protocol):
     """A network in memory. Its result depends on its inputs, the thread count and the kind of processor, on nothing else."""
 
+    packs: bool
+    """Whether padding costs it nothing worth counting."""
+
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token vectors ``[b, w, h]`` of token ids ``[b, w]``, in inference mode.
 
@@ -31,6 +34,8 @@ class Backend(Protocol):
 
 class TorchBackend:
     """A model of transformers as it comes, on CPU or GPU."""
+
+    packs = False
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -52,14 +57,17 @@ def make_backend(name: str, model: Any) -> Backend:
     """
     import torch
 
-    if name != INT8:
+    if name not in (INT8, FLOAT32):
         # Cast once and here: a model that moves between devices keeps its bits.
         return TorchBackend(model.to(getattr(torch, name.removeprefix("torch-"))))
-    from recsys_spark.kernels.encoder_bert import Int8Bert
+    from recsys_spark.kernels.encoder_bert import Float32Layer, Int8Layer, PackedBert
     from recsys_spark.kernels.encoder_int8 import check_finite, with_int8_linears
 
-    check_finite(model)
-    return Int8Bert(model) if is_bert(model.config.to_dict()) else TorchBackend(with_int8_linears(model))
+    if name == INT8:
+        check_finite(model)
+    if is_bert(model.config.to_dict()):
+        return PackedBert(model, Int8Layer if name == INT8 else Float32Layer)
+    return TorchBackend(with_int8_linears(model) if name == INT8 else model)
 
 
 def fastest(config: Mapping[str, Any], *, on_gpu: bool, cpu_flags: set[str] | None = None) -> tuple[str, str]:

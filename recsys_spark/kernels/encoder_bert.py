@@ -1,120 +1,146 @@
-"""The BERT family's forward pass in int8: query, key and value in one product, and no padding but in attention."""
+"""The BERT family's forward pass on a CPU, without padding: query, key and value in one product, in float32 or int8.
+
+Texts of a batch lie one after the other, ``[t, h]`` for t tokens. Between the matrix products each row is gone through once.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
-from torch import Tensor
+from torch import Tensor, nn
 
 from recsys_spark.kernels import encoder_passes as passes
+from recsys_spark.kernels.encoder_attention import attend
 from recsys_spark.kernels.encoder_int8 import Int8Weights, Rows, quantised
+from recsys_spark.kernels.encoder_room import Room
+from recsys_spark.kernels.encoder_threads import in_parts
 from recsys_spark.kernels.layout import F32, I64
 
 
 @dataclass(frozen=True)
-class Batch:
-    """The shape of a padded batch, and where its t tokens are."""
+class Norm:
+    """``LayerNorm(x + ...)``, the end of attention and of the feed-forward part."""
 
-    b: int
-    w: int
-    places: I64
-    """``[t]``, rows of the batch seen as ``[b * w, .]``."""
-    bias: Tensor | None
-    """-inf at padding ``[b, 1, 1, w]``; None where there is none."""
-
-    @classmethod
-    def of(cls, mask: Tensor) -> Batch:
-        """From int64 ``[b, w]``, 1 at tokens and 0 at padding."""
-        places = mask.reshape(-1).nonzero().reshape(-1).numpy()
-        padded = len(places) < mask.numel()
-        bias = torch.zeros(mask.shape).masked_fill_(mask == 0, float("-inf"))[:, None, None] if padded else None
-        b, w = mask.shape
-        return cls(b, w, places, bias)
-
-
-@dataclass(frozen=True)
-class Sublayer:
-    """``LayerNorm(x + W rows + bias)``, the end of attention and of the feed-forward part."""
-
-    weights: Int8Weights
     gain: F32
     shift: F32
     epsilon: np.float32
 
     @classmethod
-    def of(cls, output: Any) -> Sublayer:
-        """From transformers' module, which has `dense` and `LayerNorm`."""
-        norm = output.LayerNorm
-        gain, shift = norm.weight.detach().numpy(), norm.bias.detach().numpy()
-        return cls(Int8Weights.of(output.dense), gain, shift, np.float32(norm.eps))
+    def of(cls, norm: nn.LayerNorm) -> Norm:
+        """From torch's module."""
+        return cls(norm.weight.detach().numpy(), norm.bias.detach().numpy(), np.float32(norm.eps))
 
-    def __call__(self, x: F32, rows: Rows) -> Rows:
-        """Replace float32 ``x`` ``[t, h]`` by the result, and return that quantised."""
-        result = Rows.empty(*x.shape)
-        product = (self.weights.product(rows), rows.step, rows.middle, *self.weights.terms)
-        passes.norm_rows(*product, self.gain, self.shift, self.epsilon, x, *result)
-        return result
+
+class Layer(Protocol):
+    """A layer of BERT, RoBERTa or XLM-R: attention, then feed-forward with GELU, each added to its input and normed."""
+
+    def __call__(self, x: F32, starts: I64, room: Room) -> None:
+        """Replace ``x`` ``[t, h]`` by the result; text i is rows ``starts[i]`` to ``starts[i + 1]``."""
+
+
+class Float32Layer:
+    """A layer in float32. It holds transformers' own weights, but query, key and value as one matrix that theirs are views of."""
+
+    def __init__(self, layer: Any) -> None:
+        attention = layer.attention.self
+        self.n_heads = attention.num_attention_heads
+        self.query_key_value = _joined(attention.query, attention.key, attention.value)
+        self.attention_end, self.attention_norm = (
+            layer.attention.output.dense,
+            Norm.of(layer.attention.output.LayerNorm),
+        )
+        self.inner, self.outer, self.norm = (
+            layer.intermediate.dense,
+            layer.output.dense,
+            Norm.of(layer.output.LayerNorm),
+        )
+
+    def __call__(self, x: F32, starts: I64, room: Room) -> None:
+        """See `Layer`."""
+        tokens, (weight, bias) = torch.from_numpy(x), self.query_key_value
+        qkv = torch.addmm(bias, tokens, weight.t(), out=room("wide", len(x), len(bias)))
+        mixed = attend(qkv.numpy(), starts, self.n_heads, room("mixed", *x.shape).numpy())
+        self._end(torch.from_numpy(mixed), self.attention_end, self.attention_norm, x, room)
+        wide = torch.mm(tokens, self.inner.weight.t(), out=room("wide", len(x), len(self.inner.bias)))
+        in_parts(len(x), partial(passes.bias_gelu_rows, wide.numpy(), self.inner.bias.numpy()))
+        self._end(wide, self.outer, self.norm, x, room)
+
+    def _end(self, rows: Tensor, linear: nn.Linear, norm: Norm, x: F32, room: Room) -> None:
+        product = torch.mm(rows, linear.weight.t(), out=room("narrow", *x.shape)).numpy()
+        terms = (product, linear.bias.numpy(), norm.gain, norm.shift, norm.epsilon, x)
+        in_parts(len(x), partial(passes.bias_norm_rows, *terms))
 
 
 class Int8Layer:
-    """A layer of BERT, RoBERTa or XLM-R: attention, then feed-forward with GELU, each added to its input and normed."""
+    """A layer whose matrix products are in int8; attention and norms are in float32."""
 
     def __init__(self, layer: Any) -> None:
         attention = layer.attention.self
         self.n_heads = attention.num_attention_heads
         self.query_key_value = Int8Weights.of(attention.query, attention.key, attention.value)
-        self.attention_end = Sublayer.of(layer.attention.output)
-        self.inner = Int8Weights.of(layer.intermediate.dense)
-        self.feed_forward_end = Sublayer.of(layer.output)
+        self.attention_end, self.attention_norm = (
+            Int8Weights.of(layer.attention.output.dense), Norm.of(layer.attention.output.LayerNorm)
+        )  # fmt: skip
+        self.inner, self.outer = Int8Weights.of(layer.intermediate.dense), Int8Weights.of(layer.output.dense)
+        self.norm = Norm.of(layer.output.LayerNorm)
 
-    def __call__(self, x: F32, rows: Rows, batch: Batch) -> Rows:
-        """Replace float32 ``x`` ``[t, h]``, which ``rows`` is quantised, by the layer's result; return that quantised."""
-        rows = self.attention_end(x, self._mixed(rows, batch))
-        return self.feed_forward_end(x, self._inner(rows))
-
-    def _mixed(self, rows: Rows, batch: Batch) -> Rows:
-        """The heads' weighted means of values, quantised ``[t, h]``."""
-        b, w, h = batch.b, batch.w, rows.q.shape[1]
-        padded = np.zeros((b * w, 3 * h), np.float32)
+    def __call__(self, x: F32, starts: I64, room: Room) -> None:
+        """See `Layer`."""
         weights = self.query_key_value
-        product = (weights.product(rows), rows.step, rows.middle, *weights.terms)
-        passes.product_rows(*product, batch.places, padded)
-        q, k, v = torch.from_numpy(padded).view(b, w, 3, self.n_heads, h // self.n_heads).permute(2, 0, 3, 1, 4)
-        mixed = nnf.scaled_dot_product_attention(q, k, v, attn_mask=batch.bias)
-        return quantised(mixed.transpose(1, 2).reshape(b * w, h).numpy(), batch.places)
+        qkv = weights.applied(quantised(x), room("wide", len(x), len(weights.steps)).numpy(), room)
+        mixed = attend(qkv, starts, self.n_heads, room("mixed", *x.shape).numpy())
+        self._end(quantised(mixed), self.attention_end, self.attention_norm, x, room)
+        wide = Rows.empty(len(x), len(self.inner.steps))
+        in_parts(len(x), partial(passes.gelu_rows, *self.inner.product(quantised(x), room), *wide))
+        self._end(wide, self.outer, self.norm, x, room)
 
-    def _inner(self, rows: Rows) -> Rows:
-        """GELU of the wide layer, quantised ``[t, f]``."""
-        result = Rows.empty(len(rows.step), len(self.inner.steps))
-        passes.gelu_rows(self.inner.product(rows), rows.step, rows.middle, *self.inner.terms, *result)
-        return result
+    def _end(self, rows: Rows, weights: Int8Weights, norm: Norm, x: F32, room: Room) -> None:
+        terms = (*weights.product(rows, room), norm.gain, norm.shift, norm.epsilon, x)
+        in_parts(len(x), partial(passes.norm_rows, *terms))
 
 
-class Int8Bert:
-    """A `Backend` for a model of transformers for which ``encoder_backends.is_bert`` holds, on the CPU.
+class PackedBert:
+    """A `Backend` for a model of transformers for which ``encoder_backends.is_bert`` holds; on a GPU it is that model as it is."""
 
-    Of the model it keeps the embeddings in float32; all matrix products are in int8, the rest in float32.
-    """
+    packs = True
 
-    def __init__(self, model: Any) -> None:
-        self.embeddings = model.embeddings
-        self.layers = [Int8Layer(layer) for layer in model.encoder.layer]
+    def __init__(self, model: Any, kind: type[Float32Layer] | type[Int8Layer]) -> None:
+        self.model, self.kind, self.room = model, kind, Room()
+        self.layers: list[Layer] = [kind(layer) for layer in model.encoder.layer]
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """See `Backend`."""
-        batch = Batch.of(mask)
-        embedded: Tensor = self.embeddings(input_ids=ids).flatten(0, 1)
-        x = embedded[torch.from_numpy(batch.places)].numpy()
-        rows = quantised(x, np.arange(len(x)))
+        if ids.device.type != "cpu":
+            hidden: Tensor = self.model(input_ids=ids, attention_mask=mask).last_hidden_state
+            return hidden
+        places = mask.reshape(-1).nonzero().reshape(-1)
+        starts = np.zeros(len(mask) + 1, np.int64)
+        starts[1:] = mask.sum(1).cumsum(0).numpy()
+        embedded: Tensor = self.model.embeddings(input_ids=ids).flatten(0, 1)
+        x = embedded[places].numpy()
         for layer in self.layers:
-            rows = layer(x, rows, batch)
-        hidden = torch.zeros_like(embedded)
-        hidden[torch.from_numpy(batch.places)] = torch.from_numpy(x)
-        return hidden.view(*ids.shape, -1)
+            layer(x, starts, self.room)
+        embedded.zero_()
+        embedded[places] = torch.from_numpy(x)
+        return embedded.view(*ids.shape, -1)
 
     def to(self, device: str) -> None:
-        """See `Backend`: it stays on the CPU, and `resolve_encoder` sees to it that nobody asks for another device."""
+        """See `Backend`. In int8 it stays on the CPU, and `resolve_encoder` sees to it that nobody asks for another device."""
+        if self.kind is Float32Layer:
+            self.model.to(device)
+            self.layers = [self.kind(layer) for layer in self.model.encoder.layer] if device == "cpu" else []
+
+
+def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor]:
+    """Weight ``[n, k]`` and bias ``[n]`` of layers with the same input, one below the other; theirs become views of it."""
+    weight = torch.cat([linear.weight.detach() for linear in linears])
+    bias = torch.cat([linear.bias.detach() for linear in linears])
+    row = 0
+    for linear in linears:
+        rows = slice(row, row := row + len(linear.bias))
+        linear.weight.data, linear.bias.data = weight[rows], bias[rows]
+    return weight, bias

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,7 +13,10 @@ from torch import Tensor, nn
 
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels import encoder_passes as passes
-from recsys_spark.kernels.layout import F32, I64
+from recsys_spark.kernels.encoder_room import Room
+from recsys_spark.kernels.encoder_threads import in_parts
+from recsys_spark.kernels.int8_products import exact_products, has_int8_products
+from recsys_spark.kernels.layout import F32
 
 
 class Rows(NamedTuple):
@@ -31,11 +35,28 @@ class Rows(NamedTuple):
         return cls(np.empty((n_rows, width), np.int8), np.empty(n_rows, np.float32), np.empty(n_rows, np.float32))
 
 
-def quantised(x: F32, rows: I64) -> Rows:
-    """The rows ``rows`` of float32 ``x`` ``[., k]``."""
-    result = Rows.empty(len(rows), x.shape[1])
-    passes.quantise_rows(x, rows, *result)
+def quantised(x: F32) -> Rows:
+    """Float32 ``x`` ``[t, k]`` row by row."""
+    result = Rows.empty(*x.shape)
+    in_parts(len(x), partial(passes.quantise_rows, x, *result))
     return result
+
+
+class Product(NamedTuple):
+    """Of quantised rows and weights: ``(W x)_n + bias_n ~ step * steps_n * acc_n + middle * sums_n + bias_n``."""
+
+    acc: NDArray[np.int32]
+    """``[t, n]``, exact."""
+    step: F32
+    """``[t]``."""
+    middle: F32
+    """``[t]``."""
+    steps: F32
+    """``[n]``."""
+    sums: F32
+    """``[n]``."""
+    bias: F32
+    """``[n]``."""
 
 
 @dataclass(frozen=True)
@@ -62,31 +83,33 @@ class Int8Weights:
         sums = w.sum(1) * steps
         return cls(w.t().contiguous(), steps.numpy(), sums.numpy(), bias.numpy())
 
-    def product(self, rows: Rows) -> Any:
-        """int32 ``[t, n]``, exact."""
-        return torch._int_mm(torch.from_numpy(rows.q), self.w).numpy()
+    def product(self, rows: Rows, room: Room) -> Product:
+        """Product with ``rows``, and all that makes float32 of it."""
+        q, acc = torch.from_numpy(rows.q), room("acc", len(rows.q), self.w.shape[1], torch.int32)
+        if has_int8_products():
+            torch._int_mm(q, self.w, out=acc)
+        else:
+            exact_products(q, self.w, acc)
+        return Product(acc.numpy(), rows.step, rows.middle, self.steps, self.sums, self.bias)
 
-    @property
-    def terms(self) -> tuple[F32, F32, F32]:
-        """What makes float32 of a product."""
-        return self.steps, self.sums, self.bias
+    def applied(self, rows: Rows, out: F32, room: Room) -> F32:
+        """``x W^T + bias`` in ``out`` ``[t, n]``, which is given back."""
+        in_parts(len(out), partial(passes.product_rows, *self.product(rows, room), out))
+        return out
 
 
 class Int8Linear(nn.Module):
     """``torch.nn.Linear`` in int8."""
 
-    def __init__(self, linear: nn.Linear) -> None:
+    def __init__(self, linear: nn.Linear, room: Room) -> None:
         super().__init__()
-        self.weights = Int8Weights.of(linear)
+        self.weights, self.room = Int8Weights.of(linear), room
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 ``[..., k]`` to float32 ``[..., n]``."""
         flat = x.reshape(-1, x.shape[-1]).contiguous().numpy()
-        places = np.arange(len(flat))
-        rows, out = quantised(flat, places), np.empty((len(flat), len(self.weights.steps)), np.float32)
-        product = (self.weights.product(rows), rows.step, rows.middle, *self.weights.terms)
-        passes.product_rows(*product, places, out)
-        return torch.from_numpy(out).view(*x.shape[:-1], -1)
+        out = np.empty((len(flat), len(self.weights.steps)), np.float32)
+        return torch.from_numpy(self.weights.applied(quantised(flat), out, self.room)).view(*x.shape[:-1], -1)
 
 
 def with_int8_linears(model: nn.Module) -> nn.Module:
@@ -100,9 +123,10 @@ def with_int8_linears(model: nn.Module) -> nn.Module:
             expected="linear layers",
             action='set encoder.backend = "torch-float32"',
         )
+    room = Room()
     for name, linear in linears:
         parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, Int8Linear(linear))
+        setattr(model.get_submodule(parent), last, Int8Linear(linear, room))
     return model
 
 

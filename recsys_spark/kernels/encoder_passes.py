@@ -1,4 +1,6 @@
-"""The passes between the matrix products of an int8 transformer, compiled by Numba: each goes through a row once, in cache.
+"""The passes between a transformer's matrix products, compiled by Numba: each goes through a row once, in cache.
+
+In float32 a pass takes a product without its bias. In int8:
 
 A row x of activations is quantised by its own range (dynamic, asymmetric): ``x_k ~ middle + step * q_k``, q in -128..127.
 A weight matrix W is quantised per output channel, symmetric: ``W_nk ~ steps_n * w_nk``. With ``acc = q . w`` in int32,
@@ -15,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.kernels.compiled import FUSED, REORDERED, ROUND, compiled
-from recsys_spark.kernels.layout import F32, I64, Number
+from recsys_spark.kernels.layout import F32, Number
 
 I8 = NDArray[np.int8]
 I32 = NDArray[np.int32]
@@ -87,20 +89,24 @@ def scaled_into(out: F32, acc: I32, step: Number, middle: Number, steps: F32, su
         out[n] = f32(acc[n]) * (step * steps[n]) + (middle * sums[n] + bias[n])
 
 
-@compiled()
-def quantise_rows(x: F32, rows: I64, q: I8, step: F32, middle: F32) -> None:
-    """Quantise rows ``rows`` of float32 ``x`` into int8 ``q`` [t, k], with step and middle [t]."""
-    for t in range(len(rows)):
-        row = x[rows[t]]
-        low, high = range_of(row)
-        step[t], middle[t] = quantise_into(q[t], row, low, high)
+# Each pass does rows ``first`` to ``stop``, so that several threads can share it.
 
 
 @compiled()
-def product_rows(acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32, rows: I64, out: F32) -> None:
-    """Row t of the product int32 ``acc`` [t, n] as float32 row ``rows[t]`` of ``out``."""
-    for t in range(len(acc)):
-        scaled_into(out[rows[t]], acc[t], step[t], middle[t], steps, sums, bias)
+def quantise_rows(x: F32, q: I8, step: F32, middle: F32, first: int, stop: int) -> None:
+    """Quantise float32 ``x`` into int8 ``q``, both [t, k], with step and middle [t]."""
+    for t in range(first, stop):
+        low, high = range_of(x[t])
+        step[t], middle[t] = quantise_into(q[t], x[t], low, high)
+
+
+@compiled()
+def product_rows(
+    acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32, out: F32, first: int, stop: int
+) -> None:
+    """The product int32 ``acc`` [t, n] in float32 ``out``."""
+    for t in range(first, stop):
+        scaled_into(out[t], acc[t], step[t], middle[t], steps, sums, bias)
 
 
 @compiled(FUSED)
@@ -110,13 +116,22 @@ def gelu_row(row: F32) -> None:
         row[n] = gelu(row[n])
 
 
+@compiled(FUSED)
+def bias_gelu_rows(product: F32, bias: F32, first: int, stop: int) -> None:
+    """product = GELU(product + bias), float32 [t, n]."""
+    for t in range(first, stop):
+        row = product[t]
+        for n in range(len(bias)):
+            row[n] = gelu(row[n] + bias[n])
+
+
 @compiled()
 def gelu_rows(
-    acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32, q: I8, q_step: F32, q_middle: F32
-) -> None:
+    acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32, q: I8, q_step: F32, q_middle: F32, first: int, stop: int
+) -> None:  # fmt: skip
     """The product int32 ``acc`` [t, n] through GELU, quantised into ``q`` [t, n] with its steps and middles [t]."""
     row = np.empty(acc.shape[1], np.float32)
-    for t in range(len(acc)):
+    for t in range(first, stop):
         scaled_into(row, acc[t], step[t], middle[t], steps, sums, bias)
         gelu_row(row)
         low, high = range_of(row)
@@ -141,26 +156,25 @@ def norm_row(row: F32, residual: F32, gain: F32, shift: F32, epsilon: Number) ->
         residual[k] = row[k] * scale * gain[k] + shift[k]
 
 
+@compiled(FUSED)
+def bias_norm_rows(
+    product: F32, bias: F32, gain: F32, shift: F32, epsilon: Number, x: F32, first: int, stop: int
+) -> None:
+    """x = LayerNorm(x + product + bias), float32 [t, n]; ``product`` is scratch."""
+    for t in range(first, stop):
+        row = product[t]
+        for n in range(len(bias)):
+            row[n] += bias[n]
+        norm_row(row, x[t], gain, shift, epsilon)
+
+
 @compiled()
 def norm_rows(
-    acc: I32,
-    step: F32,
-    middle: F32,
-    steps: F32,
-    sums: F32,
-    bias: F32,
-    gain: F32,
-    shift: F32,
-    epsilon: Number,
-    x: F32,
-    q: I8,
-    q_step: F32,
-    q_middle: F32,
-) -> None:
-    """x = LayerNorm(x + product) [t, n] in place, and quantised into ``q`` with its steps and middles."""
+    acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32,
+    gain: F32, shift: F32, epsilon: Number, x: F32, first: int, stop: int,
+) -> None:  # fmt: skip
+    """x = LayerNorm(x + product) [t, n] in place, of a product int32 ``acc``."""
     row = np.empty(acc.shape[1], np.float32)
-    for t in range(len(acc)):
+    for t in range(first, stop):
         scaled_into(row, acc[t], step[t], middle[t], steps, sums, bias)
         norm_row(row, x[t], gain, shift, epsilon)
-        low, high = range_of(x[t])
-        q_step[t], q_middle[t] = quantise_into(q[t], x[t], low, high)

@@ -1,9 +1,10 @@
-"""The int8 backend against the float32 one: BERT's layers fused, every other network by its linear layers."""
+"""The int8 backend against the float32 one: BERT's layers packed, every other network by its linear layers."""
 
 from __future__ import annotations
 
 import copy
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from transformers import DistilBertConfig, DistilBertModel, Qwen3Config, Qwen3Mo
 
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_backends import Backend, TorchBackend, make_backend
-from recsys_spark.kernels.encoder_bert import Int8Bert
+from recsys_spark.kernels.encoder_bert import PackedBert
 from recsys_spark.kernels.encoder_int8 import Int8Linear, Int8Weights, with_int8_linears
 from recsys_spark.kernels.encoder_load import load_model
+from recsys_spark.kernels.encoder_room import Room
 from tests.tiny_encoder import tiny_encoder
 
 LENGTHS = (9, 1, 17, 4)
@@ -73,9 +75,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
     torch.manual_seed(3)
     model = request.param(tmp_path).float().eval()
     with torch.no_grad():
-        # A fresh model is nearly the identity; a trained one is not.
+        # A fresh model of transformers is nearly the identity; a trained one is not, nor is the tiny one.
         for name, weight in model.named_parameters():
-            if weight.ndim == 2 and "embed" not in name:
+            if weight.ndim == 2 and "embed" not in name and request.param is not bert:
                 weight.mul_(4)
     return model
 
@@ -89,27 +91,57 @@ def test_token_vectors_are_near_those_of_float32(model: Any, lengths: tuple[int,
 
 
 @pytest.mark.parametrize("make", [bert, roberta])
+@pytest.mark.parametrize("lengths", [LENGTHS, (6, 6), (1,)])
+def test_packed_layers_are_those_of_transformers(make: Any, lengths: tuple[int, ...], tmp_path: Path) -> None:
+    torch.manual_seed(3)
+    plain = make(tmp_path).float().eval()
+    packed = make_backend(FLOAT32, copy.deepcopy(plain))
+    assert isinstance(packed, PackedBert)
+    exact = tokens_of(TorchBackend(plain), *batch(lengths))
+    np.testing.assert_allclose(tokens_of(packed, *batch(lengths)), exact, atol=2e-5)
+    packed.to("cpu")
+    np.testing.assert_allclose(tokens_of(packed, *batch(lengths)), exact, atol=2e-5)
+
+
+def test_packed_layers_cost_no_memory_and_another_device_gets_the_model_as_it_is(tmp_path: Path) -> None:
+    model = bert(tmp_path)
+    packed = make_backend(FLOAT32, model)
+    attention = model.encoder.layer[0].attention.self
+    joined = packed.layers[0].query_key_value[0]
+    assert attention.key.weight.untyped_storage().data_ptr() == joined.untyped_storage().data_ptr()
+    packed.to("meta")
+    assert {weight.device.type for weight in model.parameters()} == {"meta"}
+    assert not packed.layers
+    # Transformers cannot compute on `meta`, which stands for a GPU here.
+    packed.model = lambda input_ids, attention_mask: SimpleNamespace(last_hidden_state=(input_ids, attention_mask))
+    ids, mask = (tensor.to("meta") for tensor in batch())
+    assert packed.hidden(ids, mask) == (ids, mask)
+
+
+@pytest.mark.parametrize("make", [bert, roberta])
 def test_fused_layers_are_the_plain_ones_with_int8_products(make: Any, tmp_path: Path) -> None:
     torch.manual_seed(3)
     plain = make(tmp_path).float().eval()
     fused = make_backend("int8", copy.deepcopy(plain))
-    assert isinstance(fused, Int8Bert)
+    assert isinstance(fused, PackedBert)
     one, other = (tokens_of(backend, *batch()) for backend in (fused, TorchBackend(with_int8_linears(plain))))
     # What is left are levels that a rounding in float32 tips over.
     assert cosines(one, other).min() > 0.99995
 
 
-def test_a_text_has_the_same_tokens_alone_and_padded(tmp_path: Path) -> None:
-    backend = make_backend("int8", bert(tmp_path))
+@pytest.mark.parametrize("name", ["int8", FLOAT32])
+def test_a_text_has_the_same_tokens_alone_and_padded(name: str, tmp_path: Path) -> None:
+    backend = make_backend(name, bert(tmp_path))
     ids, mask = batch()
     together, alone = tokens_of(backend, ids, mask), tokens_of(backend, ids[3:, :4], mask[3:, :4])
     assert cosines(together[-4:], alone).min() > 0.99995
 
 
-def test_padding_gets_zeros(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["int8", FLOAT32])
+def test_padding_gets_zeros(name: str, tmp_path: Path) -> None:
     ids, mask = batch()
     with torch.inference_mode():
-        hidden = make_backend("int8", bert(tmp_path)).hidden(ids, mask)
+        hidden = make_backend(name, bert(tmp_path)).hidden(ids, mask)
     assert not hidden[mask == 0].any()
 
 
@@ -118,7 +150,8 @@ def test_several_layers_are_quantised_side_by_side() -> None:
     one, two = torch.nn.Linear(8, 3), torch.nn.Linear(8, 5, bias=False)
     both, first, second = Int8Weights.of(one, two), Int8Weights.of(one), Int8Weights.of(two)
     assert torch.equal(both.w, torch.cat([first.w, second.w], 1))
-    for joined, left, right in zip(both.terms, first.terms, second.terms, strict=True):
+    for name in ("steps", "sums", "bias"):
+        joined, left, right = (getattr(weights, name) for weights in (both, first, second))
         np.testing.assert_array_equal(joined, np.concatenate([left, right]))
     assert not second.bias.any()
 
@@ -127,7 +160,7 @@ def test_a_channel_of_zeros_gives_its_bias() -> None:
     linear = torch.nn.Linear(4, 2)
     with torch.no_grad():
         linear.weight[0] = 0
-    out = Int8Linear(linear)(torch.ones(3, 2, 4))
+    out = Int8Linear(linear, Room())(torch.ones(3, 2, 4))
     assert out.shape == (3, 2, 2)
     np.testing.assert_array_equal(out[..., 0], np.full((3, 2), linear.bias[0].item(), np.float32))
 

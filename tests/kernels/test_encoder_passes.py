@@ -1,4 +1,4 @@
-"""The compiled passes of the int8 transformer against float64."""
+"""The compiled passes between a transformer's products against float64."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from recsys_spark.kernels import encoder_int8
 from recsys_spark.kernels import encoder_passes as passes
 from recsys_spark.kernels.encoder_int8 import Int8Weights, Rows, quantised
+from recsys_spark.kernels.encoder_room import Room
+from recsys_spark.kernels.int8_products import exact_products
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 70), st.integers(1, 70))
 
@@ -45,62 +48,87 @@ def close(found: np.ndarray, expected: np.ndarray) -> None:
 def test_a_row_is_restored_within_half_a_step_and_uses_all_levels(sizes: tuple[int, int, int], seed: int) -> None:
     t, k, _ = sizes
     x = rows_of(t, k, seed)
-    rows = quantised(x, np.arange(t))
+    rows = quantised(x)
     assert (np.abs(restored(rows) - x) <= rows.step[:, None] * 0.5001 + 1e-6 * np.abs(x)).all()
     assert k == 1 or ((rows.q.min(1) == -128).all() and (rows.q.max(1) == 127).all())
 
 
 @pytest.mark.parametrize("value", [0.0, -7.25, 3e-30, 1e30])
 def test_a_constant_row_is_restored_exactly(value: float) -> None:
-    rows = quantised(np.full((1, 5), value, np.float32), np.arange(1))
+    rows = quantised(np.full((1, 5), value, np.float32))
     np.testing.assert_array_equal(restored(rows), np.full((1, 5), np.float32(value), np.float64))
 
 
 @settings(deadline=None)
 @given(sizes=SIZES, seed=st.integers(0, 99))
-def test_products_are_those_of_the_restored_numbers_at_their_places(sizes: tuple[int, int, int], seed: int) -> None:
+def test_products_are_those_of_the_restored_numbers(sizes: tuple[int, int, int], seed: int) -> None:
     t, k, n = sizes
-    weights, x = Int8Weights.of(linear(k, n, seed)), rows_of(t, k, seed)
-    from_places, to_places = np.random.default_rng(seed).permutation(t), np.arange(0, 2 * t, 2)
-    rows = quantised(x, from_places)
-    np.testing.assert_array_equal(rows.q, quantised(np.ascontiguousarray(x[from_places]), np.arange(t)).q)
-    out = np.zeros((2 * t, n), np.float32)
-    passes.product_rows(weights.product(rows), rows.step, rows.middle, *weights.terms, to_places, out)
-    close(out[to_places], product(rows, weights))
-    assert not out[1::2].any()
+    weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(rows_of(t, k, seed))
+    close(weights.applied(rows, np.empty((t, n), np.float32), Room()), product(rows, weights))
 
 
 @settings(deadline=None)
 @given(sizes=SIZES, seed=st.integers(0, 99))
 def test_gelu_of_a_product_is_quantised(sizes: tuple[int, int, int], seed: int) -> None:
     t, k, n = sizes
-    weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(rows_of(t, k, seed), np.arange(t))
+    weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(rows_of(t, k, seed))
     result = Rows.empty(t, n)
-    passes.gelu_rows(weights.product(rows), rows.step, rows.middle, *weights.terms, *result)
+    passes.gelu_rows(*weights.product(rows, Room()), *result, 0, t)
     expected = torch.nn.functional.gelu(torch.from_numpy(product(rows, weights))).numpy()
     slack = 1e-5 * np.abs(expected).max(1, keepdims=True) + 2e-6
     assert (np.abs(restored(result) - expected) <= result.step[:, None] * 0.51 + slack).all()
 
 
+def added_and_normed(x: np.ndarray, product: np.ndarray, gain: np.ndarray, shift: np.ndarray) -> np.ndarray:
+    wide = [torch.from_numpy(array).double() for array in (x + product, gain, shift)]
+    return torch.nn.functional.layer_norm(wide[0], gain.shape, wide[1], wide[2], 1e-5).numpy()
+
+
 @settings(deadline=None)
-@given(sizes=SIZES, seed=st.integers(0, 99))
-def test_a_product_is_added_normed_and_quantised(sizes: tuple[int, int, int], seed: int) -> None:
+@given(sizes=SIZES, seed=st.integers(0, 99), n_done=st.integers(0, 9))
+def test_a_product_is_added_and_normed_in_the_rows_asked_for(
+    sizes: tuple[int, int, int], seed: int, n_done: int
+) -> None:
     t, k, n = sizes
     random = np.random.default_rng(seed)
-    weights, rows = (
-        Int8Weights.of(linear(k, n, seed)),
-        quantised(random.normal(1, 2, (t, k)).astype("f4"), np.arange(t)),
-    )
+    weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(random.normal(1, 2, (t, k)).astype("f4"))
     x, gain, shift = (random.normal(0, 1, size).astype(np.float32) for size in ((t, n), n, n))
-    expected = torch.nn.functional.layer_norm(
-        torch.from_numpy(x + product(rows, weights)), (n,), torch.from_numpy(gain).double(), torch.from_numpy(shift).double(), 1e-5
-    ).numpy()  # fmt: skip
-    result = Rows.empty(t, n)
-    terms = (weights.product(rows), rows.step, rows.middle, *weights.terms)
-    passes.norm_rows(*terms, gain, shift, np.float32(1e-5), x, *result)
+    stop = min(n_done, t)
+    expected = np.concatenate([added_and_normed(x, product(rows, weights), gain, shift)[:stop], x[stop:]])
+    passes.norm_rows(*weights.product(rows, Room()), gain, shift, np.float32(1e-5), x, 0, stop)
     np.testing.assert_allclose(x, expected, atol=2e-4, rtol=1e-3)
-    np.testing.assert_array_equal(result.q, quantised(x, np.arange(t)).q)
-    assert (np.abs(restored(result) - x) <= result.step[:, None] * 0.51 + 1e-6).all()
+
+
+@settings(deadline=None)
+@given(sizes=SIZES, seed=st.integers(0, 99))
+def test_float32_passes_add_the_bias_that_the_product_lacks(sizes: tuple[int, int, int], seed: int) -> None:
+    t, _, n = sizes
+    random = np.random.default_rng(seed)
+    x, rows, bias, gain, shift = (random.normal(0, 2, s).astype("f4") for s in ((t, n), (t, n), n, n, n))
+    expected = added_and_normed(x, rows + bias, gain, shift)
+    wide = rows.copy()
+    passes.bias_norm_rows(rows.copy(), bias, gain, shift, np.float32(1e-5), x, 0, t)
+    np.testing.assert_allclose(x, expected, atol=2e-4, rtol=1e-3)
+    passes.bias_gelu_rows(wide, bias, 0, t)
+    np.testing.assert_allclose(wide, torch.nn.functional.gelu(torch.from_numpy(rows + bias)).numpy(), atol=2e-6)
+
+
+@pytest.mark.parametrize("k", [1, 700, 1024, 1025, 3072])
+def test_products_by_float32_are_those_of_integers_however_deep(k: int) -> None:
+    random = np.random.default_rng(k)
+    q, w = (torch.from_numpy(random.integers(100, 128, size).astype(np.int8)) for size in ((5, k), (k, 7)))
+    out = torch.empty(5, 7, dtype=torch.int32)
+    exact_products(q, w, out)
+    np.testing.assert_array_equal(out.numpy(), q.numpy().astype(np.int64) @ w.numpy().astype(np.int64))
+    np.testing.assert_array_equal(out.numpy(), torch._int_mm(q, w).numpy())
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_the_kind_of_product_changes_no_bit(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    weights, rows = Int8Weights.of(linear(40, 9, 1)), quantised(rows_of(6, 40, 1))
+    usual = weights.product(rows, Room()).acc.copy()
+    monkeypatch.setattr(encoder_int8, "has_int8_products", lambda: fast)
+    np.testing.assert_array_equal(weights.product(rows, Room()).acc, usual)
 
 
 def test_gelu_is_that_of_the_error_function() -> None:

@@ -36,6 +36,8 @@ def load(folder: Path) -> TextEncoder:
 class Small:
     """A backend on a GPU that has memory for ``limit`` tokens at once, and notes ``(tokens, fits)`` of each batch."""
 
+    packs = False
+
     def __init__(self, inner: Backend, limit: int) -> None:
         self.inner, self.limit, self.asked, self.rows = inner, limit, list[tuple[int, bool]](), 0
 
