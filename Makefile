@@ -9,10 +9,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo install bench-score test test-slow check lint types format docs clean
+.PHONY: help demo install bench-score bench-encode test test-slow check lint types format docs clean
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install ## install, generate a shop and run the whole pipeline on it in local mode
 	$(BIN)/recsys-spark demo
@@ -50,6 +50,10 @@ types: install ## mypy, strict
 bench-score: install ## scoring beside its rivals, its growth and memory (or PARTS=joins,cores); writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.score $(if $(PARTS),--parts $(PARTS))
+
+bench-encode: install ## encoding beside its rivals and its limit (or PARTS=kernel,stage); writes benchmarks/results
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.encode $(if $(PARTS),--parts $(PARTS)) $(if $(TINY),--tiny)
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .

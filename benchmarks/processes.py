@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from recsys_spark.workers import THREAD_VARIABLES
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 def own_process(n_threads: int | None = None) -> ProcessPoolExecutor:
@@ -22,6 +26,11 @@ def own_process(n_threads: int | None = None) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), initializer=_limit if arguments else None, initargs=arguments
     )
+
+
+def run_in(process: ProcessPoolExecutor, run: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
+    """Run there and wait."""
+    return process.submit(run, *arguments, **named).result()
 
 
 def _limit(n_threads: int) -> None:

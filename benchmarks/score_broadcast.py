@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from benchmarks.ledger import Row, say
 from benchmarks.measure import WorkerMemory, alternate
-from benchmarks.processes import drop, own_process
+from benchmarks.processes import drop, own_process, run_in
 from benchmarks.score_results import cost_rows, run_part
 from benchmarks.score_stage import (
     Case,
@@ -26,7 +26,6 @@ from benchmarks.score_stage import (
     difference,
     in_order,
     read_vectors,
-    run_in,
     run_stage,
     session,
     write_vectors,

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from benchmarks.ledger import Row, say
 from benchmarks.measure import alternate
-from benchmarks.processes import own_process
+from benchmarks.processes import own_process, run_in
 from benchmarks.score_results import cost_rows, run_part
-from benchmarks.score_stage import Case, run_in, run_stage, write_vectors
+from benchmarks.score_stage import Case, run_stage, write_vectors
 
 
 def measure(*, tiny: bool, cores: int) -> list[Row]:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from benchmarks.ledger import Row, say
 from benchmarks.measure import Cost, WorkerMemory, cost
-from benchmarks.processes import own_process
+from benchmarks.processes import own_process, run_in
 from benchmarks.score_results import cost_rows, run_part
-from benchmarks.score_stage import Case, collect_stage, difference, run_in, write_vectors
+from benchmarks.score_stage import Case, collect_stage, difference, write_vectors
 from benchmarks.score_worlds import WIDTH
 
 if TYPE_CHECKING:

