@@ -20,6 +20,7 @@ options of this job
   --run-date YYYY-MM-DD   the partition that is written
   --as-of TIME            data cut-off; no behaviour at or after it is read (default: run-date)
   --set KEY=VALUE         override one configuration key, such as run.top_n=50; may be repeated
+  --device DEVICE         auto, cpu or cuda: overrides encoder.device and score.device
   --env-archive FILE      a packed Python environment, unpacked and used on every executor
   --with-env              pack .venv into such an archive first (its base Python must be on the nodes)
   --verbose               show stack traces, and spark-submit's own settings
@@ -101,7 +102,7 @@ while (($#)); do
       shift
       continue
       ;;
-    --config | --run-date | --as-of | --set | --env-archive | --spark-conf-file | \
+    --config | --run-date | --as-of | --set | --device | --env-archive | --spark-conf-file | \
       --master | --deploy-mode | --conf | -c | --properties-file | --py-files | --files | --archives)
       (($# >= width)) || fail "$option needs a value" "to do:    ./submit.sh --help"
       ;;
@@ -116,7 +117,7 @@ while (($#)); do
   case "$option" in
     --config) config="$value" ;;
     --run-date) run_date="$value" ;;
-    --as-of | --set) job_args+=("$option" "$value") ;;
+    --as-of | --set | --device) job_args+=("$option" "$value") ;;
     --env-archive) env_archive="$value" ;;
     --spark-conf-file) spark_conf_file="$value" ;;
     # spark-submit takes the last of these and forgets the earlier ones, so they are joined with ours.

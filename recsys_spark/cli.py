@@ -14,6 +14,7 @@ from recsys_spark import __version__, commands
 from recsys_spark.errors import ConfigError, RecsysError, nearest
 
 STAGE_NAMES = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate", "publish", "report")
+DEVICES = ("auto", "cpu", "cuda")
 COMMANDS = (*STAGE_NAMES, "pipeline", *commands.COMMANDS)
 USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and behaviours, on Spark
 
@@ -25,7 +26,8 @@ USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and 
   recsys-spark generate --out DIR [--users N --items N --behaviours N --seed S]
   recsys-spark demo     [--dir DIR --users N --items N --behaviours N]
 
-Options of stages: --as-of TIME, --set KEY=VALUE (such as run.top_n=50), --verbose. On a cluster use submit.sh.
+Options of stages: --as-of TIME, --set KEY=VALUE (such as run.top_n=50), --device auto|cpu|cuda, --verbose. On a
+cluster use submit.sh.
 """
 
 
@@ -73,6 +75,9 @@ def _stages(command: str, words: list[str]) -> int:
     parser.add_argument("--run-date", required=True, help="partition that is written, YYYY-MM-DD")
     parser.add_argument("--as-of", help="data cut-off (default: run-date)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one config value")
+    parser.add_argument(
+        "--device", choices=DEVICES, help="where the stages on GPUs compute: encoder.device and score.device"
+    )
     options = parser.parse_args(words)
 
     from recsys_spark.config_file import load_config
@@ -83,7 +88,8 @@ def _stages(command: str, words: list[str]) -> int:
     parse_date(options.run_date)
     if options.as_of:
         parse_time(options.as_of)
-    cfg = load_config(options.config, dict(_override(text) for text in options.set))
+    devices = dict.fromkeys(("encoder.device", "score.device"), options.device) if options.device else {}
+    cfg = load_config(options.config, devices | dict(_override(text) for text in options.set))
     spark = create_session(cfg.spark)
     try:
         stages = NAMES if command == "pipeline" else (command,)

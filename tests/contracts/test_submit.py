@@ -72,11 +72,11 @@ def value_of(argv: list[str], option: str) -> str:
 
 
 def test_job_arguments_follow_the_stage_script(argv: Callable[..., list[str]], config: Path) -> None:
-    got = argv("--as-of", "2026-01-01", "--set", "run.top_n=5", "--set=run.seed=2", stage="train")
+    got = argv("--as-of", "2026-01-01", "--set", "run.top_n=5", "--set=run.seed=2", "--device", "cpu", stage="train")
     start = got.index(str(ROOT / "jobs" / "train.py"))
     assert got[start + 1 :] == [
         "--config", str(config), "--run-date", "2026-01-02",
-        "--as-of", "2026-01-01", "--set", "run.top_n=5", "--set", "run.seed=2",
+        "--as-of", "2026-01-01", "--set", "run.top_n=5", "--set", "run.seed=2", "--device", "cpu",
     ]  # fmt: skip
 
 
