@@ -53,7 +53,7 @@ bench-score: install ## scoring beside its rivals, its growth and memory (or PAR
 
 bench-encode: install ## encoding beside its rivals and its limit (or PARTS=kernel,stage); writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
-	$(BIN)/python -m benchmarks.encode $(if $(PARTS),--parts $(PARTS)) $(if $(TINY),--tiny)
+	$(BIN)/python -m benchmarks.encode $(if $(PARTS),--parts $(PARTS)) $(if $(TEXTS),--texts $(TEXTS))
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .

@@ -12,32 +12,50 @@ import sys
 
 from benchmarks.encode_cases import E5_VARIABLE, MINILM
 from benchmarks.encode_results import LEDGER, PARTS, keep
-from benchmarks.encode_texts import DATA
+from benchmarks.encode_texts import DATA, TEXTS
 from benchmarks.ledger import say
 
 
 def run_part(part: str, arguments: argparse.Namespace) -> None:
     """Measure one part here, keep its rows and write the report."""
-    folder = LEDGER.folder_of(arguments)
-    rows = importlib.import_module(f"benchmarks.encode_{part}").measure(tiny=arguments.tiny, cores=arguments.cores)
-    keep(folder, part, rows)
+    folder, texts = LEDGER.folder_of(arguments), arguments.texts
+    measure = importlib.import_module(f"benchmarks.encode_{part}").measure
+    rows = measure(tiny=arguments.tiny, cores=arguments.cores, **({"texts": texts} if texts else {}))
+    keep(folder, part, rows, texts)
     say(f"wrote {len(rows)} rows of {part} to {folder}")
+
+
+def comma_separated(text: str) -> list[str]:
+    """Of the command line.
+
+    >>> comma_separated("titles,long profiles")
+    ['titles', 'long profiles']
+    """
+    return text.split(",")
 
 
 def main() -> None:
     """Run the parts that were asked for."""
     parser = LEDGER.parser(__doc__)
     parser.add_argument("--parts", default=",".join(PARTS), help="which of %(default)s, by default all")
+    parser.add_argument(
+        "--texts", type=comma_separated, default=[], help=f"kernel and stage: only some of {', '.join(TEXTS)}"
+    )
     arguments = parser.parse_args()
     parts = arguments.parts.split(",")
-    unknown = set(parts) - set(PARTS)
-    if unknown:
-        parser.error(f"--parts: {', '.join(sorted(unknown))} not among {', '.join(PARTS)}")
+    for name, asked, known in (("parts", parts, PARTS), ("texts", arguments.texts, TEXTS)):
+        if unknown := set(asked) - set(known):
+            parser.error(f"--{name}: {', '.join(sorted(unknown))} not among {', '.join(known)}")
+    if arguments.texts and set(parts) - {"kernel", "stage"}:
+        parser.error("--texts goes with --parts kernel or stage")
     if len(parts) == 1:
         run_part(parts[0], arguments)
         return
     shared = ["--cores", str(arguments.cores), "--results", str(LEDGER.folder_of(arguments))]
-    shared += ["--tiny"] if arguments.tiny else []
+    shared += [
+        *(["--tiny"] if arguments.tiny else []),
+        *(["--texts", ",".join(arguments.texts)] if arguments.texts else []),
+    ]
     say(
         f"models: {MINILM}, and multilingual-e5-small where {E5_VARIABLE} names its folder; texts: {DATA}, else generated"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +107,7 @@ def changed(text: str) -> str:
 def measure(*, tiny: bool, cores: int) -> list[Row]:
     """Titles, with the backend that `auto` takes here."""
     first = the_cases(tiny=tiny)[0]
-    case = Case(**{**vars(first), "n": TINY_ITEMS if tiny else N_ITEMS})
+    case = replace(first, n=TINY_ITEMS if tiny else N_ITEMS)
     with own_process() as process:
         rows = run_in(process, nights, case, cores)
     for row in rows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,10 +38,7 @@ class Case:
 
 
 def the_cases(*, tiny: bool) -> list[Case]:
-    """MiniLM on titles and long profiles; multilingual-e5-small on descriptions where RECSYS_E5_DIR names its folder.
-
-    The numbers of texts make some 30,000 tokens each.
-    """
+    """MiniLM on titles and long profiles; multilingual-e5-small on descriptions where RECSYS_E5_DIR names its folder."""
     n_titles, n_profiles, n_descriptions = (40, 6, 10) if tiny else (2_048, 160, 320)
     found = [Case(MINILM, "MiniLM", TITLES, n_titles), Case(MINILM, "MiniLM", PROFILES, n_profiles)]
     e5 = os.environ.get(E5_VARIABLE)
@@ -48,6 +46,11 @@ def the_cases(*, tiny: bool) -> list[Case]:
         return [*found, Case(e5, "multilingual-e5-small", DESCRIPTIONS, n_descriptions, "passage: ")]
     say(f"{E5_VARIABLE} is not set: multilingual-e5-small is left out")
     return found
+
+
+def chosen(cases: Sequence[Case], texts: Sequence[str]) -> list[Case]:
+    """Those of some names of texts; all where none is named."""
+    return [case for case in cases if not texts or case.texts in texts]
 
 
 def spec_of(case: Case, backend: str) -> EncoderSpec:
@@ -97,14 +100,17 @@ def load_ours(case: Case, backend: str, n_threads: int) -> TextEncoder:
     return encoder
 
 
-def load_rival(spec: EncoderSpec, n_threads: int) -> Any:
-    """SentenceTransformer of the same files with its defaults, cutting where we cut."""
+def load_rival(path: str, max_length: int, n_threads: int, dtype: str = "float32") -> Any:
+    """SentenceTransformer of a folder with its defaults but for two: it cuts at ``max_length``, as we do, and computes in ``dtype``.
+
+    Left to itself it computes in the precision of the file, and a CPU needs several times as long in float16.
+    """
     import torch
     from sentence_transformers import SentenceTransformer
 
     torch.set_num_threads(n_threads)
-    model = SentenceTransformer(spec.path)
-    model.max_seq_length = spec.max_length
+    model = SentenceTransformer(path, model_kwargs={"dtype": getattr(torch, dtype)})
+    model.max_seq_length = max_length
     return model
 
 

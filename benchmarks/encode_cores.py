@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def measure(*, tiny: bool, cores: int) -> list[Row]:
     """One core and ``cores``, float32 and the other backend, on titles; all JVMs stay, the others idle."""
     (first, *_), rows = the_cases(tiny=tiny), list[Row]()
     read = first.read()
-    case = Case(**{**vars(first), "n": len(read.texts)})
+    case = replace(first, n=len(read.texts))
     n_tokens = count_tokens(case)
     for name in backends(case):
         with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.encode_cases import Case, backends, device_name, load_ours, load_rival, parameters, the_cases
+from benchmarks.encode_cases import Case, backends, chosen, device_name, load_ours, load_rival, parameters, the_cases
 from benchmarks.encode_results import LIMIT, RIVAL, TOKENISER, cost_rows, ours, title, tokens_per_s
 from benchmarks.ledger import Row, say
 from benchmarks.measure import alternate
@@ -76,8 +76,21 @@ def products_of(encoder: TextEncoder) -> Products:
     """In the precision in which that encoder multiplies on its device; int8 is held against float32."""
     import torch
 
-    name = encoder.spec.backend.removeprefix("torch-")
-    return Products(encoder.spec, getattr(torch, name if name != "int8" else "float32"), encoder.device)
+    return Products(encoder.spec, getattr(torch, dtype_of(encoder.spec.backend)), encoder.device)
+
+
+def dtype_of(backend: str) -> str:
+    """The precision of what a backend is held against.
+
+    >>> dtype_of("torch-float16"), dtype_of("int8")
+    ('float16', 'float32')
+    """
+    return "float32" if backend == "int8" else backend.removeprefix("torch-")
+
+
+def rival_name(backend: str) -> str:
+    """On a GPU the rival is measured in half precision as well."""
+    return RIVAL if dtype_of(backend) == "float32" else f"{RIVAL} in {dtype_of(backend)}"
 
 
 def measure_case(case: Case, n_threads: int, repeats: int) -> list[Row]:
@@ -86,18 +99,21 @@ def measure_case(case: Case, n_threads: int, repeats: int) -> list[Row]:
     texts, names = read.texts, backends(case)
     encoders = {name: load_ours(case, name, n_threads) for name in names}
     first = encoders[names[0]]
-    rival = load_rival(first.spec, n_threads)
+    rivals = {
+        rival_name(name): load_rival(first.spec.path, first.spec.max_length, n_threads, dtype_of(name))
+        for name in names
+    }
     products = products_of(first)
     whole = {name: encoder.encode_each(texts) for name, encoder in encoders.items()}
     n_tokens, n_passes = whole[names[0]].n_tokens, products.passes(whole[names[0]].n_tokens)
     runs: dict[str, Callable[[], object]] = {
         LIMIT: lambda: products.run(n_passes),
-        RIVAL: lambda: rival.encode(texts),
+        **{name: lambda r=rival: r.encode(texts) for name, rival in rivals.items()},
         **{ours(name): lambda e=encoder: e.encode_each(texts) for name, encoder in encoders.items()},
         TOKENISER: lambda: first.tokenise(texts),
     }
     products.run(1)
-    agreement = _cosine(rival.encode(texts), whole[names[0]].vectors)
+    agreement = _cosine(rivals[RIVAL].encode(texts), whole[names[0]].vectors)
     costs = alternate(runs, repeats, warm_up=0)
     tokens = dict.fromkeys(runs, n_tokens) | {LIMIT: products.tokens(n_passes)}
     rows = cost_rows(
@@ -108,21 +124,21 @@ def measure_case(case: Case, n_threads: int, repeats: int) -> list[Row]:
         for name, encoder in encoders.items():
             if row["method"] == ours(name):
                 row["padding"] = 1 - n_tokens / whole[name].n_slots
-                row["bucket_padding"] = bucket_padding(encoder, case)
+                row["bucket_padding"] = bucket_padding(encoder, case) if row["padding"] else 0.0
         if row["method"] == ours(names[0]):
             row["cosine_with_rival"] = agreement
     return rows
 
 
 def bucket_padding(encoder: TextEncoder, case: Case) -> float:
-    """Padding's share of the slots where BUCKET texts of this kind, or all there are, are packed together."""
+    """Padding's share of the slots where BUCKET texts of this kind, or all there are, are packed together and padding is computed."""
     import numpy as np
 
     from recsys_spark.kernels.encoder import plan_batches
 
     more = Case(case.model, case.label, case.texts, BUCKET, case.prefix).read()
     lengths = np.array([len(ids) for ids in encoder.tokenise(more.texts)], np.int64)
-    n_slots = sum(len(rows) * int(lengths[rows[0]]) for rows in plan_batches(lengths, encoder.batch_tokens))
+    n_slots = sum(len(rows) * int(lengths[rows[0]]) for rows in plan_batches(lengths.copy(), encoder.batch_tokens))
     return float(1 - lengths.sum() / n_slots)
 
 
@@ -140,10 +156,10 @@ def _cosine(theirs: Any, mine: Any) -> float:
     return float(((theirs * mine).sum(1) / norms).min())
 
 
-def measure(*, tiny: bool, cores: int) -> list[Row]:
+def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
     """All cases, on one core and on ``cores``, each in a process of its own."""
     rows: list[Row] = []
-    for case in the_cases(tiny=tiny):
+    for case in chosen(the_cases(tiny=tiny), texts):
         for n_threads in sorted({1, cores}):
             with own_process(n_threads) as process:
                 mine = run_in(process, measure_case, case, n_threads, 1 if tiny else 3)

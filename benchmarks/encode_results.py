@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -90,11 +90,9 @@ def title(row: Row) -> str:
     return f"{row['n_texts']:,} {row['texts']}, {row['model']}{cores}"
 
 
-def keep(folder: Path, part: str, rows: Sequence[Row]) -> None:
-    """Replace the rows of ``part`` and write the report anew."""
+def keep(folder: Path, part: str, rows: Sequence[Row], texts: Sequence[str] = ()) -> None:
+    """Replace the rows of ``part``, those of some texts alone where they are named, and write the report anew."""
     from benchmarks.encode_report import write_results
 
-    write_results(folder, LEDGER.save(folder, part, rows))
-
-
-Measure = Callable[..., list[Row]]
+    others = [row for row in LEDGER.load(folder) if row["part"] == part and texts and row["texts"] not in texts]
+    write_results(folder, LEDGER.save(folder, part, [*others, *rows]))

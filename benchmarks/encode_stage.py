@@ -8,9 +8,9 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.encode_cases import (
     Case,
     backends,
+    chosen,
     device_name,
     device_of,
     load_ours,
@@ -101,12 +102,7 @@ def rival_factory(case: Case, backend: str) -> Callable[[], Callable[[Any], Any]
     path, max_length = spec.path, spec.max_length
 
     def make() -> Callable[[Any], Any]:
-        import torch
-        from sentence_transformers import SentenceTransformer
-
-        torch.set_num_threads(1)
-        model = SentenceTransformer(path)
-        model.max_seq_length = max_length
+        model = load_rival(path, max_length, 1)
         return lambda texts: model.encode(texts.tolist())
 
     return make
@@ -125,7 +121,8 @@ class Alone:
 def alone(case: Case, backend: str, n_threads: int) -> Alone:
     """Loaded once in that process."""
     encoder = load_ours(case, backend, n_threads)
-    rival, products = load_rival(encoder.spec, n_threads), products_of(encoder)
+    rival = load_rival(encoder.spec.path, encoder.spec.max_length, n_threads)
+    products = products_of(encoder)
     products.run(1)
     return Alone(rival, products, sum(map(len, encoder.tokenise(case.read().texts))))
 
@@ -166,16 +163,15 @@ def stage_runs(
         yield runs, dict.fromkeys(runs, n_tokens[RIVAL]) | n_tokens
 
 
-def measure(*, tiny: bool, cores: int) -> list[Row]:
-    """All cases, and titles as a larger table."""
+def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
+    """All cases, and titles as a larger table too."""
     session(cores)
     rows: list[Row] = []
-    sizes = the_cases(tiny=tiny)
+    sizes = [(case, 1 if tiny else 3) for case in chosen(the_cases(tiny=tiny), texts)]
     if not tiny:
-        sizes.insert(1, Case(**{**vars(sizes[0]), "n": MANY}))
-    for asked in sizes:
-        case = Case(**{**vars(asked), "n": len(asked.read().texts)})
-        repeats = 1 if tiny else 2 if case.n == MANY and case.texts == TITLES else 3
+        sizes += [(replace(case, n=MANY), 2) for case, _ in sizes if case.texts == TITLES]
+    for asked, repeats in sizes:
+        case = replace(asked, n=len(asked.read().texts))
         with tempfile.TemporaryDirectory() as folder, stage_runs(case, cores, Path(folder)) as (runs, n_tokens):
             costs = alternate(runs, repeats)
         device = device_name(device_of(spec_of(case, backends(case)[0])))

@@ -12,6 +12,7 @@ from pathlib import Path
 from recsys_spark.kernels.text import clean_text
 
 TITLES, DESCRIPTIONS, PROFILES = "titles", "descriptions", "long profiles"
+TEXTS = (TITLES, DESCRIPTIONS, PROFILES)
 SHOP_ITEMS, SHOP_SEED = 6_000, 7
 DATA = "RECSYS_DATA_DIR"
 

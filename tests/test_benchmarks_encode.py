@@ -25,6 +25,7 @@ from benchmarks.encode_quality import PLAIN_INT8, compared
 from benchmarks.encode_reload import FIRST, NEXT
 from benchmarks.encode_report import write_results
 from benchmarks.encode_results import (
+    LEDGER,
     LIMIT,
     PARTS,
     RIVAL,
@@ -32,6 +33,7 @@ from benchmarks.encode_results import (
     UDF_RIVAL,
     cases,
     cost_rows,
+    keep,
     ours,
     times_as_fast,
     tokens_per_s,
@@ -137,14 +139,17 @@ def test_every_line_of_the_issue_has_its_figure_from_the_rows() -> None:
     assert of["stage, float32, local[2] over local[1]"] == ("2.00x (3.0 and 1.5 CPU-seconds)", True)
     assert of["a Spark task of one text, float32"] == ("10 ms, the first 5,000 ms", True)
     assert of["a second run"] == ("0 texts, 2.0 s (5.0% of the first)", True)
-    assert of["a run with 1 of 100 items changed"][0].startswith("50 texts (1.0%), 3.0 s (7.5% of the first); 2.5%")
+    assert of["a run with 1 of 100 items changed, texts encoded"] == ("50 texts (1.0%)", True)
+    figure, met = of["a run with 1 of 100 items changed, time"]
+    assert figure == "7.5% (3.0 s); without what a run costs that encodes nothing 2.6% of the CPU-seconds"
+    assert met is False
 
 
 @pytest.mark.parametrize(
     ("part", "change", "what"),
     [
         ("again", {"method": SAME_RUN, "n_encoded": 1}, "a second run"),
-        ("again", {"method": NEXT_RUN, "n_encoded": 4_000}, "a run with 1 of 100 items changed"),
+        ("again", {"method": NEXT_RUN, "n_encoded": 4_000}, "a run with 1 of 100 items changed, texts encoded"),
         ("reload", {"method": NEXT, "seconds_per_task": 4.0}, "a Spark task of one text, float32"),
         ("quality", {"method": INT8, "overlap": 0.9}, "int8, top-10 neighbours shared with float32"),
         ("kernel", {"method": FLOAT32, "bucket_padding": 0.06}, "padding in a bucket of 2,048 texts"),
@@ -185,6 +190,14 @@ def test_the_report_shows_every_part_and_its_chart(tmp_path: Path) -> None:
 def test_the_report_of_one_part_alone_can_be_written(part: str, tmp_path: Path) -> None:
     write_results(tmp_path, [row for row in one_of_each() if row["part"] == part])
     assert "## Targets" in (tmp_path / "encode.md").read_text()
+
+
+def test_texts_that_are_measured_alone_leave_the_rows_of_others(tmp_path: Path) -> None:
+    for texts, seconds in (("titles", 1.0), ("descriptions", 2.0), ("titles", 3.0)):
+        keep(tmp_path, "kernel", rows("kernel", {RIVAL: seconds}, texts=texts), [texts])
+    assert [(row["texts"], row["wall_s"]) for row in LEDGER.load(tmp_path)] == [("descriptions", 2.0), ("titles", 3.0)]
+    keep(tmp_path, "kernel", rows("kernel", {RIVAL: 4.0}))
+    assert [(row["texts"], row["wall_s"]) for row in LEDGER.load(tmp_path)] == [("titles", 4.0)]
 
 
 def test_texts_without_data_come_from_the_generated_shop(monkeypatch: pytest.MonkeyPatch) -> None:
