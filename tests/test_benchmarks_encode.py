@@ -71,6 +71,7 @@ def one_of_each() -> list[Row]:
         padding=0.08,
         bucket_padding=0.04,
     )
+    kernel[2]["cosine_with_rival"] = 0.99999
     stage = rows("stage", {LIMIT: 1.0, RIVAL: 3.0, FLOAT32: 2.0, INT8: 1.5, UDF_RIVAL: 6.0}, threads=2)
     cores = rows("cores", {"local[1]": 3.0, "local[2]": 1.5}, **{"what": FLOAT32})
     tasks = rows("reload", {FIRST: 5.0, NEXT: 2.0}, what=FLOAT32)
@@ -176,6 +177,7 @@ def test_the_report_shows_every_part_and_its_chart(tmp_path: Path) -> None:
         "`make bench-encode` on X.",
         "Texts: titles (a shop).",
         "| 50 titles, M, 1 core | 1,000 | cpu | recsys-spark torch-float32 | 500 | 500 | 2.00 | 0.50 | 1 |",
+        "vectors with SentenceTransformer's: 0.999990 or more.",
         "| 50 titles, M, 2 cores | 1,000 | cpu | predict_batch_udf with SentenceTransformer | 167 | 167 | 0.50 | 0.17 | 1 |",
         "| recsys-spark torch-float32 | a later task of one text | 200 | 10.0 |",
         f"| 50 titles, M | a shop | {PLAIN_INT8} | 0.9800 | 0.9800 | 0.9800 | 80.0% | 0.0900 (9 users) |",
