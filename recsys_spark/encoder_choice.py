@@ -22,6 +22,7 @@ from recsys_spark.encoder_inputs import profile_inputs
 from recsys_spark.encoder_provision import provide
 from recsys_spark.encoder_sample import Sample, draw_sample
 from recsys_spark.errors import EncoderError, RecsysError
+from recsys_spark.gpus import on_gpus
 from recsys_spark.kernels import encoder_trial
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
 from recsys_spark.kernels.encoder_trial import Trial
@@ -125,7 +126,7 @@ def _found(spark: SparkSession, candidates: Sequence[Encoder]) -> tuple[list[Mea
     for encoder in candidates:
         try:
             provided = provide(encoder, spark)
-            spec = resolve_encoder(encoder, folder=provided.folder)
+            spec = resolve_encoder(encoder, folder=provided.folder, on_gpu=on_gpus(spark, encoder.device))
         except RecsysError as error:
             found[encoder] = str(error)
             continue

@@ -145,6 +145,9 @@ def stage_key(ctx: Context, stage: Stage, ingest_input: list[dict[str, Any]] | N
     }
     if stage.name == "ingest":
         content["input"] = ctx.fact("ingest", "input") if ingest_input is None else ingest_input
+    if "embed" in stage.after:
+        # Under the same settings `auto` may be another backend on another driver, and a folder may hold another model.
+        content["encoder_id"] = ctx.fact("embed", "encoder_id")
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 

@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from recsys_spark import tables
 from recsys_spark.config import WINDOW_GROUP_LIMIT_THRESHOLD, Config, Score
 from recsys_spark.context import Context, Facts
+from recsys_spark.errors import EncoderError
 from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.packing_items import rows_per_block
@@ -32,8 +33,19 @@ log = logging.getLogger("recsys_spark")
 
 
 def load_artifact(ctx: Context) -> Artifact:
-    """The model of this walk."""
-    return Artifact.parse(ctx.area.file("train", MODEL_TENSORS), ctx.area.file("train", MODEL_FACTS).decode())
+    """The model of this walk; raises EncoderError where it was trained on vectors of another encoder than this walk's."""
+    artifact = Artifact.parse(ctx.area.file("train", MODEL_TENSORS), ctx.area.file("train", MODEL_FACTS).decode())
+    trained = (artifact.facts["encoder_id"], artifact.facts["shape"]["text_width"])
+    embedded = (ctx.fact("embed", "encoder_id"), ctx.fact("embed", "width"))
+    if trained != embedded:
+        raise EncoderError(
+            "The model was trained on vectors of another encoder",
+            where=f"{ctx.area.folder}, {MODEL_FACTS}",
+            found="encoder {} of width {}, and embeddings of encoder {} of width {}".format(*trained, *embedded),
+            expected="one encoder for both",
+            action="Run `train` again, or set [encoder] as it was.",
+        )
+    return artifact
 
 
 def score(ctx: Context, attempt: Attempt) -> Facts:

@@ -12,6 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import cli, encoder_choice, tables
+from recsys_spark.config import Encoder
 from recsys_spark.encoder_candidates import backends
 from recsys_spark.encoder_choice import Comparison, Measured, _died
 from recsys_spark.encoder_choice_report import draw, table_rows, text_table
@@ -159,3 +160,12 @@ def test_a_chart_is_drawn_of_any_number_of_candidates(comparison: Comparison, tm
     )
     draw(comparison, tmp_path / "many.png")
     assert (tmp_path / "many.png").stat().st_size > 10_000
+
+
+def test_auto_stands_for_what_the_embed_stage_would_take(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoder_choice, "on_gpus", lambda *_: True)
+    [row], _ = encoder_choice._found(spark, [Encoder(model=str(tiny_encoder(tmp_path)))])
+    assert row.spec is not None
+    assert row.spec.backend == "torch-float16"

@@ -114,6 +114,10 @@ class TextEncoder:
         except torch.cuda.OutOfMemoryError:
             # Its traceback holds the tensors, so that they go only after this block.
             pass
+        except RuntimeError as error:
+            # cuBLAS finds no room for its own and says so in words alone.
+            if "ALLOC_FAILED" not in str(error):
+                raise
         torch.cuda.empty_cache()
         return None
 

@@ -19,8 +19,9 @@ INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8"}
 class Backend(Protocol):
     """A network in memory. Its result depends on its inputs, the thread count and the kind of processor, on nothing else."""
 
-    packs: bool
-    """Whether padding costs it nothing worth counting."""
+    @property
+    def packs(self) -> bool:
+        """Whether padding costs it nothing worth counting, where it is now."""
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Token vectors ``[b, w, h]`` of token ids ``[b, w]``, in inference mode.
@@ -58,8 +59,11 @@ def make_backend(name: str, model: Any) -> Backend:
     import torch
 
     if name not in (INT8, FLOAT32):
-        # Cast once and here: a model that moves between devices keeps its bits.
-        return TorchBackend(model.to(getattr(torch, name.removeprefix("torch-"))))
+        # Cast once and here: a model that moves between devices keeps its bits. Parameters alone: rotary frequencies are
+        # buffers, and in half precision they would turn the later tokens of a long text the wrong way.
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(getattr(torch, name.removeprefix("torch-")))
+        return TorchBackend(model)
     from recsys_spark.kernels.encoder_bert import Float32Layer, Int8Layer, PackedBert
     from recsys_spark.kernels.encoder_int8 import check_finite, with_int8_linears
 

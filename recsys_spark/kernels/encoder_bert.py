@@ -106,11 +106,17 @@ class Int8Layer:
 class PackedBert:
     """A `Backend` for a model of transformers for which ``encoder_backends.is_bert`` holds; on a GPU it is that model as it is."""
 
-    packs = True
-
     def __init__(self, model: Any, kind: type[Float32Layer] | type[Int8Layer]) -> None:
         self.model, self.kind, self.room = model, kind, Room()
         self.layers: list[Layer] = [kind(layer) for layer in model.encoder.layer]
+        if kind is Int8Layer:
+            # Four bytes a weight that nobody uses again.
+            model.encoder = None
+
+    @property
+    def packs(self) -> bool:
+        """See `Backend`."""
+        return bool(self.layers)
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
         """See `Backend`."""

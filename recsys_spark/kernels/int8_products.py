@@ -27,7 +27,7 @@ def exact_products(q: Tensor, w: Tensor, out: Tensor) -> None:
 
 
 def has_int8_products() -> bool:
-    """Whether torch multiplies int8 faster than float32 here, tried once per process.
+    """Whether torch multiplies int8 exactly and faster than float32 here, tried once per process.
 
     Where torch knows no instructions for it (AVX2 alone), a plain loop takes forty times as long. Both give the same bits, so
     what is found changes no result.
@@ -38,8 +38,9 @@ def has_int8_products() -> bool:
 def _try_both() -> bool:
     if not hasattr(torch, "_int_mm"):
         return False
-    q, w = torch.ones(64, 256, dtype=torch.int8), torch.ones(256, 256, dtype=torch.int8)
-    out = torch.empty(64, 256, dtype=torch.int32)
+    # The values farthest out, which a product that adds up in 16 bits would not get right.
+    q, w = torch.full((64, 256), -128, dtype=torch.int8), torch.full((256, 256), 127, dtype=torch.int8)
+    out, exact = torch.empty(64, 256, dtype=torch.int32), torch.empty(64, 256, dtype=torch.int32)
 
     def seconds(run: Callable[[], object]) -> float:
         run()
@@ -51,7 +52,8 @@ def _try_both() -> bool:
         return min(taken)
 
     own = seconds(lambda: torch._int_mm(q, w, out=out))
-    by_float32 = seconds(lambda: exact_products(q, w, out))
-    if own > by_float32:
+    by_float32 = seconds(lambda: exact_products(q, w, exact))
+    good = own <= by_float32 and torch.equal(out, exact)
+    if not good:
         log.info("int8 products are computed in float32: torch has no instructions for them on this processor")
-    return own <= by_float32
+    return good

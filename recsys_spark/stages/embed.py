@@ -24,7 +24,7 @@ from recsys_spark.kernels.encoder_load import load_encoder
 from recsys_spark.stages._buckets import deal, whole_buckets
 from recsys_spark.stages._task_gpus import assigned_gpus
 from recsys_spark.tables import ENCODED, ITEM_PROFILES, REJECTED_ROWS, USER_PROFILES
-from recsys_spark.workers import cached, freeze_imports
+from recsys_spark.workers import cached, freeze_imports, limit_threads
 
 SHOWN_CHARACTERS = 200
 """Of a rejected text."""
@@ -105,6 +105,8 @@ def task_encoder(spec: EncoderSpec, n_threads: int, *, own_machine: bool = False
         spec.device, addresses, setting="encoder.device", error=EncoderError, own_machine=own_machine
     ) as device:
         encoder = cached(("encoder", spec, threads), lambda: load_encoder(spec, threads, shipped_folders(spec)))
+        # Another stage's task may have set others in this process since; bits depend on them.
+        limit_threads(threads)
         with lent(encoder, device):
             encoder.prove()
             yield encoder

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark import pipeline, steps, tables
+from recsys_spark import pipeline, serving, steps, tables
 from recsys_spark.config import Config
 from recsys_spark.context import Context
 from recsys_spark.errors import EncoderError
@@ -106,6 +106,24 @@ def test_without_most_vectors_the_run_stops(
         run_pipeline(spark, cfg, RUN_DATE)
     assert caught.value.what == what
     assert not (tmp_path / f"store/runs/run_date={RUN_DATE}/main/embed.json").exists()
+
+
+def test_a_model_of_another_encoder_is_trained_again_and_never_scored_with(
+    run: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train = next(stage for stage in pipeline.STAGES if stage.name == "train")
+    key, fact = pipeline.stage_key(run, train), Context.fact
+    assert serving.load_artifact(run).model_id == run.fact("train", "model_id")
+    other = {"encoder_id": "of another model", "width": 384}
+
+    def swapped(self: Context, stage: str, name: str) -> Any:
+        return other[name] if stage == "embed" and name in other else fact(self, stage, name)
+
+    monkeypatch.setattr(Context, "fact", swapped)
+    assert pipeline.stage_key(run, train) != key
+    with pytest.raises(EncoderError, match="of another model of width 384") as caught:
+        serving.load_artifact(run)
+    assert caught.value.what == "The model was trained on vectors of another encoder"
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[Counts]:

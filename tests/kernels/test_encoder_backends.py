@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import pydantic
 import pytest
+import torch
+from transformers import Qwen3Config, Qwen3Model
 
 from recsys_spark.config import Encoder
 from recsys_spark.kernels import encoder_backends
-from recsys_spark.kernels.encoder_backends import fastest, own_cpu_flags
+from recsys_spark.kernels.encoder_backends import fastest, make_backend, own_cpu_flags
 from recsys_spark.kernels.encoder_files import resolve_encoder
 from recsys_spark.kernels.encoder_load import load_encoder
 from tests.tiny_encoder import tiny_encoder
@@ -68,6 +70,17 @@ def test_auto_on_gpus_is_half_precision_and_leaves_the_device_alone(tmp_path: Pa
     ):
         assert spec.backend == "torch-float16"
         assert spec.device != "cpu"
+
+
+@pytest.mark.parametrize("name", ["torch-bfloat16", "torch-float16"])
+def test_half_precision_leaves_the_positions_of_a_long_text_exact(name: str) -> None:
+    torch.manual_seed(1)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    model = Qwen3Model(Qwen3Config(vocab_size=90, head_dim=8, intermediate_size=50, **sizes)).eval()
+    frequencies = model.rotary_emb.inv_freq.clone()
+    make_backend(name, model)
+    assert {weight.dtype for weight in model.parameters()} == {getattr(torch, name.removeprefix("torch-"))}
+    assert torch.equal(model.rotary_emb.inv_freq, frequencies)
 
 
 def test_int8_on_a_gpu_is_refused() -> None:

@@ -123,6 +123,26 @@ def test_the_budget_is_halved_until_batches_fit_and_stays_so(
     assert {fits for _, fits in backend.asked} == {True}
 
 
+class Crowded(Small):
+    """The same where it is cuBLAS that finds no room for its own, or the network that fails."""
+
+    message = "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+
+    def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
+        try:
+            return super().hidden(ids, mask)
+        except torch.OutOfMemoryError:
+            raise RuntimeError(self.message) from None
+
+
+def test_memory_that_cublas_lacks_halves_the_batch_and_other_errors_are_raised(encoder: TextEncoder) -> None:
+    crowded = Crowded(encoder.backend, 12)
+    np.testing.assert_allclose(on(crowded, encoder).encode(TEXTS), encoder.encode(TEXTS), atol=1e-6)
+    crowded.message = "CUDA error: device-side assert triggered"
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        on(crowded, encoder).encode(TEXTS)
+
+
 def test_only_a_text_that_fails_alone_has_no_vector(encoder: TextEncoder) -> None:
     texts = ["red", "red " * 30, "jazz"]
     encoded = on(Small(encoder.backend, limit=10), encoder).encode_each(texts)

@@ -114,6 +114,15 @@ def test_another_encoder_on_the_worker_stops_the_stage(spark: SparkSession, tmp_
         embed(texts_of(spark, ["jazz"]), spec)
 
 
+def test_a_kept_encoder_has_its_threads_whatever_another_task_set(spec: EncoderSpec) -> None:
+    batch = pa.RecordBatch.from_pydict({"bucket": [0], "content_hash": ["h"], "text": ["jazz"]})
+    for _ in range(2):
+        list(encode_buckets(iter([batch]), spec, n_threads=1))
+        assert torch.get_num_threads() == 1
+        torch.set_num_threads(2)
+    torch.set_num_threads(1)
+
+
 def test_no_texts_load_nothing(spark: SparkSession, spec: EncoderSpec) -> None:
     nowhere = replace(spec, path="/nowhere", model="/nowhere")
     assert embed(texts_of(spark, []), nowhere, n_texts=0) == {}
