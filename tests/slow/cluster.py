@@ -14,13 +14,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pyspark
+import pytest
 
+ROOT = Path(__file__).parents[2]
 SPARK_HOME = Path(pyspark.__file__).parent
 DEPLOY = "org.apache.spark.deploy"
-START_SECONDS = 180
+START_SECONDS, GONE_SECONDS = 180, 60
+NEEDS_PROC = pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are looked up in /proc")
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,13 @@ def environment(folder: Path) -> dict[str, str]:
     }
 
 
-def finished(command: list[str], spark: Path, cwd: Path, seconds: float) -> tuple[int, str]:
-    """Run to the end, away from the checkout: status, and all that was printed."""
+def finished(
+    command: Sequence[str], spark: Path, cwd: Path, seconds: float, python_path: str | None = None
+) -> tuple[int, str]:
+    """Run to the end, away from the checkout and in a process group of its own: status, and all that was printed."""
     done = subprocess.run(
         command,
-        env=environment(spark),
+        env=environment(spark) | ({"PYTHONPATH": python_path} if python_path else {}),
         cwd=cwd,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -62,8 +68,43 @@ def finished(command: list[str], spark: Path, cwd: Path, seconds: float) -> tupl
         errors="replace",
         check=False,
         timeout=seconds,
+        start_new_session=True,
     )
     return done.returncode, done.stdout
+
+
+def job_finished(
+    job: ModuleType, master: str, *arguments: object, spark: Path, seconds: float, submit: bool = False, status: int = 0
+) -> None:
+    """Run a module of tests as a script, by Python or spark-submit, beside ``spark``; it must end with ``status``.
+
+    As a script, its functions travel to the executors by value: only the driver finds `tests`.
+    """
+    arguments = (master, *arguments)
+    runner = [str(SPARK_HOME / "bin" / "spark-submit"), "--master", master] if submit else [sys.executable]
+    command = [*runner, str(job.__file__), *map(str, arguments)]
+    found, printed = finished(command, spark, spark.parent, seconds, python_path=str(ROOT))
+    assert found == status, printed[-6000:]
+
+
+def nothing_left(folder: Path) -> None:
+    """Return when no process is left that the folder's name was handed down to."""
+    deadline = time.monotonic() + GONE_SECONDS
+    while left := processes_of(folder):
+        assert time.monotonic() < deadline, left
+        time.sleep(0.1)
+
+
+def processes_of(folder: Path) -> list[str]:
+    """Command lines of the processes that the folder's name was handed down to."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if str(folder).encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+        except OSError:  # somebody else's, or gone since
+            continue
+    return found
 
 
 def until(what: str, found: Any, log: Path, process: subprocess.Popen[bytes], seconds: float = START_SECONDS) -> Any:

@@ -1,22 +1,16 @@
 """The driver behind test_killed_worker.py: scores on the cluster it is given, undisturbed and with a task that kills.
 
-Run as a script, so that its functions travel to the executors by value: they need not find this file.
+The same run is repeated with blocks of two sizes, all in one application.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
-import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config import Score
@@ -24,74 +18,13 @@ from recsys_spark.session import create_session
 from recsys_spark.stages import score as score_stage
 from recsys_spark.stages.score import CatalogueSize
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
+from tests.slow.killing import PROPERTIES, Task, run_again, wait_for_executors, watched
 
-N_USERS, N_ITEMS, WIDTH, TOP_N, N_PARTITIONS = 900, 100, 8, 7, 4
+N_USERS, N_ITEMS, WIDTH, TOP_N = 900, 100, 8, 7
 # The catalogue in one block (lists final in the worker) and in several (a shuffle and a window follow), and some blocks of
 # users per task in both.
 BLOCK_BYTES = {"one-block": 8192, "blocks": 2048}
 KILLS = ("nothing", "worker", "executor")
-N_EXECUTORS, START_SECONDS = 2, 120
-PROPERTIES = {
-    "spark.executor.memory": "512m",
-    "spark.sql.shuffle.partitions": str(N_PARTITIONS),
-    # So little data would be scored by one task.
-    "spark.sql.adaptive.coalescePartitions.enabled": "false",
-    # What a dead executor has shuffled is out of reach, as on a machine of its own.
-    "spark.shuffle.readHostLocalDisk": "false",
-    "spark.shuffle.io.maxRetries": "0",
-}
-Task = Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]
-
-
-def watched(task: Task, kill: str, notes: Path) -> Task:
-    """``task`` with a note of each run in ``notes``; the first one to have emitted a block of lists kills ``kill``.
-
-    By then it has folded a user block and its rows have been handed on, while further blocks wait: the rows that a
-    second attempt must neither lose nor repeat.
-    """
-
-    def run(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        context = TaskContext.get()
-        assert context is not None
-        about: dict[str, Any] = {
-            "stage": context.stageId(),
-            "partition": context.partitionId(),
-            "attempt": context.attemptNumber(),
-            "launch": context.taskAttemptId(),
-            "worker": os.getpid(),
-            "executor": executor_pid(),
-            "batches": 0,
-        }
-        for rows in task(batches):
-            about["batches"] += 1
-            yield rows
-            if kill != "nothing" and first_to_create(notes / "killed", json.dumps(about)):
-                if kill == "executor":
-                    os.kill(about["executor"], signal.SIGKILL)
-                # With the executor too: a worker that outlives it must not go on.
-                os.kill(os.getpid(), signal.SIGKILL)
-        first_to_create(notes / f"finished-{context.taskAttemptId()}", json.dumps(about))
-
-    def first_to_create(file: Path, text: str) -> bool:
-        try:
-            descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
-        except FileExistsError:
-            return False
-        with os.fdopen(descriptor, "w") as out:
-            out.write(text)
-        return True
-
-    def executor_pid() -> int:
-        """The nearest ancestor that is an executor; nothing else may be killed."""
-        pid = os.getpid()
-        while pid > 1:
-            if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-            # The name, in parentheses, may hold spaces; the state and the parent follow it.
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        raise AssertionError("this task runs in no executor")
-
-    return run
 
 
 def world(spark: SparkSession) -> tuple[DataFrame, DataFrame, DataFrame]:
@@ -138,23 +71,6 @@ def lists(spark: SparkSession, blocks: str, kill: str, notes: Path) -> list[list
     finally:
         score_stage.scorer = plain
     return sorted([row.user_id, row.rank, row.item_id, row.score] for row in candidates.collect())
-
-
-def wait_for_executors(spark: SparkSession) -> None:
-    """Return when both are there, one of them perhaps in place of a dead one: then each gets a task of every stage."""
-    deadline = time.monotonic() + START_SECONDS
-    # The driver counts itself.
-    while spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() != N_EXECUTORS + 1:
-        assert time.monotonic() < deadline, f"{N_EXECUTORS} executors did not come"
-        time.sleep(0.1)
-
-
-def run_again(spark: SparkSession, group: str) -> list[int]:
-    """Ids of the stages of a job group that ran more than once."""
-    tracker = spark.sparkContext.statusTracker()
-    jobs = [tracker.getJobInfo(job) for job in tracker.getJobIdsForGroup(group)]
-    stages = [tracker.getStageInfo(stage) for job in jobs if job for stage in job.stageIds]
-    return sorted({stage.stageId for stage in stages if stage and stage.currentAttemptId > 0})
 
 
 def main(master: str, folder: Path) -> None:
