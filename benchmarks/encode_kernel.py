@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROWS = 1_024
 """Of a product: as many as the default batch has tokens, which stay in cache."""
+ENOUGH = 40_000
+"""Tokens."""
 BUCKET = 2_048
 """Texts that the stage packs by length together, at most."""
 
@@ -54,8 +56,8 @@ class Products:
         ]
 
     def passes(self, n_tokens: int) -> int:
-        """How many passes cost about half of what ``n_tokens`` cost."""
-        return max(1, round(n_tokens * self.per_token / self.flop / 2))
+        """How many passes cost about half of what ``n_tokens`` cost, and no more than a steady figure needs."""
+        return max(1, round(min(n_tokens, ENOUGH) * self.per_token / self.flop / 2))
 
     def tokens(self, n_passes: int) -> int:
         """Tokens whose parameters cost as much as so many passes."""
@@ -163,7 +165,7 @@ def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
         for n_threads in sorted({1, cores}):
             with own_process(n_threads) as process:
                 mine = run_in(process, measure_case, case, n_threads, 1 if tiny else 3)
-            say(f"kernel: {title(mine[0])}, {mine[0]['n_tokens']:,} tokens")
+            say(f"kernel: {title(mine[0])}, {mine[1]['n_tokens']:,} tokens")
             for row in mine:
                 say(f"kernel:   {row['method']}: {tokens_per_s(row):,.0f} tokens/s, {row['cpu_s']:.2f} CPU s")
             rows += mine
