@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from benchmarks.encode_results import LIMIT, RIVAL, cases, of, times_as_fast, title, tokens_per_s
+from benchmarks.encode_results import LIMIT, RIVAL, TOKENISER, cases, of, times_as_fast, title, tokens_per_s
 from benchmarks.encode_targets import found
 from benchmarks.ledger import Row, table
 
@@ -60,8 +60,9 @@ HEAD = [
 
 def cells_of(row: Row, case: dict[str, Row]) -> list[str]:
     """One line of the table of speeds."""
-    over = f"{times_as_fast(row, case[RIVAL]):.2f}" if RIVAL in case else ""
-    share = f"{times_as_fast(row, case[LIMIT]):.2f}" if LIMIT in case else ""
+    encodes = row["method"] != TOKENISER
+    over = f"{times_as_fast(row, case[RIVAL]):.2f}" if encodes and RIVAL in case else ""
+    share = f"{times_as_fast(row, case[LIMIT]):.2f}" if encodes and LIMIT in case else ""
     return [
         title(row), f"{row['n_tokens']:,}", row["device"], row["method"], f"{tokens_per_s(row):,.0f}",
         f"{row['n_tokens'] / row['cpu_s']:,.0f}" if row["cpu_s"] else "", over, share, str(row["repeats"]),

@@ -178,6 +178,7 @@ def test_the_report_shows_every_part_and_its_chart(tmp_path: Path) -> None:
         "Texts: titles (a shop).",
         "| 50 titles, M, 1 core | 1,000 | cpu | recsys-spark torch-float32 | 500 | 500 | 2.00 | 0.50 | 1 |",
         "vectors with SentenceTransformer's: 0.999990 or more.",
+        "| 50 titles, M, 1 core | 1,000 | cpu | our tokeniser alone | 20,000 | 20,000 |  |  | 1 |",
         "| 50 titles, M, 2 cores | 1,000 | cpu | predict_batch_udf with SentenceTransformer | 167 | 167 | 0.50 | 0.17 | 1 |",
         "| recsys-spark torch-float32 | a later task of one text | 200 | 10.0 |",
         f"| 50 titles, M | a shop | {PLAIN_INT8} | 0.9800 | 0.9800 | 0.9800 | 80.0% | 0.0900 (9 users) |",
@@ -226,6 +227,7 @@ def test_long_profiles_are_all_different_and_the_same_every_time() -> None:
     assert made == long_profiles(titles)
     assert len(set(made)) == len(made) == 2_048
     assert distinct(made) == made
+    assert all(len(set(parts)) == len(parts) for parts in (text.split("; ") for text in made))
 
 
 def test_parameters_are_those_that_multiply(tmp_path: Path) -> None:
