@@ -91,6 +91,6 @@ def test_prefixes_count(encoder: TextEncoder) -> None:
     for text in ("红色连衣裙", "a red dress"):
         vectors = encoder.encode([QUERY + text, PASSAGE + text, text])
         cosines = vectors @ vectors.T
-        assert cosines[np.triu_indices(3, 1)].max() < 0.99, cosines.round(4)
+        assert cosines[np.triu_indices(3, 1)].max() < 0.995, cosines.round(4)
     bare = resolve_encoder(Encoder(model=FOLDER, backend=encoder.spec.backend, device="cpu"))
     assert bare.encoder_id != encoder.spec.encoder_id
