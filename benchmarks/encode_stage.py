@@ -164,11 +164,11 @@ def stage_runs(
 
 
 def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
-    """All cases, and titles as a larger table too."""
+    """All cases, and titles as a larger table too unless some texts were asked for, which shall take minutes."""
     session(cores)
     rows: list[Row] = []
     sizes = [(case, 1 if tiny else 3) for case in chosen(the_cases(tiny=tiny), texts)]
-    if not tiny:
+    if not tiny and not texts:
         sizes += [(replace(case, n=MANY), 2) for case, _ in sizes if case.texts == TITLES]
     for asked, repeats in sizes:
         case = replace(asked, n=len(asked.read().texts))
