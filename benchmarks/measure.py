@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import threading
@@ -163,15 +164,13 @@ def _high_water(pid: int) -> int:
 
 def machine() -> str:
     """The processor and the number of cores, in words."""
-    import psutil
-
     info = Path("/proc/cpuinfo")
     names = (
         [line.split(":", 1)[1].strip() for line in info.read_text().splitlines() if line.startswith("model name")]
         if info.exists()
         else []
     )
-    return f"{names[0] if names else platform.processor()}, {psutil.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    return f"{names[0] if names else platform.processor()}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
 
 
 INT8_FLAGS = ("amx_int8", "avx512_vnni", "avx_vnni", "i8mm", "asimddp")
