@@ -12,11 +12,12 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from benchmarks.quality_data import Longs, World
+from benchmarks.quality_data import Longs, Mask, World
 from benchmarks.quality_methods import Fitted, Floats, Method, Settings, Train, has_history, popularity
 from recsys_spark.kernels.encoder import unit_rows
 
 BLOCK_ROWS = 1_024
+TEXT_NEIGHBOURS = "text neighbours"
 
 
 def fit_popularity(train: Train, _: Settings) -> Fitted:
@@ -128,14 +129,22 @@ def fit_ials(train: Train, settings: Settings) -> Fitted:
 
 
 def fit_text(train: Train, settings: Settings) -> Fitted:
-    """Cosine of an item's text with the mean of the last `n_last` items' texts; vectors centred on the catalogue's mean."""
+    """Cosine of an item's text with the mean of the last `n_last` items' texts; vectors centred on the catalogue's mean.
+
+    A user without such an item is asked for by the text of his interest tags, centred on that of all users.
+    """
     texts, world = train.texts(), train.world
-    known = texts.has_item
-    mean = texts.items[known].mean(0) if known.any() else 0.0
-    unit = unit_rows(((texts.items - mean) * known[:, None]).astype(np.float32))
-    last = last_items(world, settings["n_last"])
-    queries = unit_rows(np.asarray(last @ unit, np.float32))
-    return Fitted(lambda users: queries[users] @ unit.T, np.asarray(last @ known.astype(np.float32)) > 0)
+    unit, last = centred(texts.items, texts.has_item), last_items(world, settings["n_last"])
+    by_history = np.asarray(last @ texts.has_item.astype(np.float32)) > 0
+    mean_of_last = np.asarray(last @ unit, np.float32)
+    queries = unit_rows(np.where(by_history[:, None], mean_of_last, centred(texts.users, texts.has_user)))
+    return Fitted(lambda users: queries[users] @ unit.T, by_history | texts.has_user)
+
+
+def centred(vectors: Floats, present: Mask) -> Floats:
+    """Rows minus their mean, at length 1; absent ones zero."""
+    mean = vectors[present].mean(0) if present.any() else 0.0
+    return unit_rows(((vectors - mean) * present[:, None]).astype(np.float32))
 
 
 def last_items(world: World, n_last: int) -> sp.csr_matrix:
@@ -152,12 +161,13 @@ def last_items(world: World, n_last: int) -> sp.csr_matrix:
 BASELINES: Mapping[str, Method] = {
     method.name: method
     for method in (
-        Method("popularity", fit_popularity),
+        Method("popularity", fit_popularity, serves_cold_users=True),
         Method(
             "recent popularity",
             fit_recent,
             [{"share": share} for share in (0.05, 0.01, 0.02, 0.1, 0.2, 0.5)],
             lambda world: world.has_times,
+            serves_cold_users=True,
         ),
         Method(
             "ItemKNN",
@@ -175,6 +185,6 @@ BASELINES: Mapping[str, Method] = {
                 for penalty in (0.01, 1.0, 10.0)
             ],
         ),
-        Method("text neighbours", fit_text, [{"n_last": n} for n in (20, 5, 1_000)]),
+        Method(TEXT_NEIGHBOURS, fit_text, [{"n_last": n} for n in (20, 5, 1_000)], serves_cold_users=True),
     )
 }

@@ -7,7 +7,7 @@ is "ties by number" everywhere below.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -168,12 +168,12 @@ def codes(known: npt.NDArray[np.object_], ids: Sequence[str]) -> Longs:
     return np.fromiter((of.get(name, -1) for name in ids), np.int64, len(ids))
 
 
-def described(name: str, folder: Path = CONF, **encoder: Any) -> Described:
+def described(name: str, encoder: Mapping[str, Any] | None = None) -> Described:
     """The settings of a file of conf/datasets; ``encoder`` replaces values of its section."""
-    document = tomllib.loads((folder / f"{name}.toml").read_text())
+    document = tomllib.loads((CONF / f"{name}.toml").read_text("utf-8"))
     return Described(
         behaviours=Behaviours(**document["behaviours"]),
-        encoder=Encoder(**{**document["encoder"], **encoder}),
+        encoder=Encoder(**{**document["encoder"], **(encoder or {})}),
         profiles=Profiles(**document.get("profiles", {})),
         popular_half_life_days=document.get("rerank", {}).get("popular_half_life_days", 30.0),
     )

@@ -64,6 +64,8 @@ class Method:
     grid: Sequence[Settings] = ({},)
     """What is tried on the validation slice; the first wins ties"""
     applies: Callable[[World], bool] = lambda _: True
+    serves_cold_users: bool = False
+    """Whether it may say something of users without a row; else hiding whole users would only measure popularity again"""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from benchmarks.encode_cases import E5_VARIABLE, MINILM
 from benchmarks.encode_texts import DATA, data_folder
@@ -34,15 +35,14 @@ def columns(path: Path, separator: str = "\t", encoding: str = "utf-8", quoted: 
     """A table with a header, by column. Tab-separated files know no quoting: a quotation mark is part of a name."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding=encoding, newline="") as lines:
-        quoting = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
-        rows = csv.reader(lines, delimiter=separator, quoting=quoting)
+        rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
         head = next(rows)
         # A name with a tab in it, or a line cut short, would shift columns.
         kept = [row for row in rows if len(row) == len(head)]
     return {name: [row[at] for row in kept] for at, name in enumerate(head)}
 
 
-def by_item(items: Sequence[str], ids: Sequence[str], texts: Sequence[str]) -> list[str | None]:
+def by_item(items: npt.NDArray[np.object_], ids: Sequence[str], texts: Sequence[str]) -> list[str | None]:
     """The text of each item; None where it has none."""
     known = dict(zip(ids, texts, strict=True))
     return [known.get(item) for item in items]
@@ -166,6 +166,7 @@ def mooccubex(folder: Path) -> World:
     user_ids, item_ids, user, item = coded(rows["user_id"] + last["user_id"], rows["course_id"] + last["course_id"], ())
     held_out = np.full(len(last["user_id"]), HELD_OUT_POSITION)
     e5 = os.environ.get(E5_VARIABLE)
+    model = {"model": e5} if e5 else {"model": MINILM, "item_prefix": "", "user_prefix": ""}
     return World(
         "mooccubex",
         user_ids,
@@ -173,7 +174,7 @@ def mooccubex(folder: Path) -> World:
         plain_rows(user, item, np.concatenate([np.array(rows["position"], np.float64), held_out])),
         ("enrol",),
         [None] * len(item_ids),
-        described("mooccubex", **({"model": e5} if e5 else {"model": MINILM, "item_prefix": "", "user_prefix": ""})),
+        described("mooccubex", model),
         has_order=True,
         descriptions=by_item(item_ids, about["id"], about["about"]),
     )

@@ -1,0 +1,117 @@
+"""Our model by the project's kernels in this process: what stages/train.py runs in a task, then score = w_cos cos + w_ce log P.
+
+Nothing is chosen here: `ours` is the default configuration. `ours:epochs=8;w_cos=0` changes single values for an ablation:
+keys of [model] and [score], and `text`, `tags`, `friends`, `types` = 0, which take an ingredient away.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import logsumexp
+
+from benchmarks.ledger import say
+from benchmarks.quality_data import Doubles, Longs, World
+from benchmarks.quality_methods import Fitted, Method, Settings, Texts, Train
+from benchmarks.quality_profiles import decayed_popularity, input_table
+from recsys_spark.config import Model, Score
+
+OURS = "ours"
+SEED = 0
+Real = npt.NDArray[np.floating]
+INGREDIENTS = ("text", "tags", "friends", "types")
+
+
+def ours(name: str) -> Method:
+    """The method of a name such as `ours` or `ours:epochs=8;w_cos=0`. Raises ValueError for a key nobody knows."""
+    settings: dict[str, float] = {}
+    _, _, changes = name.partition(":")
+    for change in filter(None, changes.split(";")):
+        key, _, value = change.partition("=")
+        if key not in {*Model.model_fields, *Score.model_fields, *INGREDIENTS}:
+            raise ValueError(f"{name}: {key} is no key of [model] or [score], and none of {', '.join(INGREDIENTS)}")
+        settings[key] = float(value)
+    return Method(name, fit_ours, [settings], serves_cold_users=True)
+
+
+def fit_ours(train: Train, settings: Settings) -> Fitted:
+    """Train and hold the item vectors; users are served from their histories, tags and friends."""
+    from recsys_spark.kernels.histories import Positions, from_arrow
+    from recsys_spark.kernels.objective import Catalogue
+    from recsys_spark.kernels.recommender import Recommender
+    from recsys_spark.kernels.training import fit
+    from recsys_spark.workers import limit_threads
+
+    limit_threads(train.n_threads)
+    model = Model(**{key: value for key, value in settings.items() if key in Model.model_fields})
+    score = Score(**{key: value for key, value in settings.items() if key in Score.model_fields})
+    world, texts = without(train.world, train.texts(), settings)
+    width = texts.items.shape[1]
+    recent = decayed_popularity(world)
+    catalogue = Catalogue(world.items, texts.items, texts.has_item, recent)
+    behaviours = sorted(world.settings.behaviours.weights)
+    histories = from_arrow(
+        input_table(world, texts), Positions(world.items), {name: k for k, name in enumerate(behaviours)}, width
+    )
+    artifact = fit(
+        catalogue,
+        histories.take(np.flatnonzero(histories.lengths > 0)),
+        behaviours,
+        model,
+        max_history=world.settings.behaviours.max_history,
+        seed=SEED,
+        predict_repeats=False,
+        on_epoch=lambda loss: say(f"  epoch {loss.epoch}/{model.epochs} loss {loss.loss:.4f} {loss.seconds:.0f} s"),
+    )
+    recommender = Recommender(artifact)
+    vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, recent)
+    y_unit = _unit(vectors.y)
+
+    def scores(users: Longs) -> Doubles:
+        x = recommender.user_vectors(histories.take(users), vectors.token)
+        return combined(x, y_unit, vectors.theta, vectors.bias, score)
+
+    return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social)
+
+
+def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score) -> Doubles:
+    """[B, n_items] w_cos * cos(x, y) + w_ce * log P, P the softmax of (theta.x + b) / T over the whole catalogue.
+
+    >>> one = np.ones((1, 1))
+    >>> combined(one, np.array([[1.0], [-1.0]]), np.zeros((2, 1)), np.zeros(2), Score()).round(4).tolist()
+    [[0.3069, -1.6931]]
+    """
+    logits = (np.asarray(x, np.float64) @ theta.T + bias) / score.temperature
+    log_p = logits - logsumexp(logits, axis=1, keepdims=True)
+    scores: Doubles = score.w_cos * (_unit(x) @ y_unit.T) + score.w_ce * log_p
+    return scores
+
+
+def without(world: World, texts: Texts, settings: Settings) -> tuple[World, Texts]:
+    """The world and its texts without the ingredients that are set to 0."""
+    absent = {name for name in INGREDIENTS if settings.get(name) == 0}
+    if "text" in absent:
+        texts = replace(texts, items=np.zeros_like(texts.items), has_item=np.zeros_like(texts.has_item))
+    if "tags" in absent:
+        texts = replace(texts, users=np.zeros_like(texts.users), has_user=np.zeros_like(texts.has_user))
+    if "friends" in absent:
+        world = replace(world, friends=np.empty((0, 2), np.int64))
+    if "types" in absent:
+        # One type for all, of weight 1 and without a value.
+        rows = replace(
+            world.rows,
+            behaviour=np.zeros_like(world.rows.behaviour),
+            value=np.full_like(world.rows.value, np.nan),
+        )
+        alike = world.settings.behaviours.model_copy(update={"weights": {world.behaviours[0]: 1.0}})
+        world = replace(world, rows=rows, settings=replace(world.settings, behaviours=alike))
+    return world, texts
+
+
+def _unit(vectors: Real) -> Doubles:
+    """Rows at length 1; a zero row stays zero, so that its cosine is 0."""
+    wide = np.asarray(vectors, np.float64)
+    norms = np.linalg.norm(wide, axis=1, keepdims=True)
+    return wide / np.where(norms > 0, norms, 1.0)
