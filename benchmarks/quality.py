@@ -40,12 +40,12 @@ def measure(
 ) -> None:
     """Tune on the validation slice, fit on train, evaluate on the test, and keep the rows."""
     ids = split.train.users
+    if is_ours(method.name) or method.name == TEXT_NEIGHBOURS:
+        # Encoding is done once for all methods and is no part of tuning or of a fit.
+        texts()
     started = time.perf_counter()
     tuned = tune(method, split, texts, n_threads)
     train, tune_s = Train(split.train, texts, n_threads), time.perf_counter() - started
-    if is_ours(method.name) or method.name == TEXT_NEIGHBOURS:
-        # Encoding is done once for all methods and is no part of a fit.
-        texts()
     wall, cpu = time.perf_counter(), time.process_time()
     fitted = method.fit(train, tuned.settings)
     fit_s, fit_cpu_s = time.perf_counter() - wall, time.process_time() - cpu

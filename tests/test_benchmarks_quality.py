@@ -1,0 +1,308 @@
+"""The quality benchmark's splits, metrics, report and a tiny run; its methods are in test_benchmarks_quality_methods.py."""
+
+from __future__ import annotations
+
+import doctest
+import gzip
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks import (
+    quality_baselines,
+    quality_data,
+    quality_metrics,
+    quality_ours,
+    quality_profiles,
+    quality_readers,
+    quality_report,
+    quality_results,
+    quality_texts,
+)
+from benchmarks.quality import method_of, run
+from benchmarks.quality_data import Rows, Taggings, World
+from benchmarks.quality_metrics import (
+    AMONG_COLD,
+    COLD_IN_LIST,
+    COLD_USERS,
+    OVERALL,
+    WARM,
+    Values,
+    evaluate,
+    interval,
+    paired_difference,
+    ranks,
+    replicate_means,
+)
+from benchmarks.quality_readers import read_world
+from benchmarks.quality_results import LEDGER, best_rival, figure_rows, keep, load_values, store_values
+from benchmarks.quality_split import PROTOCOLS, TEST, VALIDATION, protocols_of, split_last, validation_of
+from benchmarks.quality_tiny import DAY, tiny_world
+from recsys_spark.config import Encoder
+from tests.tiny_encoder import tiny_encoder
+
+DOCUMENTED = (
+    quality_baselines, quality_data, quality_metrics, quality_ours, quality_profiles, quality_readers, quality_report,
+    quality_results, quality_texts,
+)  # fmt: skip
+
+
+def world_of(rows: Sequence[tuple[int, int, float]], n_users: int = 3, n_items: int = 6) -> World:
+    """Users u0.., items i0.., rows (user, item, time) of one behaviour."""
+    user, item = (np.array([row[at] for row in rows], np.int64) for at in (0, 1))
+    time, plain = np.array([row[2] for row in rows]), np.zeros(len(rows), np.int64)
+    return replace(
+        tiny_world(Encoder(model="none")),
+        users=np.array([f"u{number}" for number in range(n_users)], object),
+        items=np.array([f"i{number}" for number in range(n_items)], object),
+        rows=Rows(user, item, time, plain, np.full(len(rows), np.nan)),
+        titles=[None] * n_items,
+        taggings=quality_data.NO_TAGGINGS,
+        profile_taggings=quality_data.NO_TAGGINGS,
+        friends=np.empty((0, 2), np.int64),
+    )
+
+
+def pairs(world: World) -> set[tuple[int, int]]:
+    return set(zip(world.rows.user.tolist(), world.rows.item.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("module", DOCUMENTED)
+def test_examples_in_docstrings_hold(module: Any) -> None:
+    outcome = doctest.testmod(module)
+    assert outcome.attempted
+    assert not outcome.failed
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_no_interaction_of_the_truth_is_in_train_nor_any_of_the_test_in_validation(protocol: str) -> None:
+    world = tiny_world(Encoder(model="none"))
+    test = PROTOCOLS[protocol](world, TEST)
+    validation = validation_of(test)
+    assert len(test.truth_user)
+    assert len(validation.truth_user)
+    for split, whole in ((test, world), (validation, test.train)):
+        truth = set(zip(split.truth_user.tolist(), split.truth_item.tolist(), strict=True))
+        assert len(truth) == len(split.truth_user)
+        assert not truth & pairs(split.train)
+        assert truth <= pairs(whole)
+    hidden = set(zip(test.truth_user.tolist(), test.truth_item.tolist(), strict=True))
+    assert not hidden & set(zip(validation.truth_user.tolist(), validation.truth_item.tolist(), strict=True))
+    assert validation.purpose == VALIDATION
+
+
+def test_time_split_trains_on_nothing_of_the_cut_or_after_it() -> None:
+    rows = [(0, item, float(item)) for item in range(5)] + [(1, item, 4.0) for item in range(5)]
+    split = PROTOCOLS["time"](world_of(rows), TEST)
+    assert split.train.rows.time.max() < 4.0
+    # u1 has nothing before the cut; i4 of u0 and all of u1 are at it.
+    assert sorted(zip(split.truth_user.tolist(), split.truth_item.tolist(), strict=True)) == [
+        (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4),
+    ]  # fmt: skip
+
+
+def test_an_item_seen_before_the_cut_is_no_truth_after_it() -> None:
+    rows = [(0, 0, 0.0), (0, 1, 1.0), *[(1, 2, 2.0)] * 7, (0, 0, 9.0), (0, 3, 9.0)]
+    split = PROTOCOLS["time"](world_of(rows), TEST)
+    assert list(zip(split.truth_user, split.truth_item, strict=True)) == [(0, 3)]
+
+
+def test_last_of_equal_times_is_the_greater_item_id() -> None:
+    rows = [(0, 5, 1.0), (0, 2, 7.0), (0, 4, 7.0), (0, 3, 7.0), (1, 1, 1.0), (2, 0, 5.0), (2, 1, 3.0), (2, 0, 1.0)]
+    split = split_last(world_of(rows), TEST)
+    # u1 has one item and keeps it; both rows of u2 with i0 go, the early one too.
+    assert list(zip(split.truth_user, split.truth_item, strict=True)) == [(0, 4), (2, 0)]
+    assert pairs(split.train) == {(0, 5), (0, 2), (0, 3), (1, 1), (2, 1)}
+
+
+def test_item_ids_are_compared_as_strings() -> None:
+    _, items, _, item = quality_data.coded(["u"] * 2, ["9", "10"], [])
+    world = replace(world_of([(0, 0, 1.0), (0, 1, 1.0)], 1, 2), items=items)
+    assert items[split_last(world, TEST).truth_item].tolist() == ["9"]
+    assert item.tolist() == [1, 0]
+
+
+def test_hash_split_depends_on_ids_and_purpose_alone() -> None:
+    world = tiny_world(Encoder(model="none"))
+    order = np.random.default_rng(1).permutation(len(world.rows))
+    shuffled = replace(world, rows=world.rows.take(order))
+    one, other = (PROTOCOLS["hash"](some, TEST) for some in (world, shuffled))
+    assert one.truth_item.tolist() == other.truth_item.tolist()
+    assert one.truth_item.tolist() != PROTOCOLS["hash"](world, VALIDATION).truth_item.tolist()
+
+
+def test_a_tag_on_a_held_out_item_or_after_the_cut_is_hidden_but_cold_users_keep_their_profile() -> None:
+    rows = [(0, 0, 1.0), (0, 1, 2.0), (1, 2, 1.0), (1, 3, 9.0)]
+    said = Taggings(
+        np.array([0, 0, 1]), np.array([0, 1, 3]), np.array([1.0, 2.0, np.inf]), np.array(["a", "b", "c"], object)
+    )
+    world = replace(world_of(rows), taggings=said, profile_taggings=said)
+    last = split_last(world, TEST).train
+    assert last.taggings.tag.tolist() == last.profile_taggings.tag.tolist() == ["a"]
+    assert PROTOCOLS["time"](world, TEST).train.taggings.tag.tolist() == ["a", "b"]
+    split = PROTOCOLS["users"](tiny_world(Encoder(model="none")), TEST)
+    cold = np.unique(split.truth_user)
+    assert not np.isin(split.train.rows.user, cold).any()
+    assert not np.isin(split.train.taggings.user, cold).any()
+    assert np.isin(split.train.profile_taggings.user, cold).any()
+
+
+def test_equal_scores_are_ranked_by_item_id() -> None:
+    scores = np.array([[1.0, 1.0, 2.0, 1.0], [0.0, 0.0, 0.0, 0.0]])
+    assert ranks(scores, np.array([0, 0, 0, 1]), np.array([0, 3, 2, 3])).tolist() == [2, 4, 1, 4]
+    rng = np.random.default_rng(0)
+    scores = rng.integers(0, 4, (7, 50)).astype(float)
+    row, item = np.divmod(np.arange(350), 50)
+    lists = np.argsort(-scores, axis=1, kind="stable")
+    assert (lists[row, ranks(scores, row, item) - 1] == item).all()
+
+
+def test_segments_are_those_of_a_case_by_hand() -> None:
+    # Train: u0 has i0, i1; u1 has i1. Cold: i2 to i5, and u2. The last tenth of 10 rows is the truth.
+    early = [(0, 0, 0.0), (0, 1, 1.0), (1, 1, 2.0), *[(1, 1, 2.0)] * 15]
+    late = [(0, 4, 9.0), (1, 0, 9.0)]
+    split = PROTOCOLS["time"](world_of([*early, *late]), TEST)
+    split = replace(
+        split, truth_user=np.array([0, 1, 1, 2]), truth_item=np.array([4, 0, 5, 1])
+    )  # u2 never seen, i4 and i5 cold
+    same_for_all = np.array([0.5, 0.9, 0.6, 0.2, 0.7, 0.1])
+    values = evaluate(lambda users: np.tile(same_for_all, (len(users), 1)), split)
+    log2 = np.log2
+    # u0, without i0 and i1: i4 first. u1, without i1: i4, i2, i0 (3rd), i3, i5 (5th). u2: i1 first.
+    both = (1 / log2(4) + 1 / log2(6)) / (1 + 1 / log2(3))
+    assert values[OVERALL].users.tolist() == [0, 1]
+    np.testing.assert_allclose(values[OVERALL].values, [[1, 1], [1, both]])
+    np.testing.assert_allclose(values[WARM].values, [[1, 1 / log2(4)]])
+    np.testing.assert_allclose(values[COLD_IN_LIST].values, [[1, 1], [1, 1 / log2(6)]])
+    # Among the cold i4, i2, i3, i5: fourth.
+    np.testing.assert_allclose(values[AMONG_COLD].values, [[1, 1], [1, 1 / log2(5)]])
+    np.testing.assert_allclose(values[COLD_USERS].values, [[1, 1]])
+
+
+def test_recall_divides_by_ten_at_most_and_hits_beyond_ten_count_nothing() -> None:
+    n = 15
+    split = replace(
+        split_last(world_of([(0, 0, 1.0), (0, 1, 2.0)], 1, 40), TEST),
+        truth_user=np.zeros(n, np.int64),
+        truth_item=np.arange(5, 5 + n),
+    )
+    descending = -np.arange(40.0)
+    values = evaluate(lambda users: np.tile(descending, (len(users), 1)), split)
+    # Ranked: i1 .. i4 (i0 is seen), then i5 .. i10 on ranks 5 to 10: six hits of ten.
+    assert values[OVERALL].values[0, 0] == pytest.approx(0.6)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_scores_that_are_not_finite_are_refused(bad: float) -> None:
+    split = split_last(world_of([(0, 0, 1.0), (0, 1, 2.0)], 1), TEST)
+    with pytest.raises(ValueError, match="finite"):
+        evaluate(lambda users: np.full((len(users), 6), bad), split)
+
+
+def test_intervals_cover_and_a_paired_difference_is_narrower_than_two_apart() -> None:
+    rng = np.random.default_rng(3)
+    ids = np.array([f"u{number}" for number in range(2_000)], object)
+    hard = rng.random((2_000, 2))
+    one, other = Values(np.arange(2_000), hard), Values(np.arange(2_000), np.clip(hard - 0.02, 0, 1))
+    low, high = interval(replicate_means(one, ids))
+    error = hard.std(0) / np.sqrt(2_000)
+    np.testing.assert_allclose(high - low, 2 * 1.96 * error, rtol=0.12)
+    assert ((low < hard.mean(0)) & (hard.mean(0) < high)).all()
+    mean, low, high = paired_difference(one, other, ids)
+    assert (low > 0.018).all()
+    assert (low < mean).all()
+    assert (high - low < 0.1 * error).all()
+    with pytest.raises(ValueError, match="not of one split"):
+        paired_difference(one, Values(np.arange(5), hard[:5]), ids)
+
+
+def test_a_method_replaces_its_own_rows_and_is_paired_with_those_of_its_split_alone(tmp_path: Path) -> None:
+    ids = np.array(["a", "b", "c"], object)
+
+    def kept(method: str, label: str, hits: list[float]) -> None:
+        some = {name: Values(np.arange(3), np.repeat(hits, 2).reshape(3, 2)) for name in quality_metrics.SEGMENTS}
+        facts = {
+            "protocol": "last", "method": method, "label": label, "settings": {}, "tried": [], "threads": 1,
+            "tune_s": 0.0, "fit_s": 1.0, "fit_cpu_s": 1.0, "evaluate_s": 0.0,
+        }  # fmt: skip
+        store_values(label, method, some, tmp_path)
+        keep(tmp_path, "tiny", "last", figure_rows(some, ids, **facts), ids, tmp_path)
+
+    kept("EASE", "one", [0.0, 0.5, 1.0])
+    kept("iALS", "of other data", [1.0, 1.0, 1.0])
+    kept("ours", "one", [0.5, 0.5, 1.0])
+    kept("EASE", "one", [0.0, 0.5, 0.5])
+    rows = LEDGER.load(tmp_path)
+    figures = {row["method"]: row["ndcg"] for row in rows if (row["kind"], row["segment"]) == ("figure", OVERALL)}
+    assert figures == {"EASE": pytest.approx(1 / 3), "iALS": 1.0, "ours": pytest.approx(2 / 3)}
+    [difference] = [row for row in rows if row["kind"] == "difference" and row["segment"] == OVERALL]
+    assert (difference["method"], difference["rival"]) == ("ours", "EASE")
+    assert difference["ndcg"] == pytest.approx(1 / 3)
+    assert difference["ndcg_relative"] == pytest.approx(1.0)
+    assert set(load_values("one", tmp_path)) == {"EASE", "ours"}
+    assert best_rival(rows, OVERALL) == "iALS"
+    text = (tmp_path / "quality.md").read_text()
+    assert "| ours | 0.6667 / 0.6667 |" in text
+    assert (tmp_path / "quality.png").stat().st_size > 0
+
+
+def test_tiny_end_to_end(tmp_path: Path) -> None:
+    encoder = Encoder(model=str(tiny_encoder(tmp_path)), max_length=16)
+    world = tiny_world(encoder, n_users=60, n_items=25)
+    methods = [
+        "popularity",
+        "recent popularity",
+        "ItemKNN",
+        "EASE",
+        "text neighbours",
+        "ours:epochs=2",
+        "ours:epochs=2;text=0",
+    ]
+    assert run(world, methods, ["time", "users"], 1, tmp_path / "results", tmp_path / "cache") == []
+    rows = LEDGER.load(tmp_path / "results")
+    by_protocol = {
+        protocol: {row["method"] for row in rows if row["protocol"] == protocol and row["kind"] == "figure"}
+        for protocol in ("time", "users")
+    }
+    assert by_protocol["time"] == set(methods)
+    assert by_protocol["users"] == set(methods) - {"ItemKNN", "EASE"}
+    assert all(0 <= row["ndcg_low"] <= row["ndcg"] <= row["ndcg_high"] <= 1 for row in rows if row["kind"] == "figure")
+    knn = next(row for row in rows if row["method"] == "ItemKNN")
+    assert [settings for settings, _ in knn["tried"]] == list(quality_baselines.BASELINES["ItemKNN"].grid)
+    assert "paired difference" in (tmp_path / "results" / "quality.md").read_text()
+
+
+def test_a_failed_method_does_not_take_the_others_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    world = tiny_world(Encoder(model=str(tmp_path / "nowhere")), n_users=40, n_items=20)
+    failed = run(world, ["text neighbours", "popularity"], ["last"], 1, tmp_path / "results", tmp_path / "cache")
+    assert [line.startswith("tiny, last, text neighbours: EncoderError") for line in failed] == [True]
+    assert {row["method"] for row in LEDGER.load(tmp_path / "results")} == {"popularity"}
+    assert "popularity" in capsys.readouterr().out
+
+
+def test_a_change_of_ours_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(ValueError, match="epoch is no key"):
+        method_of("ours:epoch=3")
+    assert method_of("ours:epochs=3;w_cos=0").grid == [{"epochs": 3.0, "w_cos": 0.0}]
+
+
+def test_beauty_is_read_with_items_that_nobody_bought(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "amazon-beauty"
+    folder.mkdir()
+    tables = {
+        "interactions": "user_id\titem_id\ttimestamp\nb\t10\t86400\nb\t9\t86400\na\t9\t0\n",
+        "items": 'item_id\ttitle\n9\tA 5" brush\n10\tSoap &amp; oil\n11\tNew\n',
+    }
+    for name, text in tables.items():
+        (folder / f"{name}.tsv.gz").write_bytes(gzip.compress(text.encode()))
+    monkeypatch.setenv("RECSYS_DATA_DIR", str(tmp_path))
+    world = read_world("amazon-beauty")
+    assert world.items.tolist() == ["10", "11", "9"]
+    assert world.rows.item.tolist() == [0, 2, 2]
+    assert quality_texts.item_texts(world) == ["Soap & oil", "New", 'A 5" brush']
+    assert protocols_of(world) == ["time", "last"]
+    assert world.as_of == DAY + 1
