@@ -169,10 +169,10 @@ def test_segments_are_those_of_a_case_by_hand() -> None:
     split = replace(
         split, truth_user=np.array([0, 1, 1, 2]), truth_item=np.array([4, 0, 5, 1])
     )  # u2 never seen, i4 and i5 cold
-    same_for_all = np.array([0.5, 0.9, 0.6, 0.2, 0.7, 0.1])
-    values = evaluate(lambda users: np.tile(same_for_all, (len(users), 1)), split)
+    scores = np.array([[0.5, 0.9, 0.6, 0.8, 0.9, 0.9], [0.5, 0.9, 0.6, 0.2, 0.7, 0.1], [0.1, 0.9, 0.6, 0.2, 0.7, 0.1]])
+    values = evaluate(lambda users: scores[users], split)
     log2 = np.log2
-    # u0, without i0 and i1: i4 first. u1, without i1: i4, i2, i0 (3rd), i3, i5 (5th). u2: i1 first.
+    # u0, without i0 and i1: i4 first, by its id. u1, without i1: i4, i2, i0 (3rd), i3, i5 (5th). u2: i1 first.
     both = (1 / log2(4) + 1 / log2(6)) / (1 + 1 / log2(3))
     assert values[OVERALL].users.tolist() == [0, 1]
     np.testing.assert_allclose(values[OVERALL].values, [[1, 1], [1, both]])
@@ -233,17 +233,19 @@ def test_a_method_replaces_its_own_rows_and_is_paired_with_those_of_its_split_al
         keep(tmp_path, "tiny", "last", figure_rows(some, ids, **facts), ids, tmp_path)
 
     kept("EASE", "one", [0.0, 0.5, 1.0])
+    kept("iALS", "one", [1.0, 1.0, 1.0])
     kept("iALS", "of other data", [1.0, 1.0, 1.0])
     kept("ours", "one", [0.5, 0.5, 1.0])
     kept("EASE", "one", [0.0, 0.5, 0.5])
     rows = LEDGER.load(tmp_path)
     figures = {row["method"]: row["ndcg"] for row in rows if (row["kind"], row["segment"]) == ("figure", OVERALL)}
     assert figures == {"EASE": pytest.approx(1 / 3), "iALS": 1.0, "ours": pytest.approx(2 / 3)}
+    assert sum(row["method"] == "EASE" and row["segment"] == OVERALL for row in rows) == 1
     [difference] = [row for row in rows if row["kind"] == "difference" and row["segment"] == OVERALL]
     assert (difference["method"], difference["rival"]) == ("ours", "EASE")
     assert difference["ndcg"] == pytest.approx(1 / 3)
     assert difference["ndcg_relative"] == pytest.approx(1.0)
-    assert set(load_values("one", tmp_path)) == {"EASE", "ours"}
+    assert set(load_values("one", tmp_path)) == {"EASE", "iALS", "ours"}
     assert best_rival(rows, OVERALL) == "iALS"
     text = (tmp_path / "quality.md").read_text()
     assert "| ours | 0.6667 / 0.6667 |" in text

@@ -82,6 +82,12 @@ def test_item_knn_is_brute_force(n_neighbours: int, block: int, monkeypatch: pyt
     np.testing.assert_allclose(nearest_items(x, n_neighbours, 2.0).toarray(), expected)
 
 
+def test_item_knn_keeps_the_smaller_item_id_of_equals() -> None:
+    x = sp.csr_matrix(np.array([[1, 1, 1, 1], [1, 1, 1, 1]], np.float32))
+    kept = nearest_items(x, 2, 0.0).toarray()
+    assert [np.flatnonzero(row).tolist() for row in kept] == [[1, 2], [0, 2], [0, 1], [0, 1]]
+
+
 def test_recent_popularity_counts_late_rows_first_and_all_time_among_equals() -> None:
     rows = [(0, 0, 0.0), (1, 0, 0.0), (2, 0, 0.0), (0, 1, 1.0), (1, 2, 10.0), (2, 3, 10.0), (0, 3, 2.0)]
     scores = fit_recent(Train(world_of(rows), no_texts), {"share": 0.2}).score(np.array([0]))[0]
@@ -193,7 +199,7 @@ def test_popularity_and_history_decay_with_their_own_half_lives() -> None:
 def test_social_items_are_shares_of_the_friends_taste() -> None:
     rows = [(1, 0, 1.0), (1, 0, 2.0), (1, 1, 3.0), (2, 1, 1.0)]
     world = weighed(world_of(rows), weights={"play": 1.0}, half_life_days=None)
-    world = replace(world, friends=np.array([[0, 2], [0, 1], [0, 0], [1, 2], [0, 1]]))
+    world = replace(world, friends=np.array([[0, 2], [0, 1], [0, 0], [1, 1], [1, 2], [0, 1]]))
     items, weights, offsets = social(world)
     # u0: of u1 two thirds i0 and one third i1, of u2 all i1; a friend listed twice is one, and nobody is his own.
     assert offsets.tolist() == [0, 2, 3, 3]
@@ -211,6 +217,8 @@ def test_texts_name_the_tags_given_most_and_users_those_of_several_items() -> No
         ),
     )
     assert item_texts(world)[0] == "red wool dress 0. dress"
+    # With ten items the three tags of a user are on two items, which is too few.
+    assert user_texts(tiny_world(NONE, n_users=10, n_items=10)) == [None] * 10
     assert user_texts(world)[:6] == ["dress", "album", "game", "comedy", "course", None]
 
 
