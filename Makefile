@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help demo install bench-score bench-encode test test-slow check lint types format docs clean
+.PHONY: help demo install bench-score bench-encode bench-quality test test-slow check lint types format docs clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,10 @@ bench-score: install ## scoring beside its rivals, its growth and memory (or PAR
 bench-encode: install ## encoding beside its rivals and its limit (or PARTS=kernel,stage); writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.encode $(if $(PARTS),--parts $(PARTS)) $(if $(TEXTS),--texts $(TEXTS))
+
+bench-quality: install ## lists beside the best rivals' on public data (or DATASETS=, METHODS=, PROTOCOLS=); writes benchmarks/results
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.quality $(if $(DATASETS),--datasets $(DATASETS)) $(if $(METHODS),--methods '$(METHODS)') $(if $(PROTOCOLS),--protocols $(PROTOCOLS))
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .

@@ -35,6 +35,7 @@ setup(
     extras_require={
         "bench": [
             "implicit>=0.7",
+            "scipy>=1.11",
             "faiss-cpu>=1.8",
             "psutil>=5.9",
             "sentence-transformers>=3",
