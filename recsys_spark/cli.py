@@ -78,6 +78,8 @@ def _stages(command: str, words: list[str]) -> int:
     parser.add_argument(
         "--device", choices=DEVICES, help="where the stages on GPUs compute: encoder.device and score.device"
     )
+    # Taken out of the words by then, so that it may stand before the command as well.
+    parser.add_argument("--verbose", action="store_true", help="show the whole trace of an error")
     options = parser.parse_args(words)
 
     from recsys_spark.config_file import load_config

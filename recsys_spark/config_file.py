@@ -29,7 +29,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     content = read_toml(file)
     for key, value in (overrides or {}).items():
         _set(content, key, value)
-    return parse_config(place(content, file.resolve().parent, str(path)), where=str(path))
+    return parse_config(place(content, file.resolve().parent, str(path)), where=str(path), overrides=overrides or {})
 
 
 def read_toml(path: str | Path, *, what: str = "configuration file", option: str = "--config") -> dict[str, Any]:
@@ -55,12 +55,14 @@ def read_toml(path: str | Path, *, what: str = "configuration file", option: str
         ) from error
 
 
-def parse_config(content: Mapping[str, Any], where: str = "config") -> Config:
-    """Validate an already parsed configuration. Raises ConfigError."""
+def parse_config(
+    content: Mapping[str, Any], where: str = "config", *, overrides: Mapping[str, Any] | None = None
+) -> Config:
+    """Validate an already parsed configuration; ``overrides`` are the dotted keys that are not from ``where``. Raises ConfigError."""
     try:
         return Config.model_validate(content)
     except ValidationError as error:
-        raise _explain(error, where) from error
+        raise _explain(error, where, overrides or {}) from error
 
 
 def _set(content: Any, dotted: str, value: Any) -> None:
@@ -118,13 +120,15 @@ def place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
     return placed
 
 
-def _explain(error: ValidationError, where: str) -> ConfigError:
+def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -> ConfigError:
     # A misspelt key also makes its right spelling "missing": the misspelling is what the user must see.
     problems = error.errors()
     first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    if any(f"{key}.".startswith(f"{given}.") for given in overrides):
+        where = f"a value given beside {where}, as by --set"
     if first["type"] == "extra_forbidden":
         valid = _keys_at(location[:-1])
         close = nearest(location[-1], valid)

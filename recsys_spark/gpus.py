@@ -87,6 +87,11 @@ def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
     return GpuPlan("tasks", f"{one}, in executors with {several}", gpus, cpus)
 
 
+def check_gpus(spark: SparkSession, device: str) -> None:
+    """Raise ConfigError where a stage whose device is set to ``device`` cannot get its GPUs as Spark is configured."""
+    gpu_plan(dict(spark.sparkContext.getConf().getAll()), device)
+
+
 def on_gpus(spark: SparkSession, device: str) -> bool:
     """Whether a stage whose device is set to ``device`` will compute on GPUs, as far as the driver can tell."""
     if device != "auto":

@@ -80,8 +80,16 @@ def run_pipeline(
         # A run for a later day than the clock's, as in a demo, has no future before its as_of.
         now=max(datetime.now(UTC), cut),
     )
+    _check_encoder(ctx, stages)
     run_stages(ctx, stages)
     return ctx
+
+
+def _check_encoder(ctx: Context, stages: Sequence[str]) -> None:
+    """Raise what embed would raise of its model and device before the hours that the stages ahead of it may take."""
+    if {"ingest", "embed"} <= set(stages) and ctx.area.manifest("embed") is None:
+        with named_failures("embed"):
+            steps.find_encoder(ctx)
 
 
 def run_stages(ctx: Context, names: Sequence[str]) -> None:

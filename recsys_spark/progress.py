@@ -92,7 +92,11 @@ def so_far(label: str, n_rows: int, rows: str, units: str, counts: Mapping[str, 
     """
     done = min(counts.get(ROWS, 0), n_rows)
     share = done / max(n_rows, 1)
-    left = "time left unknown" if not done else f"about {in_words(seconds * (1 - share) / share)} left"
+    left = (
+        "time left known when a first task has ended"
+        if not done
+        else f"about {in_words(seconds * (1 - share) / share)} left"
+    )
     return (
         f"{label}: {done:,} of {n_rows:,} {rows} ({share:.0%}), {counts.get(UNITS, 0) / seconds:,.0f} {units}/s, {left}"
     )

@@ -149,6 +149,12 @@ def test_a_misspelt_override_names_the_nearest(file: Callable[[str], Path]) -> N
     assert refused(file(VALID), {"run.topn": 5}).action == "Did you mean `top_n`?"
 
 
+def test_a_wrong_override_is_not_looked_for_in_the_file(file: Callable[[str], Path]) -> None:
+    both = VALID.replace("top_n = 20", "top_n = 20\nwrong = 1") if "top_n = 20" in VALID else VALID + "\n[wrong]\n"
+    assert "--set" in str(refused(file(VALID), {"run.top_n": "many"}).where)
+    assert "--set" not in str(refused(file(both), {"run.top_n": 5}).where)
+
+
 @pytest.mark.parametrize(
     ("override", "said"),
     [

@@ -32,12 +32,16 @@ def deal(texts: DataFrame, n_texts: int) -> DataFrame:
     """
     n_buckets = bucket_count(n_texts)
     bucket = F.pmod(F.xxhash64("content_hash"), F.lit(n_buckets)).cast("int").alias("bucket")
-    return (
-        texts.select(bucket, "content_hash", "text")
-        # With a number given, adaptive execution does not melt the partitions into one.
-        .repartition(min(n_buckets, MAX_PARTITIONS), "bucket")
-        .sortWithinPartitions("bucket", "content_hash")
-    )
+    rows = _spread(texts.select(bucket, "content_hash", "text"), min(n_buckets, MAX_PARTITIONS))
+    return rows.sortWithinPartitions("bucket", "content_hash")
+
+
+def _spread(rows: DataFrame, n_partitions: int) -> DataFrame:
+    """As many buckets in each partition; with a number given, adaptive execution does not melt the partitions into one."""
+    if hasattr(rows, "repartitionById"):
+        return rows.repartitionById(n_partitions, "bucket")
+    # Before PySpark 4.1 buckets go by their hash: a third of the partitions stay empty, and one with three of them ends last.
+    return rows.repartition(n_partitions, "bucket")
 
 
 def whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:

@@ -36,6 +36,9 @@ def validate_ingested(
     _check_behaviour_types(ingested, cfg)
 
 
+EPOCH_HINT = " Seconds since 1970 want `timestamp_seconds(column)` as the expression of ts, milliseconds `timestamp_millis(column)`."
+
+
 def _check_items(ingested: Ingested, cfg: Config) -> None:
     n_items, n_available = ingested.items.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
     if n_items == 0:
@@ -132,7 +135,8 @@ def _check_interactions(ingested: Ingested, *, as_of: datetime, earliest_ts: dat
             where="sources.behaviours",
             found=found,
             expected="at least one behaviour",
-            action="Check `path`, `where` and `columns`; the reasons above say what was wrong with the rows.",
+            action="Check `path`, `where` and `columns`; the reasons above say what was wrong with the rows."
+            + (EPOCH_HINT if "bad_ts" in found else ""),
         )
     if _utc(earliest_ts) >= _utc(as_of):
         raise DataError(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from pyspark.sql import SparkSession
 
 from recsys_spark.cli import main
@@ -32,7 +33,7 @@ def refused(
         run_pipeline(spark, load(file, **over), RUN_DATE)
     error, store = caught.value, folder / "store"
     assert not (store / "recommendations").exists()
-    assert not list(store.glob("runs/*/main/ingest.json")) or kind is EncoderError
+    assert not list(store.glob("runs/*/main/ingest.json"))
     assert [error.what, error.where, error.found, error.expected, error.action].count(None) == 0, str(error)
     return error
 
@@ -92,6 +93,13 @@ def test_top_n_larger_than_the_catalogue(spark: SparkSession, tmp_path: Path) ->
 
 def test_model_path_that_does_not_exist(spark: SparkSession, tmp_path: Path) -> None:
     assert "/nowhere/bert" in str(refused(spark, tmp_path, EncoderError, encoder__model="/nowhere/bert"))
+
+
+def test_a_gpu_that_is_not_there(spark: SparkSession, tmp_path: Path) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    error = refused(spark, tmp_path, EncoderError, encoder__device="cuda", encoder__backend="torch-float32")
+    assert error.where == "encoder.device"
 
 
 def test_model_folder_without_weights(spark: SparkSession, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from recsys_spark.config import Config
 from recsys_spark.config_file import load_config
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.session import create_session
+from recsys_spark.stages import _buckets
 from recsys_spark.stages import embed as embed_stage
 from recsys_spark.store import Store
 from recsys_spark.tables import ITEM_PROFILES, USER_PROFILES
@@ -22,6 +23,8 @@ from tests.slow.killing import PROPERTIES, run_again, wait_for_executors, watche
 RUN_DATE = "2026-01-01"
 N_FINISHED = 2
 """Tasks that come to their end before one kills: what they have written must not be written again."""
+N_PARTITIONS = 8
+"""Fewer than there are buckets, so that a task can be killed with one behind it and one ahead."""
 
 
 def embedded(spark: SparkSession, cfg: Config, kill: str, notes: Path) -> dict[str, Any]:
@@ -61,6 +64,7 @@ def forget(spark: SparkSession, cfg: Config) -> None:
 
 def main(master: str, config: Path, runs: list[str]) -> None:
     """Do each run (NAME=KILL) in the one store, and write to NAME/`result.json` what it gave, beside the notes of its tasks."""
+    _buckets.MAX_PARTITIONS = N_PARTITIONS
     spark, cfg = create_session({"spark.master": master, **PROPERTIES}, app_name="killed embed"), load_config(config)
     for run in runs:
         name, kill = run.split("=")

@@ -1,4 +1,4 @@
-"""The oldest supported PySpark, 4.0.x, in an environment of its own: the stage and end-to-end tests pass there too."""
+"""The oldest supported PySpark, 4.0.x, in an environment of its own: every stage's tests and whole runs pass there too."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ ROOT = Path(__file__).parents[2]
 OLDEST = "pyspark==4.0.*"
 OF_SPARK = {"pyspark", "py4j"}
 """Distributions that are not pinned here: they are what is varied."""
+TESTS = ("tests/stages", "tests/e2e/test_pipeline.py", "tests/e2e/test_embed_runs.py", "tests/test_encoder_udf.py")
+"""What calls Spark in every way that the project does; the other end-to-end tests vary the input, not the calls."""
 
 
 def requirements() -> list[str]:
@@ -71,8 +73,9 @@ def test_environment_has_the_oldest_supported_version(python: Path) -> None:
     assert Path(file).is_relative_to(ROOT / "recsys_spark")
 
 
-def test_stage_and_end_to_end_tests_pass_on_it(python: Path) -> None:
-    done = run(python, python, "-m", "pytest", "tests/stages", "tests/e2e", "-m", "not slow", "-p", "no:cacheprovider")
+def test_stages_and_whole_runs_pass_on_it(python: Path) -> None:
+    own = ("-m", "not slow", "-p", "no:cacheprovider", "-n", "2", "--dist", "loadfile")
+    done = run(python, python, "-m", "pytest", *TESTS, *own)
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
     assert " passed" in done.stdout
 

@@ -17,13 +17,15 @@ from hypothesis import strategies as st
 from pyspark import TaskContext
 from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from recsys_spark import workers
 from recsys_spark.config import Encoder
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
 from recsys_spark.kernels.encoder_load import load_encoder
-from recsys_spark.stages._buckets import whole_buckets
+from recsys_spark.stages import _buckets
+from recsys_spark.stages._buckets import bucket_count, deal, whole_buckets
 from recsys_spark.stages.embed import build_embeddings, encode_buckets, profile_texts, unseen_texts
 from recsys_spark.tables import EMBEDDINGS, ENCODED, ITEM_PROFILES, USER_PROFILES
 from tests.builders import config, frame
@@ -79,6 +81,17 @@ def test_vectors_are_bit_equal_for_any_partitions_and_arrow_batches(spark: Spark
         finally:
             spark.conf.set("spark.sql.shuffle.partitions", 3)
             spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
+
+
+@pytest.mark.skipif(not hasattr(DataFrame, "repartitionById"), reason="PySpark before 4.1 spreads buckets by hash")
+@pytest.mark.parametrize("n_partitions", [100, 4])
+def test_tasks_have_as_many_buckets(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, n_partitions: int) -> None:
+    monkeypatch.setattr(_buckets, "MAX_PARTITIONS", n_partitions)
+    n_buckets = bucket_count(len(TEXTS))
+    assert n_buckets == 10
+    dealt = deal(texts_of(spark, TEXTS), len(TEXTS)).select("bucket", F.spark_partition_id().alias("task")).distinct()
+    per_task = [row["count"] for row in dealt.groupBy("task").count().collect()]
+    assert sorted(per_task) == ([1] * 10 if n_partitions > n_buckets else [2, 2, 3, 3])
 
 
 @pytest.mark.parametrize("texts_per_bucket", [1, 60])

@@ -34,6 +34,15 @@ def test_no_behaviours_at_all_is_an_error(spark: SparkSession) -> None:
     assert caught.value.where == "sources.behaviours"
 
 
+def test_times_that_cannot_be_read_are_told_of_epoch_seconds(spark: SparkSession) -> None:
+    bad = [{"table": "behaviours", "reason": "bad_ts", "row": "{}"}]
+    items = mapped(spark, ITEMS, catalogue())
+    done = build_ingest(mapped(spark, BEHAVIOURS, [], bad), items, None, None, config(), as_of=AS_OF)
+    with pytest.raises(DataError, match="no behaviours at all") as caught:
+        check(done, earliest_days_ago=None)
+    assert "timestamp_seconds(" in str(caught.value.action)
+
+
 def test_no_behaviour_before_as_of_names_the_earliest(spark: SparkSession) -> None:
     with pytest.raises(DataError, match="no behaviours before as_of") as caught:
         check(ingest(spark, [interaction(days_ago=-2)], catalogue()), earliest_days_ago=-2)
