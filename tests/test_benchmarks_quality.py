@@ -12,6 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+# It comes with the extra `bench`.
+pytest.importorskip("scipy")
+
 from benchmarks import (
     quality_baselines,
     quality_data,

@@ -7,6 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+# It comes with the extra `bench`.
+pytest.importorskip("scipy")
+
 import scipy.sparse as sp
 
 from benchmarks.quality_baselines import BASELINES, ease_weights, fit_recent, fit_text, last_items, nearest_items
