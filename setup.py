@@ -46,6 +46,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6",
+            "scipy>=1.11",
             "ruff>=0.6",
             "mypy>=1.11",
             "pandas-stubs",

@@ -20,8 +20,11 @@ def run_part(part: str, arguments: argparse.Namespace) -> None:
     """Measure one part here, keep its rows and write the report."""
     folder, texts = LEDGER.folder_of(arguments), arguments.texts
     measure = importlib.import_module(f"benchmarks.encode_{part}").measure
-    rows = measure(tiny=arguments.tiny, cores=arguments.cores, **({"texts": texts} if texts else {}))
-    keep(folder, part, rows, texts)
+    rows = []
+    for row in measure(tiny=arguments.tiny, cores=arguments.cores, **({"texts": texts} if texts else {})):
+        rows.append(row)
+        # A part that takes an hour and is cut short has not measured for nothing.
+        keep(folder, part, rows, texts)
     say(f"wrote {len(rows)} rows of {part} to {folder}")
 
 

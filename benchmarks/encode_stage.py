@@ -163,10 +163,9 @@ def stage_runs(
         yield runs, dict.fromkeys(runs, n_tokens[RIVAL]) | n_tokens
 
 
-def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
-    """All cases, and titles as a larger table too unless some texts were asked for, which shall take minutes."""
+def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> Iterator[Row]:
+    """All cases as they are done, and titles as a larger table too unless some texts were asked for, which shall take minutes."""
     session(cores)
-    rows: list[Row] = []
     sizes = [(case, 1 if tiny else 3) for case in chosen(the_cases(tiny=tiny), texts)]
     if not tiny and not texts:
         sizes += [(replace(case, n=MANY), 2) for case, _ in sizes if case.texts == TITLES]
@@ -183,6 +182,5 @@ def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
         say(f"stage: {title(mine[0])}, {mine[1]['n_tokens']:,} tokens")
         for row in mine:
             say(f"stage:   {row['method']}: {tokens_per_s(row):,.0f} tokens/s, {row['cpu_s']:.2f} CPU s")
-        rows += mine
+        yield from mine
     session(cores).stop()
-    return rows
