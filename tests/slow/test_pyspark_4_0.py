@@ -14,8 +14,17 @@ pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 OLDEST = "pyspark==4.0.*"
-TESTS = ("tests/stages", "tests/e2e/test_pipeline.py", "tests/e2e/test_embed_runs.py", "tests/test_encoder_udf.py")
-"""What calls Spark in every way that the project does; the other end-to-end tests vary the input, not the calls."""
+TESTS = (
+    "tests/e2e/test_pipeline.py",
+    "tests/stages/test_baselines.py",
+    "tests/stages/test_embed.py",
+    "tests/stages/test_evaluate.py",
+    "tests/stages/test_ingest.py",
+    "tests/stages/test_score_plan.py",
+    "tests/stages/test_user_profiles.py",
+    "tests/test_encoder_udf.py",
+)
+"""What calls Spark in every way that the project does; the other tests vary the input, not the calls."""
 
 
 @pytest.fixture(scope="module")
