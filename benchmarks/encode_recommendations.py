@@ -6,6 +6,7 @@ The seed draws the weights that training starts from, so what it changes is what
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +56,16 @@ def backtest(folder: Path, backend: str, seed: int, cores: int, *, tiny: bool) -
     }  # fmt: skip
 
 
-def measure(*, tiny: bool, cores: int) -> list[Row]:
-    """float32 and int8 under each seed; one store for all, so that what does not differ is made once."""
+def measure(*, tiny: bool, cores: int) -> Iterator[Row]:
+    """float32 and int8 under each seed, as they come; one store for all, so that what does not differ is made once."""
     from recsys_spark.kernels.encoder_backends import FLOAT32, INT8
 
-    rows: list[Row] = []
     with tempfile.TemporaryDirectory() as folder, own_process() as process:
         for seed in SEEDS:
             for backend in (FLOAT32, INT8):
                 found = run_in(process, backtest, Path(folder), backend, seed, cores, tiny=tiny)
-                rows.append(
-                    {
-                        "what": "backtest", "model": MINILM, "method": ours(backend), "seed": seed, "device": "cpu",
-                        "int8_instructions": ", ".join(int8_instructions()) or "none", **found,
-                    }
-                )  # fmt: skip
                 say(f"recommendations: {ours(backend)}, seed {seed}: recall@{K} {found['recall']:.4f}")
-    return rows
+                yield {
+                    "what": "backtest", "model": MINILM, "method": ours(backend), "seed": seed, "device": "cpu",
+                    "int8_instructions": ", ".join(int8_instructions()) or "none", **found,
+                }  # fmt: skip
