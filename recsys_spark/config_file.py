@@ -29,7 +29,7 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     content = read_toml(file)
     for key, value in (overrides or {}).items():
         _set(content, key, value)
-    return parse_config(place(content, file.resolve().parent, str(path)), where=str(path), overrides=overrides or {})
+    return parse_config(place(content, file.resolve().parent, str(path)), where=str(path), overrides=overrides)
 
 
 def read_toml(path: str | Path, *, what: str = "configuration file", option: str = "--config") -> dict[str, Any]:
@@ -128,7 +128,7 @@ def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -
     key = ".".join(location)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
     if any(f"{key}.".startswith(f"{given}.") for given in overrides):
-        where = f"a value given beside {where}, as by --set"
+        where = f"--set, over {where}"
     if first["type"] == "extra_forbidden":
         valid = _keys_at(location[:-1])
         close = nearest(location[-1], valid)

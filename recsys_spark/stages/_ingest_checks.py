@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from recsys_spark.stages.ingest import Ingested
 
 _N_TYPES_SHOWN = 20
+_EPOCH_HINT = " Seconds since 1970 want `timestamp_seconds(column)` as the expression of ts, milliseconds `timestamp_millis(column)`."
 
 
 def validate_ingested(
@@ -34,9 +35,6 @@ def validate_ingested(
         _check_selected_users(ingested)
     _check_interactions(ingested, as_of=as_of, earliest_ts=earliest_ts)
     _check_behaviour_types(ingested, cfg)
-
-
-EPOCH_HINT = " Seconds since 1970 want `timestamp_seconds(column)` as the expression of ts, milliseconds `timestamp_millis(column)`."
 
 
 def _check_items(ingested: Ingested, cfg: Config) -> None:
@@ -136,7 +134,7 @@ def _check_interactions(ingested: Ingested, *, as_of: datetime, earliest_ts: dat
             found=found,
             expected="at least one behaviour",
             action="Check `path`, `where` and `columns`; the reasons above say what was wrong with the rows."
-            + (EPOCH_HINT if "bad_ts" in found else ""),
+            + (_EPOCH_HINT if "bad_ts" in found else ""),
         )
     if _utc(earliest_ts) >= _utc(as_of):
         raise DataError(
