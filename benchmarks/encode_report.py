@@ -12,11 +12,10 @@ import matplotlib.pyplot as plt
 
 from benchmarks.encode_results import LEDGER, LIMIT, OURS, RIVAL, UDF_RIVAL, cases, of, title, tokens_per_s
 from benchmarks.encode_tables import TABLES
-from benchmarks.ledger import Row
+from benchmarks.ledger import OTHER, OWN, Row
 
 SHORT = {LIMIT: "limit: products alone", RIVAL: "SentenceTransformer", UDF_RIVAL: "predict_batch_udf"}
 COLOURS = {LIMIT: "#e0c58f"}
-OWN, OTHER = "#1f6f8b", "#b0b0b0"
 
 
 def write_results(folder: Path, rows: Sequence[Row]) -> None:

@@ -13,6 +13,8 @@ from benchmarks.measure import machine
 
 RESULTS = Path(__file__).parent / "results"
 Row = dict[str, Any]
+OWN, OTHER = "#1f6f8b", "#b0b0b0"
+"""Colours of what is ours, and of the rest, in every chart."""
 
 
 @dataclass(frozen=True)

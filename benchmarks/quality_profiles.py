@@ -13,9 +13,9 @@ import pyarrow as pa
 from benchmarks.quality_data import Doubles, Longs, Mask, World
 from benchmarks.quality_methods import Texts
 from recsys_spark.kernels.histories import INPUT_COLUMNS
+from recsys_spark.stages.user_profiles import N_FRIEND_ITEMS
+from recsys_spark.weights import MAX_WEIGHT
 
-MAX_WEIGHT = 1e12
-N_FRIEND_ITEMS = 10
 SECONDS_PER_DAY = 86_400.0
 
 

@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.ledger import Row, table
+from benchmarks.ledger import OTHER, OWN, Row, table
 from benchmarks.quality_metrics import SEGMENTS, K
 from benchmarks.quality_results import DIFFERENCE, FIGURE, LEDGER, best_rival, is_ours, main_segment
 
@@ -20,7 +20,6 @@ PROTOCOLS = {
     "hash": "leave one out by hash: the data have no order",
     "users": "all rows of every tenth user hidden: known by tags and friends only",
 }
-OWN, OTHER = "#1f6f8b", "#b0b0b0"
 
 
 def write_results(folder: Path, rows: Sequence[Row]) -> None:

@@ -12,6 +12,12 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark import tables
 from recsys_spark.config import Config
+from recsys_spark.encoder_provision import Provided, provide
+from recsys_spark.errors import EncoderError
+from recsys_spark.gpus import check_gpus, on_gpus
+from recsys_spark.kernels.devices import possible_devices
+from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
+from recsys_spark.session import is_local
 from recsys_spark.store import Area, Attempt, Store
 
 
@@ -39,6 +45,20 @@ class Context:
     as_of: datetime
     now: datetime
     hidden: Hidden | None = None
+
+    @cached_property
+    def encoder(self) -> tuple[EncoderSpec, Provided]:
+        """The checked encoder of ``[encoder]`` and where the driver has it; nothing is loaded. Raises EncoderError, ConfigError.
+
+        All that can be known of the model and its device before there are texts. Found once: large models take long to hash.
+        """
+        encoder = self.cfg.encoder
+        check_gpus(self.spark, encoder.device)
+        provided = provide(encoder, self.spark)
+        spec = resolve_encoder(encoder, folder=provided.folder, on_gpu=on_gpus(self.spark, encoder.device))
+        if spec.device == "cuda" and is_local(self.spark):
+            possible_devices(spec.device, (), setting="encoder.device", error=EncoderError, own_machine=True)
+        return spec, provided
 
     @cached_property
     def embeddings(self) -> DataFrame:

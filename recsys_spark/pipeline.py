@@ -87,9 +87,11 @@ def run_pipeline(
 
 def _check_encoder(ctx: Context, stages: Sequence[str]) -> None:
     """Raise what embed would raise of its model and device before the hours that the stages ahead of it may take."""
-    if {"ingest", "embed"} <= set(stages) and ctx.area.manifest("embed") is None:
-        with named_failures("embed"):
-            steps.find_encoder(ctx)
+    if not {"ingest", "embed"} <= set(stages):
+        return
+    with named_failures("embed"):
+        if ctx.area.manifest("embed") is None:
+            _ = ctx.encoder
 
 
 def run_stages(ctx: Context, names: Sequence[str]) -> None:

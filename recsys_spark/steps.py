@@ -11,12 +11,11 @@ from pyspark.sql import functions as F
 from recsys_spark import tables
 from recsys_spark.context import Context, Facts
 from recsys_spark.embeddings import Appended, Snapshot
-from recsys_spark.encoder_provision import Provided, provide, ship
-from recsys_spark.errors import DataError, EncoderError
-from recsys_spark.gpus import check_gpus, gpu_profile, on_gpus
-from recsys_spark.kernels.devices import possible_devices
+from recsys_spark.encoder_provision import ship
+from recsys_spark.errors import DataError
+from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.encoder import Encoded
-from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder
+from recsys_spark.kernels.encoder_files import EncoderSpec
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.progress import ON, ROWS, SLOTS, UNITS, progress
 from recsys_spark.session import executor_threads, is_local, task_threads
@@ -104,23 +103,9 @@ def profiles(ctx: Context, attempt: Attempt) -> Facts:
     }
 
 
-def find_encoder(ctx: Context) -> tuple[EncoderSpec, Provided]:
-    """The checked encoder of ``[encoder]`` and where the driver has it; nothing is loaded. Raises EncoderError, ConfigError.
-
-    All that can be known of the model and its device before there are texts.
-    """
-    encoder = ctx.cfg.encoder
-    check_gpus(ctx.spark, encoder.device)
-    provided = provide(encoder, ctx.spark)
-    spec = resolve_encoder(encoder, folder=provided.folder, on_gpu=on_gpus(ctx.spark, encoder.device))
-    if spec.device == "cuda" and is_local(ctx.spark):
-        possible_devices(spec.device, (), setting="encoder.device", error=EncoderError, own_machine=True)
-    return spec, provided
-
-
 def embed(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles -> vectors of the texts that have none yet, appended to the shared embeddings; rejected_rows."""
-    spec, provided = find_encoder(ctx)
+    spec, provided = ctx.encoder
     users, items = ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES)
     texts = profile_texts(users, items, ctx.cfg)
     # What is left out now is what the new batch says it left out: that spares its readers a shuffle.

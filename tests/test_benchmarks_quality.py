@@ -1,19 +1,15 @@
-"""The quality benchmark's splits, metrics, report and a tiny run; its methods are in test_benchmarks_quality_methods.py."""
+"""The quality benchmark's metrics, report and a tiny run; test_benchmarks_quality_splits.py and _methods.py have the rest."""
 
 from __future__ import annotations
 
 import doctest
 import gzip
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-
-# It comes with the extra `bench`.
-pytest.importorskip("scipy")
 
 from benchmarks import (
     quality_baselines,
@@ -27,7 +23,6 @@ from benchmarks import (
     quality_texts,
 )
 from benchmarks.quality import method_of, run
-from benchmarks.quality_data import Rows, Taggings, World
 from benchmarks.quality_metrics import (
     AMONG_COLD,
     COLD_IN_LIST,
@@ -43,9 +38,10 @@ from benchmarks.quality_metrics import (
 )
 from benchmarks.quality_readers import read_world
 from benchmarks.quality_results import LEDGER, best_rival, figure_rows, keep, load_values, store_values
-from benchmarks.quality_split import PROTOCOLS, TEST, VALIDATION, protocols_of, split_last, validation_of
+from benchmarks.quality_split import PROTOCOLS, TEST, protocols_of, split_last
 from benchmarks.quality_tiny import DAY, tiny_world
 from recsys_spark.config import Encoder
+from tests.quality_world import world_of
 from tests.tiny_encoder import tiny_encoder
 
 DOCUMENTED = (
@@ -54,104 +50,11 @@ DOCUMENTED = (
 )  # fmt: skip
 
 
-def world_of(rows: Sequence[tuple[int, int, float]], n_users: int = 3, n_items: int = 6) -> World:
-    """Users u0.., items i0.., rows (user, item, time) of one behaviour."""
-    user, item = (np.array([row[at] for row in rows], np.int64) for at in (0, 1))
-    time, plain = np.array([row[2] for row in rows]), np.zeros(len(rows), np.int64)
-    return replace(
-        tiny_world(Encoder(model="none")),
-        users=np.array([f"u{number}" for number in range(n_users)], object),
-        items=np.array([f"i{number}" for number in range(n_items)], object),
-        rows=Rows(user, item, time, plain, np.full(len(rows), np.nan)),
-        titles=[None] * n_items,
-        taggings=quality_data.NO_TAGGINGS,
-        profile_taggings=quality_data.NO_TAGGINGS,
-        friends=np.empty((0, 2), np.int64),
-    )
-
-
-def pairs(world: World) -> set[tuple[int, int]]:
-    return set(zip(world.rows.user.tolist(), world.rows.item.tolist(), strict=True))
-
-
 @pytest.mark.parametrize("module", DOCUMENTED)
 def test_examples_in_docstrings_hold(module: Any) -> None:
     outcome = doctest.testmod(module)
     assert outcome.attempted
     assert not outcome.failed
-
-
-@pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_no_interaction_of_the_truth_is_in_train_nor_any_of_the_test_in_validation(protocol: str) -> None:
-    world = tiny_world(Encoder(model="none"))
-    test = PROTOCOLS[protocol](world, TEST)
-    validation = validation_of(test)
-    assert len(test.truth_user)
-    assert len(validation.truth_user)
-    for split, whole in ((test, world), (validation, test.train)):
-        truth = set(zip(split.truth_user.tolist(), split.truth_item.tolist(), strict=True))
-        assert len(truth) == len(split.truth_user)
-        assert not truth & pairs(split.train)
-        assert truth <= pairs(whole)
-    hidden = set(zip(test.truth_user.tolist(), test.truth_item.tolist(), strict=True))
-    assert not hidden & set(zip(validation.truth_user.tolist(), validation.truth_item.tolist(), strict=True))
-    assert validation.purpose == VALIDATION
-
-
-def test_time_split_trains_on_nothing_of_the_cut_or_after_it() -> None:
-    rows = [(0, item, float(item)) for item in range(5)] + [(1, item, 4.0) for item in range(5)]
-    split = PROTOCOLS["time"](world_of(rows), TEST)
-    assert split.train.rows.time.max() < 4.0
-    # u1 has nothing before the cut; i4 of u0 and all of u1 are at it.
-    assert sorted(zip(split.truth_user.tolist(), split.truth_item.tolist(), strict=True)) == [
-        (0, 4), (1, 0), (1, 1), (1, 2), (1, 3), (1, 4),
-    ]  # fmt: skip
-
-
-def test_an_item_seen_before_the_cut_is_no_truth_after_it() -> None:
-    rows = [(0, 0, 0.0), (0, 1, 1.0), *[(1, 2, 2.0)] * 7, (0, 0, 9.0), (0, 3, 9.0)]
-    split = PROTOCOLS["time"](world_of(rows), TEST)
-    assert list(zip(split.truth_user, split.truth_item, strict=True)) == [(0, 3)]
-
-
-def test_last_of_equal_times_is_the_greater_item_id() -> None:
-    rows = [(0, 5, 1.0), (0, 2, 7.0), (0, 4, 7.0), (0, 3, 7.0), (1, 1, 1.0), (2, 0, 5.0), (2, 1, 3.0), (2, 0, 1.0)]
-    split = split_last(world_of(rows), TEST)
-    # u1 has one item and keeps it; both rows of u2 with i0 go, the early one too.
-    assert list(zip(split.truth_user, split.truth_item, strict=True)) == [(0, 4), (2, 0)]
-    assert pairs(split.train) == {(0, 5), (0, 2), (0, 3), (1, 1), (2, 1)}
-
-
-def test_item_ids_are_compared_as_strings() -> None:
-    _, items, _, item = quality_data.coded(["u"] * 2, ["9", "10"], [])
-    world = replace(world_of([(0, 0, 1.0), (0, 1, 1.0)], 1, 2), items=items)
-    assert items[split_last(world, TEST).truth_item].tolist() == ["9"]
-    assert item.tolist() == [1, 0]
-
-
-def test_hash_split_depends_on_ids_and_purpose_alone() -> None:
-    world = tiny_world(Encoder(model="none"))
-    order = np.random.default_rng(1).permutation(len(world.rows))
-    shuffled = replace(world, rows=world.rows.take(order))
-    one, other = (PROTOCOLS["hash"](some, TEST) for some in (world, shuffled))
-    assert one.truth_item.tolist() == other.truth_item.tolist()
-    assert one.truth_item.tolist() != PROTOCOLS["hash"](world, VALIDATION).truth_item.tolist()
-
-
-def test_a_tag_on_a_held_out_item_or_after_the_cut_is_hidden_but_cold_users_keep_their_profile() -> None:
-    rows = [(0, 0, 1.0), (0, 1, 2.0), (1, 2, 1.0), (1, 3, 9.0)]
-    said = Taggings(
-        np.array([0, 0, 1]), np.array([0, 1, 3]), np.array([1.0, 2.0, np.inf]), np.array(["a", "b", "c"], object)
-    )
-    world = replace(world_of(rows), taggings=said, profile_taggings=said)
-    last = split_last(world, TEST).train
-    assert last.taggings.tag.tolist() == last.profile_taggings.tag.tolist() == ["a"]
-    assert PROTOCOLS["time"](world, TEST).train.taggings.tag.tolist() == ["a", "b"]
-    split = PROTOCOLS["users"](tiny_world(Encoder(model="none")), TEST)
-    cold = np.unique(split.truth_user)
-    assert not np.isin(split.train.rows.user, cold).any()
-    assert not np.isin(split.train.taggings.user, cold).any()
-    assert np.isin(split.train.profile_taggings.user, cold).any()
 
 
 def test_equal_scores_are_ranked_by_item_id() -> None:

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
-# It comes with the extra `bench`.
-pytest.importorskip("scipy")
-
 import scipy.sparse as sp
 
 from benchmarks.quality_baselines import BASELINES, ease_weights, fit_recent, fit_text, last_items, nearest_items
@@ -23,7 +19,7 @@ from benchmarks.quality_split import TEST, split_by_time, split_last, validation
 from benchmarks.quality_texts import encoded, item_texts, user_texts
 from benchmarks.quality_tiny import tiny_world
 from recsys_spark.config import Behaviours, Encoder, Score
-from tests.test_benchmarks_quality import world_of
+from tests.quality_world import world_of
 from tests.tiny_encoder import tiny_encoder
 
 NONE = Encoder(model="none")
