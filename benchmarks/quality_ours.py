@@ -40,8 +40,9 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     """Train and hold the item vectors; users are served from their histories, tags and friends."""
     from recsys_spark.kernels.histories import Positions, from_arrow
     from recsys_spark.kernels.objective import Catalogue
+    from recsys_spark.kernels.popularity import Popularity
     from recsys_spark.kernels.recommender import Recommender
-    from recsys_spark.kernels.training import fit
+    from recsys_spark.kernels.training import Data, fit
     from recsys_spark.workers import limit_threads
 
     limit_threads(train.n_threads)
@@ -49,24 +50,24 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     score = Score(**{key: value for key, value in settings.items() if key in Score.model_fields})
     world, texts = without(train.world, train.texts(), settings)
     width = texts.items.shape[1]
-    recent = decayed_popularity(world)
-    catalogue = Catalogue(world.items, texts.items, texts.has_item, recent)
+    total = np.bincount(world.rows.item, minlength=world.n_items).astype(np.float64)
+    popularity = Popularity(decayed_popularity(world), total)
+    catalogue = Catalogue(world.items, texts.items, texts.has_item, popularity)
     behaviours = sorted(world.settings.behaviours.weights)
     histories = from_arrow(
         input_table(world, texts), Positions(world.items), {name: k for k, name in enumerate(behaviours)}, width
     )
-    artifact = fit(
+    data = Data(
         catalogue,
         histories.take(np.flatnonzero(histories.lengths > 0)),
         behaviours,
-        model,
+        type_weights=[world.settings.behaviours.weights[name] for name in behaviours],
+        half_life_days=world.settings.popular_half_life_days,
         max_history=world.settings.behaviours.max_history,
-        seed=SEED,
-        predict_repeats=False,
-        on_epoch=lambda loss: say(f"  epoch {loss.epoch}/{model.epochs} loss {loss.loss:.4f} {loss.seconds:.0f} s"),
     )
+    artifact = fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line(model.epochs)}"))
     recommender = Recommender(artifact)
-    vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, recent)
+    vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, popularity)
     y_unit = _unit(vectors.y)
 
     def scores(users: Longs) -> Doubles:

@@ -65,7 +65,9 @@ class Model(Section):
     id_dropout: Share = 0.3
     """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
     epochs: Count = 12
-    """Passes over the training histories."""
+    """Passes over the training histories, at most."""
+    patience: Annotated[int, Field(ge=0)] = 2
+    """A trial run without the newest behaviours stops after so many epochs without a better ndcg on those, and training takes as many as were best; 0 trains `epochs` passes without a trial."""
     batch_positions: Count = 2048
     """History positions per step."""
     learning_rate: Positive = 2e-3

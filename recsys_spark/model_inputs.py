@@ -5,11 +5,11 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-ITEM_COLUMNS = ("item_id", "vector", "popularity", "available")
+ITEM_COLUMNS = ("item_id", "vector", "popularity", "n_behaviours", "available")
 
 
 def item_inputs(item_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
-    """Columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, available boolean`."""
+    """Columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, n_behaviours bigint, available boolean`."""
     vectors = embeddings.select("content_hash", "vector")
     return item_profiles.join(vectors, "content_hash", "left").select(*ITEM_COLUMNS)
 

@@ -12,12 +12,17 @@ import numpy.typing as npt
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
+from recsys_spark.errors import TrainingError
+
+FORMAT = 2
+"""Goes up where older tensors can no longer be read."""
+
 
 @dataclass(frozen=True)
 class Artifact:
     """A trained model.
 
-    ``facts`` holds: shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses (one entry
+    ``facts`` holds: format (FORMAT), shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses (one entry
     per epoch), seconds, n_users, n_positions, encoder_id.
     """
 
@@ -41,5 +46,13 @@ class Artifact:
 
     @staticmethod
     def parse(tensor_bytes: bytes, facts_json: str) -> Artifact:
-        """Inverse of the two writers."""
-        return Artifact(dict(load_tensors(tensor_bytes)), json.loads(facts_json))
+        """Inverse of the two writers. Raises TrainingError for a model that another version made."""
+        facts = json.loads(facts_json)
+        if facts.get("format", 1) != FORMAT:
+            raise TrainingError(
+                "The model was made by another version of recsys-spark",
+                found=f"model format {facts.get('format', 1)}",
+                expected=f"format {FORMAT}",
+                action="Run `train` again.",
+            )
+        return Artifact(dict(load_tensors(tensor_bytes)), facts)

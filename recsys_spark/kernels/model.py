@@ -11,7 +11,6 @@ import math
 from dataclasses import asdict, dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -20,7 +19,6 @@ from recsys_spark.kernels.histories import Histories
 
 N_GAPS = 24
 FLOOR_LOG_WEIGHT = -12.0
-POPULARITY_FLOOR = 0.1
 
 
 @dataclass(frozen=True)
@@ -185,7 +183,7 @@ class ItemSide(nn.Module):
     """Item vectors from text vectors and, for items seen in training, a learned part.
 
     token_j = W_in e_j + delta_j (what a history is made of), theta_j = W_theta e_j + delta_j, y_j = W_y e_j,
-    b_j = beta log(popularity_j) + c_j.
+    b_j = beta . popularity features of j + c_j.
     """
 
     def __init__(self, text_width: int, width: int, n_warm: int) -> None:
@@ -195,19 +193,9 @@ class ItemSide(nn.Module):
         self.w_y = nn.Linear(text_width, width, bias=False)
         self.delta = nn.Parameter(torch.randn(n_warm, width) * 0.02)
         self.correction = nn.Parameter(torch.zeros(n_warm))
-        self.beta = nn.Parameter(torch.ones(()))
+        self.beta = nn.Parameter(torch.tensor([0.5, 0.5, 0.0]))
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:
     """x_i [B, d]: the output at each user's last behaviour, or at the start token where there is none."""
     return outputs[torch.arange(len(lengths)), lengths + 1]
-
-
-def log_popularity(popularity: npt.NDArray[np.float64], unit: float) -> npt.NDArray[np.float32]:
-    """log(popularity / unit + floor), the prior of b_j before centring; finite for items nobody touched.
-
-    >>> [round(float(value), 3) for value in log_popularity(np.array([0.0, 9.9]), 1.0)]
-    [-2.303, 2.303]
-    """
-    relative = popularity / unit if unit > 0 else np.zeros_like(popularity)
-    return np.log(relative + POPULARITY_FLOOR).astype(np.float32)

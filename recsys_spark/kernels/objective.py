@@ -17,7 +17,8 @@ from torch.nn import functional as F
 
 from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories
-from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, log_popularity, tokens_of
+from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, tokens_of
+from recsys_spark.kernels.popularity import Popularity, Replay
 from recsys_spark.kernels.softmax_loss import softmax_loss
 
 MIN_LOSS_WEIGHT = 0.05
@@ -33,8 +34,8 @@ class Catalogue:
     """[n, h] text vectors; zero rows where `has_vector` is false"""
     has_vector: npt.NDArray[np.bool_]
     """[n]"""
-    popularity: npt.NDArray[np.float64]
-    """[n] decayed behaviour weight"""
+    popularity: Popularity
+    """of the n items at the end of the data"""
 
 
 class Trainable(nn.Module):
@@ -51,23 +52,29 @@ class Trainable(nn.Module):
         scale = float(np.sqrt(((known - mean) ** 2).mean())) if len(known) else 1.0
         self.text_mean: Tensor
         self.text_scale: Tensor
-        self.prior_mean: Tensor
         self.register_buffer("text_mean", torch.from_numpy(mean.astype(np.float32)))
         self.register_buffer("text_scale", torch.tensor(max(scale, 1e-6)))
-        # Relative to the mean, so that data which ended years before as_of have the same prior as fresh ones.
-        self.prior_unit: Tensor
-        self.register_buffer("prior_unit", torch.tensor(catalogue.popularity[warm].mean(), dtype=torch.float64))
-        prior = log_popularity(catalogue.popularity[warm], float(self.prior_unit))
-        self.register_buffer("prior_mean", torch.tensor(float(prior.mean()), dtype=torch.float32))
+        self.popularity_units: Tensor
+        self.register_buffer("popularity_units", torch.from_numpy(catalogue.popularity.units()))
 
     def centred(self, vectors: npt.NDArray[np.float32], present: npt.NDArray[np.bool_]) -> Tensor:
         """Text vectors minus their mean, at unit scale; absent ones are zero."""
         out = (torch.from_numpy(vectors) - self.text_mean) / self.text_scale
         return out * torch.from_numpy(present).unsqueeze(1)
 
-    def prior(self, popularity: npt.NDArray[np.float64]) -> Tensor:
-        """log of the relative popularity, centred on the warm items."""
-        return torch.from_numpy(log_popularity(popularity, float(self.prior_unit))) - self.prior_mean
+
+@dataclass(frozen=True)
+class Predictions:
+    """m pairs of a user vector and a later behaviour."""
+
+    x: Tensor
+    """[m, d]"""
+    target: Tensor
+    """[m] row among the warm items"""
+    weight: Tensor
+    """[m] positive, sums to 1"""
+    slices: npt.NDArray[np.int64]
+    """[m] slice of time of the later behaviour"""
 
 
 class Objective:
@@ -79,12 +86,16 @@ class Objective:
         catalogue: Catalogue,
         warm: npt.NDArray[np.int64],
         counts: npt.NDArray[np.int64],
+        replayed: Replay,
         settings: ModelConfig,
         predict_repeats: bool,
     ) -> None:
         self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
         self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
-        self.prior = model.prior(catalogue.popularity[warm])
+        self.replayed = replayed
+        self.features, self.known = torch.from_numpy(replayed.features), torch.from_numpy(replayed.known)
+        # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
+        self.absent = torch.where(self.known[0], 0.0, -torch.inf)
         self.draw = counts**0.75 / (counts**0.75).sum()
         self.sampled = len(warm) > settings.max_softmax_items
 
@@ -95,17 +106,15 @@ class Objective:
         # One mask for histories and candidates alike: for this step the hidden items are known by text alone.
         shown = torch.from_numpy((rng.random(len(self.vectors)) >= self.settings.id_dropout).astype(np.float32))
         delta = items.delta * shown.unsqueeze(1)
-        x, target, weight = self._predictions(model.tower(tokens, items.w_in(self.vectors) + delta), tokens, batch, rng)
-        if not len(target):
+        outputs = model.tower(tokens, items.w_in(self.vectors) + delta)
+        made = self._predictions(outputs, tokens, batch, rng)
+        if not len(made.target):
             return None
-        weight = weight / weight.sum()
-        ce = self._softmax(x, target, weight, delta, rng)
-        bce = (self._cosine_bce(x, target, rng) * weight).sum()
-        return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(target)
+        ce = self._softmax(made, delta, rng)
+        bce = (self._cosine_bce(made.x, made.target, rng) * made.weight).sum()
+        return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(made.target)
 
-    def _predictions(
-        self, outputs: Tensor, tokens: Tokens, batch: Histories, rng: np.random.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
+    def _predictions(self, outputs: Tensor, tokens: Tokens, batch: Histories, rng: np.random.Generator) -> Predictions:
         """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
 
         The target is drawn anew each epoch from the next `target_window` behaviours: a list is for tomorrow, not for
@@ -118,30 +127,44 @@ class Objective:
         if not self.predict_repeats:
             first = tokens.is_first[row, later]
             row, column, later = row[first], column[first], later[first]
-        log_weight = tokens.log_weights
-        x, target, weight = outputs[row, column + 2], tokens.items[row, later], log_weight[row, later].exp()
         # Profile-only users: the start token predicts one behaviour of the user, any, drawn anew each epoch.
         served = (tokens.has_text | (tokens.social_weights.sum(1) > 0)) & (tokens.lengths > 0)
         rows = served.nonzero().squeeze(1)
         chosen = torch.from_numpy((rng.random(len(rows)) * tokens.lengths[rows].numpy()).astype(np.int64))
-        x = torch.cat([x, outputs[rows, 1]])
-        target = torch.cat([target, tokens.items[rows, chosen]])
-        weight = torch.cat([weight, log_weight[rows, chosen].exp()])
-        return x, target, weight.clamp(min=MIN_LOSS_WEIGHT)
+        x = torch.cat([outputs[row, column + 2], outputs[rows, 1]])
+        row, later = torch.cat([row, rows]), torch.cat([later, chosen])
+        weight = tokens.log_weights[row, later].exp().clamp(min=MIN_LOSS_WEIGHT)
+        moments = batch.times[batch.offsets[row.numpy()] + later.numpy()]
+        return Predictions(x, tokens.items[row, later], weight / weight.sum(), self.replayed.slice_of(moments))
 
-    def _softmax(self, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, rng: np.random.Generator) -> Tensor:
+    def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
+        loss = made.x.new_zeros(())
+        text = None if self.sampled else self.model.items.w_theta(self.vectors)
+        for s in np.unique(made.slices).tolist():
+            at = torch.from_numpy(np.flatnonzero(made.slices == s))
+            x, target, weight = made.x[at], made.target[at], made.weight[at]
+            if text is None:
+                loss = loss + self._drawn(s, x, target, weight, delta, rng)
+            else:
+                loss = loss + softmax_loss(x, *self._candidates(s, text, delta, slice(None)), target, weight)
+        return loss
+
+    def _candidates(self, s: int, text: Tensor, delta: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Theta [n, d] and bias [n] of warm items as they were when slice ``s`` began: new ones by text (W_theta e) alone."""
         items = self.model.items
-        if not self.sampled:
-            theta = items.w_theta(self.vectors) + delta
-            bias = items.beta * self.prior + items.correction
-            return softmax_loss(x, theta, bias, target, weight)
+        known = self.known[s, rows].float()
+        bias = self.features[s, rows] @ items.beta + items.correction[rows] * known
+        return text + delta[rows] * known.unsqueeze(1), bias if s else bias + self.absent[rows]
+
+    def _drawn(
+        self, s: int, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, rng: np.random.Generator
+    ) -> Tensor:
         n = self.settings.n_sampled
         drawn = rng.choice(len(self.draw), size=n, p=self.draw)
         log_expected = torch.from_numpy(np.log(n * self.draw[drawn]).astype(np.float32))
         rows = torch.cat([target, torch.from_numpy(drawn)])
-        theta = items.w_theta(self.vectors[rows]) + delta[rows]
-        bias = items.beta * self.prior[rows] + items.correction[rows]
+        theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[rows]), delta, rows)
         own = (x * theta[: len(target)]).sum(1) + bias[: len(target)]
         others = x @ theta[len(target) :].T + (bias[len(target) :] - log_expected)
         others = others.masked_fill(target.unsqueeze(1) == rows[len(target) :].unsqueeze(0), -torch.inf)

@@ -10,7 +10,8 @@ import torch
 
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Floats, Histories, Positions
-from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, log_popularity, tokens_of
+from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, tokens_of
+from recsys_spark.kernels.popularity import Popularity
 
 USERS_PER_PASS = 256
 
@@ -72,7 +73,7 @@ class Recommender:
         ids: npt.NDArray[np.object_],
         vectors: Floats,
         has_vector: npt.NDArray[np.bool_],
-        popularity: npt.NDArray[np.float64],
+        popularity: Popularity,
     ) -> ItemVectors:
         """Vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
         t = self._tensors
@@ -83,12 +84,12 @@ class Recommender:
         at = torch.from_numpy(np.maximum(rows, 0))
         delta = t["items.delta"][at] * warm.unsqueeze(1)
         correction = t["items.correction"][at] * warm
-        prior = torch.from_numpy(log_popularity(popularity, float(t["prior_unit"]))) - t["prior_mean"]
+        prior = torch.from_numpy(popularity.features(t["popularity_units"].numpy()))
         return ItemVectors(
             token=(e @ t["items.w_in.weight"].T + t["items.w_in.bias"] + delta).numpy(),
             y=(e @ t["items.w_y.weight"].T).numpy(),
-            theta=(e @ t["items.w_theta.weight"].T + delta).numpy(),
-            bias=(t["items.beta"] * prior + correction).numpy(),
+            theta=((e @ t["items.w_theta.weight"].T + delta) / t["temperature"]).numpy(),
+            bias=((prior @ t["items.beta"] + correction) / t["temperature"]).numpy(),
         )
 
     @torch.inference_mode()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,11 +13,14 @@ import torch
 
 from recsys_spark.config import Model as ModelConfig
 from recsys_spark.errors import TrainingError
-from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories, shuffled_ties
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
+from recsys_spark.kernels.popularity import Popularity, popularity_at, replay
+from recsys_spark.kernels.recommender import Recommender
+from recsys_spark.kernels.validation import Found, HeldOut, K, hold_out, measure
 
 
 @dataclass(frozen=True)
@@ -30,25 +33,81 @@ class EpochLoss:
     bce: float
     seconds: float
 
+    def line(self, epochs: int) -> str:
+        """For a log."""
+        return (
+            f"epoch {self.epoch}/{epochs} loss {self.loss:.4f} "
+            f"(cross-entropy {self.cross_entropy:.4f}, bce {self.bce:.4f}) {self.seconds:.1f} s"
+        )
 
-def fit(
-    catalogue: Catalogue,
-    histories: Histories,
-    behaviours: Sequence[str],
-    settings: ModelConfig,
-    *,
-    max_history: int,
-    seed: int,
-    predict_repeats: bool = False,
-    on_epoch: Callable[[EpochLoss], None] = lambda _: None,
-) -> Artifact:
-    """Train on the histories and return the artifact.
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for JSON."""
+        return asdict(self)
 
-    Where ``predict_repeats`` is false, as lists without seen items want it, an item is a target only at its first
-    occurrence in a history; otherwise browse, cart, purchase of one item would teach little but to repeat.
+
+@dataclass(frozen=True)
+class TrialEpoch:
+    """An epoch of the trial run, and what it found of the held-out behaviours."""
+
+    loss: EpochLoss
+    found: Found
+
+    def line(self, epochs: int) -> str:
+        """For a log."""
+        return f"trial {self.loss.line(epochs)}, held-out ndcg@{K} {self.found.ndcg:.4f}"
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for JSON."""
+        return {**self.loss.as_dict(), **asdict(self.found)}
+
+
+OnEpoch = Callable[[EpochLoss | TrialEpoch], None]
+
+
+@dataclass(frozen=True)
+class Data:
+    """All that training is told."""
+
+    catalogue: Catalogue
+    histories: Histories
+    """Items are positions in the catalogue"""
+    behaviours: Sequence[str]
+    """Types, in the order of Histories.behaviours"""
+    type_weights: Sequence[float]
+    """[n types] configured weights"""
+    half_life_days: float
+    """Of the recent popularity"""
+    max_history: int
+    predict_repeats: bool = False
+    """Whether an item is a target at every occurrence in a history, not at its first alone. Lists without seen items want
+    the first alone; else browse, cart, purchase of one item would teach little but to repeat."""
+
+    def before(self, histories: Histories, moment: float) -> Data:
+        """Fewer behaviours, and the popularity that they gave at ``moment``."""
+        popularity = popularity_at(
+            moment,
+            histories.items,
+            histories.times,
+            self.weights_of(histories),
+            len(self.catalogue.ids),
+            self.half_life_days,
+        )
+        return replace(self, histories=histories, catalogue=replace(self.catalogue, popularity=popularity))
+
+    def weights_of(self, histories: Histories) -> npt.NDArray[np.float64]:
+        """[total] configured weight of each behaviour; 1 for a type that the configuration does not name."""
+        weights: npt.NDArray[np.float64] = np.append(np.asarray(self.type_weights, np.float64), 1.0)
+        return weights[histories.behaviours]
+
+
+def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None) -> Artifact:
+    """Train and return the artifact.
+
+    With `patience`, a trial run without the held-out behaviours says after how many epochs to stop and at which scale P
+    is true; then the model that is returned is trained on everything, for so many epochs.
     Raises TrainingError where no user has a behaviour, or where the loss is no longer a finite number.
     """
-    if not len(histories.items):
+    if not len(data.histories.items):
         raise TrainingError(
             "There is nothing to train on",
             where="train",
@@ -56,59 +115,106 @@ def fit(
             expected="at least one history",
             action="Check [behaviours.weights] and value_transform: behaviours of weight 0 make no history.",
         )
-    torch.manual_seed(seed)
-    rng = np.random.default_rng(seed)
-    warm, positions = np.unique(histories.items, return_inverse=True)
-    counts = np.bincount(positions, minlength=len(warm))
-    shape = TowerShape(
-        width=settings.width,
-        text_width=catalogue.vectors.shape[1],
-        n_behaviours=len(behaviours),
-        max_history=max_history,
-        n_layers=settings.n_layers,
-        n_heads=settings.n_heads,
-        dropout=settings.dropout,
-    )
-    model = Trainable(shape, catalogue, warm)
-    # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
-    social = np.searchsorted(warm, histories.social_items)
-    known = warm[np.minimum(social, len(warm) - 1)] == histories.social_items
-    histories = _renumbered(histories, positions, np.where(known, social, 0), known)
-    step = Objective(model, catalogue, warm, counts, settings, predict_repeats)
-    started, losses = time.monotonic(), []
-    schedule = Schedule(model, settings, n_batches(histories, settings.batch_positions))
-    for epoch in range(1, settings.epochs + 1):
-        epoch_started = time.monotonic()
-        sums = np.zeros(3)
-        for rows in batches(histories, settings.batch_positions, rng):
-            result = step(shuffled_ties(histories.take(rows), rng), rng)
-            if result is None:
-                continue
-            loss, parts, n = result
-            if not torch.isfinite(loss):
-                raise TrainingError(
-                    "The training loss is no longer a number",
-                    where=f"epoch {epoch}",
-                    found=loss.item(),
-                    action="Lower model.learning_rate; check the embeddings for odd values.",
-                )
-            schedule.apply(loss)
-            sums += np.array([parts[0] * n, parts[1] * n, n])
-        means = sums[:2] / max(sums[2], 1)
-        total = float(means[0] + settings.bce_weight * means[1])
-        entry = EpochLoss(epoch, total, float(means[0]), float(means[1]), time.monotonic() - epoch_started)
+    started = time.monotonic()
+    held = hold_out(data.histories, np.random.default_rng(seed)) if settings.patience else None
+    trial = [] if held is None else try_out(data, held, settings, seed, on_epoch)
+    best = max(trial, key=lambda entry: entry.found.ndcg) if trial else None
+    run = Run(data, settings, seed)
+    losses = []
+    for entry in run.epochs(settings.epochs if best is None else best.loss.epoch):
         losses.append(entry)
         on_epoch(entry)
-    facts: dict[str, Any] = {
-        "shape": shape.as_dict(),
-        "behaviours": list(behaviours),
-        "warm_item_ids": [str(i) for i in catalogue.ids[warm]],
-        "losses": [vars(entry) for entry in losses],
+    facts = {
+        "trial": [entry.as_dict() for entry in trial],
+        "losses": [entry.as_dict() for entry in losses],
         "seconds": time.monotonic() - started,
-        "n_users": int(histories.n_users),
-        "n_positions": len(histories.items),
     }
-    return Artifact({name: value.numpy() for name, value in model.state_dict().items()}, facts)
+    return run.artifact(1.0 if best is None else best.found.temperature, facts)
+
+
+def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch) -> list[TrialEpoch]:
+    """Epochs of a run without the held-out behaviours, until none of the last `patience` was better than one before."""
+    past = data.before(held.train, held.moment)
+    run = Run(past, settings, seed)
+    entries: list[TrialEpoch] = []
+    for loss in run.epochs(settings.epochs):
+        entries.append(TrialEpoch(loss, measure(held, Recommender(run.artifact(1.0, {})), past.catalogue)))
+        on_epoch(entries[-1])
+        ndcgs = [one.found.ndcg for one in entries]
+        if len(entries) - 1 - int(np.argmax(ndcgs)) >= settings.patience:
+            break
+    return entries
+
+
+class Run:
+    """One training, from fresh weights."""
+
+    def __init__(self, data: Data, settings: ModelConfig, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.data, self.settings, self.rng = data, settings, np.random.default_rng(seed)
+        catalogue, histories = data.catalogue, data.histories
+        self.warm, positions = np.unique(histories.items, return_inverse=True)
+        self.shape = TowerShape(
+            width=settings.width,
+            text_width=catalogue.vectors.shape[1],
+            n_behaviours=len(data.behaviours),
+            max_history=data.max_history,
+            n_layers=settings.n_layers,
+            n_heads=settings.n_heads,
+            dropout=settings.dropout,
+        )
+        self.model = Trainable(self.shape, catalogue, self.warm)
+        # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
+        social = np.searchsorted(self.warm, histories.social_items)
+        known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
+        self.histories = _renumbered(histories, positions, np.where(known, social, 0), known)
+        now = Popularity(catalogue.popularity.recent[self.warm], catalogue.popularity.total[self.warm])
+        replayed = replay(
+            positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now
+        )
+        counts = np.bincount(positions, minlength=len(self.warm))
+        self.objective = Objective(self.model, catalogue, self.warm, counts, replayed, settings, data.predict_repeats)
+
+    def epochs(self, n: int) -> Iterator[EpochLoss]:
+        """Train for ``n`` epochs of the schedule that `epochs` asks for."""
+        settings, rng = self.settings, self.rng
+        schedule = Schedule(self.model, settings, n_batches(self.histories, settings.batch_positions))
+        for epoch in range(1, n + 1):
+            started, sums = time.monotonic(), np.zeros(3)
+            for rows in batches(self.histories, settings.batch_positions, rng):
+                result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng)
+                if result is None:
+                    continue
+                loss, parts, count = result
+                if not torch.isfinite(loss):
+                    raise TrainingError(
+                        "The training loss is no longer a number",
+                        where=f"epoch {epoch}",
+                        found=loss.item(),
+                        action="Lower model.learning_rate; check the embeddings for odd values.",
+                    )
+                schedule.apply(loss)
+                sums += np.array([parts[0] * count, parts[1] * count, count])
+            means = sums[:2] / max(sums[2], 1)
+            total = float(means[0] + settings.bce_weight * means[1])
+            yield EpochLoss(epoch, total, float(means[0]), float(means[1]), time.monotonic() - started)
+
+    def artifact(self, temperature: float, facts: dict[str, Any]) -> Artifact:
+        """The weights as they are now; P = softmax(logit / ``temperature``)."""
+        tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
+        tensors["temperature"] = np.array(temperature, np.float32)
+        return Artifact(
+            tensors,
+            {
+                "format": FORMAT,
+                "shape": self.shape.as_dict(),
+                "behaviours": list(self.data.behaviours),
+                "warm_item_ids": [str(i) for i in self.data.catalogue.ids[self.warm]],
+                "n_users": int(self.histories.n_users),
+                "n_positions": len(self.histories.items),
+                **facts,
+            },
+        )
 
 
 def _renumbered(

@@ -41,7 +41,7 @@ def build_model_rows(
         share = F.pmod(F.xxhash64("user_id", F.lit(cfg.run.seed)), F.lit(HASH_SPACE)) / F.lit(HASH_SPACE)
         trained = trained.where(share < F.lit(cfg.model.max_training_users / n_users))
     stream = (
-        items.select(F.lit(ITEM).alias("kind"), F.col("item_id").alias("id"), "vector", "popularity")
+        items.select(F.lit(ITEM).alias("kind"), F.col("item_id").alias("id"), "vector", "popularity", "n_behaviours")
         .unionByName(
             trained.withColumn("kind", F.lit(USER)).withColumnRenamed("user_id", "id"),
             allowMissingColumns=True,
@@ -71,13 +71,13 @@ def _trainer(
     cfg: Config, text_width: int, n_threads: int
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     settings, behaviours = cfg.model, sorted(cfg.behaviours.weights)
-    max_history, seed = cfg.behaviours.max_history, cfg.run.seed
-    predict_repeats = cfg.score.exclude_seen is not True
+    seed = cfg.run.seed
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
         from recsys_spark.kernels.objective import Catalogue
-        from recsys_spark.kernels.training import EpochLoss, fit
+        from recsys_spark.kernels.popularity import Popularity
+        from recsys_spark.kernels.training import Data, EpochLoss, TrialEpoch, fit
         from recsys_spark.workers import limit_threads
 
         limit_threads(n_threads)
@@ -89,33 +89,28 @@ def _trainer(
             ids=item_rows["id"].to_numpy().astype(object),
             vectors=vectors,
             has_vector=has_vector,
-            popularity=item_rows["popularity"].to_numpy().astype(np.float64),
+            popularity=Popularity.of(item_rows),
         )
         names = ["user_id" if name == "id" else name for name in user_rows.column_names]
         users = user_rows.rename_columns(names).select(INPUT_COLUMNS)
         positions = Positions(catalogue.ids)
         histories = from_arrow(users, positions, {b: k for k, b in enumerate(behaviours)}, text_width)
 
-        def report(loss: EpochLoss) -> None:
+        def report(entry: EpochLoss | TrialEpoch) -> None:
             # Executor logs, and the terminal in local mode.
-            print(
-                f"train: epoch {loss.epoch}/{settings.epochs} loss {loss.loss:.4f} "
-                f"(cross-entropy {loss.cross_entropy:.4f}, bce {loss.bce:.4f}) {loss.seconds:.1f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            print(f"train: {entry.line(settings.epochs)}", file=sys.stderr, flush=True)
 
+        data = Data(
+            catalogue,
+            histories,
+            behaviours,
+            type_weights=[cfg.behaviours.weights[name] for name in behaviours],
+            half_life_days=cfg.rerank.popular_half_life_days,
+            max_history=cfg.behaviours.max_history,
+            predict_repeats=cfg.score.exclude_seen is not True,
+        )
         try:
-            artifact = fit(
-                catalogue,
-                histories,
-                behaviours,
-                settings,
-                max_history=max_history,
-                seed=seed,
-                predict_repeats=predict_repeats,
-                on_epoch=report,
-            )
+            artifact = fit(data, settings, seed=seed, on_epoch=report)
         except TrainingError as error:
             yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
             return

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Positions, from_arrow, vectors_of
+from recsys_spark.kernels.popularity import Popularity
 from recsys_spark.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 from recsys_spark.workers import Shared, cached, freeze_imports, limit_threads
@@ -25,8 +26,7 @@ def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: s
         for batch in batches:
             text, present = vectors_of(batch.column("vector"), recommender.shape.text_width)
             ids = batch.column("item_id").to_numpy(zero_copy_only=False).astype(object)
-            popularity = batch.column("popularity").to_numpy(zero_copy_only=False).astype(np.float64)
-            out = recommender.item_vectors(ids, text, present, popularity)
+            out = recommender.item_vectors(ids, text, present, Popularity.of(batch))
             yield pa.RecordBatch.from_arrays(
                 [
                     batch.column("item_id"),

@@ -9,14 +9,14 @@ from recsys_spark.config import Model
 from recsys_spark.kernels.reasons import best_rows, evidence, strengths
 from recsys_spark.kernels.recommender import ItemVectors, Recommender
 from recsys_spark.kernels.training import fit
-from tests.kernels.worlds import catalogue, histories, tasteful_users
+from tests.kernels.worlds import catalogue, data, histories, tasteful_users
 
-SETTINGS = Model(width=16, n_layers=1, epochs=8, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+SETTINGS = Model(width=16, n_layers=1, epochs=8, batch_positions=256, learning_rate=1e-2, dropout=0.0, patience=0)
 
 
 @pytest.fixture(scope="module")
 def recommender() -> Recommender:
-    artifact = fit(catalogue(), tasteful_users(), ["browse", "purchase"], SETTINGS, max_history=10, seed=0)
+    artifact = fit(data(tasteful_users(), behaviours=("browse", "purchase")), SETTINGS, seed=0)
     return Recommender(artifact)
 
 

@@ -13,16 +13,16 @@ from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.batches import batches
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import EpochLoss, fit
-from tests.kernels.worlds import N_ITEMS, catalogue, histories, tasteful_users
+from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
-SETTINGS = Model(width=16, n_layers=1, epochs=8, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+SETTINGS = Model(width=16, n_layers=1, epochs=8, patience=0, batch_positions=256, learning_rate=1e-2, dropout=0.0)
 HALF = N_ITEMS // 2
 
 
 def train(settings: Model = SETTINGS, seed: int = 0, **changed: object) -> tuple[Artifact, list[EpochLoss]]:
     seen: list[EpochLoss] = []
     users = replace(tasteful_users(), **changed) if changed else tasteful_users()
-    artifact = fit(catalogue(), users, ["browse"], settings, max_history=10, seed=seed, on_epoch=seen.append)
+    artifact = fit(data(users), settings, seed=seed, on_epoch=seen.append)
     return artifact, seen
 
 
@@ -73,7 +73,7 @@ def test_a_friend_alone_gives_a_taste() -> None:
         [list(plain.items[a:b]) for a, b in zip(plain.offsets[:-1], plain.offsets[1:], strict=True)],
         social=dict(enumerate(friends)),
     )
-    artifact = fit(catalogue(), users, ["browse"], SETTINGS, max_history=10, seed=0)
+    artifact = fit(data(users), SETTINGS, seed=0)
     logits = scores(artifact, histories([[], []], social={0: [3], 1: [23]}))
     assert logits[0, :16].mean() > logits[0, HALF : HALF + 16].mean() + 0.5
     assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 0.5
@@ -96,28 +96,25 @@ def test_a_diverged_loss_stops_with_a_clear_error() -> None:
     world = catalogue()
     world.vectors[3] = np.nan
     with pytest.raises(TrainingError, match="no longer a number"):
-        fit(world, tasteful_users(), ["browse"], SETTINGS, max_history=10, seed=0)
+        fit(data(tasteful_users(), world=world), SETTINGS, seed=0)
     assert np.isfinite(weights).all()
 
 
 def test_nothing_to_train_on_is_a_clear_error() -> None:
     with pytest.raises(TrainingError, match="nothing to train on"):
-        fit(catalogue(), histories([[], []]), ["browse"], SETTINGS, max_history=10, seed=0)
+        fit(data(histories([[], []])), SETTINGS, seed=0)
 
 
 def test_an_item_is_a_target_only_the_first_time_unless_repeats_are_wanted() -> None:
     users = histories([[1, 1, 1, 2]] * 8)
-    trained = [
-        fit(catalogue(), users, ["browse"], SETTINGS, max_history=10, seed=0, predict_repeats=repeats)
-        for repeats in (False, True)
-    ]
+    trained = [fit(data(users, predict_repeats=repeats), SETTINGS, seed=0) for repeats in (False, True)]
     never, often = (scores(artifact, histories([[1]]))[0] for artifact in trained)
     assert never[2] > never[1]
     assert often[1] > often[2]
 
 
 def test_users_with_a_single_behaviour_train_without_error() -> None:
-    artifact = fit(catalogue(), histories([[1], [2]]), ["browse"], SETTINGS, max_history=10, seed=0)
+    artifact = fit(data(histories([[1], [2]])), SETTINGS, seed=0)
     assert np.isfinite(artifact.tensors["items.delta"]).all()
 
 

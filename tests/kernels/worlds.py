@@ -6,6 +6,8 @@ import numpy as np
 
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.objective import Catalogue
+from recsys_spark.kernels.popularity import Popularity
+from recsys_spark.kernels.training import Data
 
 N_ITEMS, TEXT_WIDTH = 40, 8
 
@@ -17,7 +19,7 @@ def catalogue(seed: int = 0) -> Catalogue:
     vectors = (centres + 0.3 * rng.normal(size=centres.shape)).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     ids = np.array([f"i{k:02d}" for k in range(N_ITEMS)], dtype=object)
-    return Catalogue(ids, vectors, np.ones(N_ITEMS, dtype=bool), np.ones(N_ITEMS))
+    return Catalogue(ids, vectors, np.ones(N_ITEMS, dtype=bool), Popularity(np.ones(N_ITEMS), np.ones(N_ITEMS)))
 
 
 def histories(
@@ -57,3 +59,11 @@ def tasteful_users(n_users: int = 200, length: int = 6, seed: int = 1, n_used: i
     half = N_ITEMS // 2
     rows = [list(rng.choice(n_used, size=length, replace=False) + half * (user % 2)) for user in range(n_users)]
     return histories(rows)
+
+
+def data(
+    users: Histories, *, world: Catalogue | None = None, behaviours: tuple[str, ...] = ("browse",), **changed: bool
+) -> Data:
+    """What training is told of the planted world."""
+    weights = [1.0] * len(behaviours)
+    return Data(world or catalogue(), users, behaviours, weights, half_life_days=30.0, max_history=10, **changed)

@@ -1,0 +1,127 @@
+"""Behaviours that a trial run is not shown: how long to train and the scale of P are decided by those and by nothing else.
+
+The held-out part is the last slice of time, as a list is for the days that come. Data without times give up the last item
+of every tenth user instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.metrics import METRICS, user_metrics
+from recsys_spark.kernels.objective import Catalogue
+from recsys_spark.kernels.popularity import slice_borders
+from recsys_spark.kernels.recommender import Recommender
+
+K = 10
+SHARE_OF_USERS = 0.1
+USERS_AT_ONCE = 256
+MIN_USERS = 20
+MAX_SCORES = 1e8
+TEMPERATURES = np.exp(np.linspace(-1.2, 1.2, 25)).astype(np.float32)
+
+Longs = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What training may see, and what it is asked for."""
+
+    train: Histories
+    """Users with what they did before"""
+    moment: float
+    """Popularity is that of this moment, in seconds"""
+    asked: Histories
+    """[n] users as they were known before"""
+    truth_row: Longs
+    """[n_truth] index into `asked`, ascending"""
+    truth_item: Longs
+    """[n_truth] distinct per user, and none that the user had touched"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a model did on held-out behaviours."""
+
+    ndcg: float
+    """at K, over the whole catalogue without what the user has touched"""
+    recall: float
+    nll: float
+    """mean -log P(item) of a held-out behaviour, P over the whole catalogue"""
+    temperature: float
+    """T that makes -log P least"""
+
+
+def hold_out(histories: Histories, rng: np.random.Generator) -> HeldOut | None:
+    """Cut off the newest slice, or more of them, until MIN_USERS can be asked; else the last item of some users; else None."""
+    for moment in reversed(slice_borders(histories.times)):
+        held = _hide(histories, histories.times >= moment, float(moment), rng)
+        if held:
+            return held
+    drawn = np.repeat(rng.random(histories.n_users) < SHARE_OF_USERS, histories.lengths)
+    last = np.repeat(
+        histories.items[histories.offsets[1:][histories.lengths > 0] - 1], histories.lengths[histories.lengths > 0]
+    )
+    return _hide(histories, drawn & (histories.items == last), float(histories.times.max(initial=0.0)) + 1.0, rng)
+
+
+def _hide(histories: Histories, hidden: Mask, moment: float, rng: np.random.Generator) -> HeldOut | None:
+    user = np.repeat(np.arange(histories.n_users), histories.lengths)
+    n_items = int(histories.items.max(initial=0)) + 1
+    keys = user * n_items + histories.items
+    pairs = np.setdiff1d(keys[hidden], keys[~hidden])
+    train = kept(histories, ~hidden)
+    pairs = pairs[train.lengths[pairs // n_items] > 0]
+    users = np.unique(pairs // n_items)
+    if len(users) < MIN_USERS:
+        return None
+    users = np.sort(rng.permutation(users)[: max(MIN_USERS, int(MAX_SCORES / n_items))])
+    pairs = pairs[np.isin(pairs // n_items, users)]
+    return HeldOut(train, moment, train.take(users), np.searchsorted(users, pairs // n_items), pairs % n_items)
+
+
+def kept(histories: Histories, keep: Mask) -> Histories:
+    """The same users with some of their behaviours, ``keep`` over the flat arrays."""
+    return replace(
+        histories,
+        offsets=np.concatenate([[0], np.cumsum(keep)])[histories.offsets].astype(np.int64),
+        items=histories.items[keep],
+        behaviours=histories.behaviours[keep],
+        times=histories.times[keep],
+        weights=histories.weights[keep],
+    )
+
+
+def measure(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Found:
+    """Metrics over the truth; ``catalogue`` as it was at the moment of the cut."""
+    vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
+    n = held.asked.n_users
+    rank, nll = np.empty(len(held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
+    for start in range(0, n, USERS_AT_ONCE):
+        users = np.arange(start, min(n, start + USERS_AT_ONCE))
+        asked = held.asked.take(users)
+        logits = recommender.user_vectors(asked, vectors.token) @ vectors.theta.T + vectors.bias
+        part = slice(*np.searchsorted(held.truth_row, [start, start + len(users)]))
+        row, own = held.truth_row[part] - start, logits[held.truth_row[part] - start, held.truth_item[part]]
+        nll += _nll(logits, row, own)
+        logits[np.repeat(np.arange(len(users)), asked.lengths), asked.items] = -np.inf
+        rank[part] = 1 + (logits[row] > own[:, None]).sum(1)
+    values = user_metrics(held.truth_row, rank, np.bincount(held.truth_row, minlength=n), [K])[:, 0].mean(0)
+    recall, ndcg = (float(values[METRICS.index(name)]) for name in ("recall", "ndcg"))
+    best = int(nll.argmin())
+    return Found(ndcg, recall, float(nll[len(nll) // 2] / len(rank)), float(TEMPERATURES[best]))
+
+
+def _nll(logits: npt.NDArray[np.float32], row: Longs, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """[n_temperatures] sum over the pairs of log sum exp(logits / T) - own / T."""
+    largest = logits.max(1, keepdims=True)
+    shifted = logits - largest
+    sums = np.stack([np.log(np.exp(shifted / t).sum(1, dtype=np.float64)) for t in TEMPERATURES], 1)
+    gap = (largest[row, 0] - own).astype(np.float64)
+    total: npt.NDArray[np.float64] = (sums[row] + gap[:, None] / TEMPERATURES).sum(0)
+    return total

@@ -1,0 +1,186 @@
+"""The trial run: what it hides, what it measures, and what training takes from it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys_spark.config import Model
+from recsys_spark.kernels import training
+from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.popularity import Popularity, slice_borders
+from recsys_spark.kernels.recommender import ItemVectors
+from recsys_spark.kernels.training import EpochLoss, TrialEpoch, fit, try_out
+from recsys_spark.kernels.validation import MIN_USERS, TEMPERATURES, Found, HeldOut, hold_out, measure
+from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
+
+DAY = 86_400.0
+SETTINGS = Model(width=16, n_layers=1, epochs=6, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def users_over_time(n_users: int = 60) -> Histories:
+    """Each user acts on ten days, spread over a hundred."""
+    users = tasteful_users(n_users, length=10)
+    times = np.array([(10.0 * k + user % 10) * DAY for user in range(n_users) for k in range(10)])
+    return replace(users, times=times)
+
+
+def test_the_newest_slice_is_hidden() -> None:
+    users = users_over_time()
+    held = hold_out(users, rng())
+    assert held is not None
+    assert held.moment == slice_borders(users.times)[-1]
+    assert held.train.times.max() < held.moment
+    assert len(held.train.items) + (users.times >= held.moment).sum() == len(users.items)
+    assert held.train.n_users == users.n_users
+
+
+def test_the_truth_is_what_was_hidden_and_not_seen_before() -> None:
+    users = users_over_time()
+    held = hold_out(users, rng())
+    assert held is not None
+    for row, user_id in enumerate(held.asked.user_ids):
+        user = int(user_id[1:])
+        of = slice(users.offsets[user], users.offsets[user + 1])
+        late = users.times[of] >= held.moment
+        wanted = set(users.items[of][late]) - set(users.items[of][~late])
+        assert set(held.truth_item[held.truth_row == row]) == wanted != set()
+        assert list(held.asked.take(np.array([row])).items) == list(users.items[of][~late])
+
+
+def test_data_without_times_give_up_the_last_item_of_some_users_everywhere() -> None:
+    users = histories([[1, 2, 3, 3] if user % 2 else [4, 5, 4] for user in range(600)])
+    held = hold_out(users, rng())
+    assert held is not None
+    assert 30 < held.asked.n_users < 90
+    lost = set(
+        held.truth_item[
+            [
+                held.asked.user_ids[r] == u
+                for r, u in zip(held.truth_row, held.asked.user_ids[held.truth_row], strict=True)
+            ]
+        ]
+    )
+    assert lost == {3, 4}
+    assert all(set(one) in ({1, 2}, {5}) for one in np.split(held.asked.items, held.asked.offsets[1:-1]))
+    assert len(np.concatenate([held.asked.items])) < len(users.items)
+
+
+@pytest.mark.parametrize("rows", [[[1, 2]] * (MIN_USERS - 1), [[1]] * 500, [[2, 2, 2]] * 500])
+def test_too_few_to_ask_is_no_trial(rows: list[list[int]]) -> None:
+    assert hold_out(histories(rows), rng()) is None
+
+
+class Fixed:
+    """A recommender whose logits are those of the user's own row."""
+
+    def __init__(self, logits: np.ndarray) -> None:
+        self.logits = logits
+
+    def item_vectors(self, *_: object) -> ItemVectors:
+        n = self.logits.shape[1]
+        return ItemVectors(np.zeros((n, 1)), np.zeros((n, 1)), np.eye(n, dtype=np.float32), np.zeros(n, np.float32))
+
+    def user_vectors(self, asked: Histories, _: object) -> np.ndarray:
+        return self.logits[[int(u[1:]) for u in asked.user_ids]]
+
+
+def asked(rows: list[list[int]], truth: list[list[int]]) -> HeldOut:
+    users = histories(rows)
+    row = np.repeat(np.arange(len(truth)), [len(one) for one in truth])
+    return HeldOut(users, 0.0, users, row, np.array([i for one in truth for i in one]))
+
+
+def test_seen_items_take_no_place_and_metrics_are_those_of_the_truth() -> None:
+    logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (2, 1))
+    found = measure(asked([[0, 1], [5]], [[2], [0, 39]]), Fixed(logits), catalogue())  # type: ignore[arg-type]
+    # User 0: item 2 is first once 0 and 1 are gone. User 1: item 0 is first, item 39 is far.
+    assert found.recall == pytest.approx((1 + 0.5) / 2)
+    assert found.ndcg == pytest.approx((1 + 1 / (1 + 1 / np.log2(3))) / 2)
+    own = np.log(np.exp(logits[0].astype(float)).sum())
+    assert found.nll == pytest.approx(((own + 2) + own + (own + 39)) / 3, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
+def test_the_temperature_makes_p_true(scale: float) -> None:
+    """Truth drawn from softmax(logits), logits handed over at another scale."""
+    draw, n = np.random.default_rng(1), 3_000
+    logits = draw.normal(size=(n, N_ITEMS)).astype(np.float32) * 2
+    p = np.exp(logits - logits.max(1, keepdims=True))
+    p[:, 0] = 0  # item 0 is what everybody has seen
+    p /= p.sum(1, keepdims=True)
+    truth = [[int(draw.choice(N_ITEMS, p=row))] for row in p]
+    logits[:, 0] = -50
+    found = measure(asked([[0]] * n, truth), Fixed(logits * scale), catalogue())  # type: ignore[arg-type]
+    step = np.log(TEMPERATURES[1] / TEMPERATURES[0])
+    assert abs(np.log(found.temperature / scale)) < 1.01 * step
+
+
+def test_the_trial_sees_nothing_of_the_held_out_part() -> None:
+    users = users_over_time()
+    held = hold_out(users, rng())
+    assert held is not None
+    past = data(users).before(held.train, held.moment)
+    assert past.catalogue.popularity.total.sum() == len(held.train.items)
+    other = users.items.copy()
+    other[users.times >= held.moment] = (other[users.times >= held.moment] + 1) % N_ITEMS
+    changed = hold_out(replace(users, items=other), rng())
+    assert changed is not None
+    again = data(replace(users, items=other)).before(changed.train, changed.moment)
+    np.testing.assert_array_equal(again.histories.items, past.histories.items)
+    np.testing.assert_array_equal(again.catalogue.popularity.recent, past.catalogue.popularity.recent)
+
+
+def trial_of(ndcgs: list[float], patience: int, monkeypatch: pytest.MonkeyPatch) -> list[TrialEpoch]:
+    values = iter(ndcgs)
+    monkeypatch.setattr(training, "measure", lambda *_: Found(next(values), 0.0, 1.0, 1.3))
+    users = users_over_time()
+    held = hold_out(users, rng())
+    assert held is not None
+    settings = SETTINGS.model_copy(update={"patience": patience})
+    return try_out(data(users), held, settings, 0, lambda _: None)
+
+
+@pytest.mark.parametrize(
+    ("ndcgs", "patience", "epochs"),
+    [([0.3, 0.2, 0.1], 2, 3), ([0.1, 0.3, 0.2, 0.25], 2, 4), ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 1, 6), ([0.1, 0.05], 1, 2)],
+)  # fmt: skip
+def test_a_trial_ends_when_patience_does(
+    ndcgs: list[float], patience: int, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert len(trial_of(ndcgs, patience, monkeypatch)) == epochs
+
+
+def test_training_takes_the_best_epochs_and_the_scale_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.1, 0.4, 0.2, 0.3])
+    monkeypatch.setattr(training, "measure", lambda *_: Found(next(values), 0.0, 1.0, 1.5))
+    seen: list[EpochLoss | TrialEpoch] = []
+    artifact = fit(data(users_over_time()), SETTINGS, seed=0, on_epoch=seen.append)
+    assert [type(entry).__name__ for entry in seen] == ["TrialEpoch"] * 4 + ["EpochLoss"] * 2
+    assert len(artifact.facts["trial"]) == 4
+    assert len(artifact.facts["losses"]) == 2
+    assert float(artifact.tensors["temperature"]) == pytest.approx(1.5)
+    assert len(artifact.facts["warm_item_ids"]) == len(np.unique(users_over_time().items))
+
+
+def test_a_trial_of_a_planted_world_finds_its_tastes() -> None:
+    seen: list[EpochLoss | TrialEpoch] = []
+    fit(data(users_over_time(200)), SETTINGS, seed=0, on_epoch=seen.append)
+    trial = [entry for entry in seen if isinstance(entry, TrialEpoch)]
+    # Ten of sixteen items of the taste are used up at most; a list by chance holds half of the other taste.
+    assert max(entry.found.recall for entry in trial) > 0.6
+    assert "held-out ndcg@10" in trial[0].line(6)
+
+
+def test_popularity_of_the_past_is_not_that_of_today() -> None:
+    users = users_over_time()
+    held = hold_out(users, rng())
+    assert held is not None
+    popularity: Popularity = data(users).before(held.train, held.moment).catalogue.popularity
+    assert popularity.total.sum() < len(users.items)
