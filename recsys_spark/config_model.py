@@ -68,6 +68,8 @@ class Model(Section):
     """Passes over the training histories, at most."""
     patience: Annotated[int, Field(ge=0)] = 2
     """A trial run without the newest behaviours stops after so many epochs without a better ndcg on those, and training takes as many as were best; 0 trains `epochs` passes without a trial."""
+    new_item_cost: Share = 0.005
+    """Share of the trial's ndcg that may be given up so that items nobody has touched are shown; 0 gives them what they earn."""
     batch_positions: Count = 2048
     """History positions per step."""
     learning_rate: Positive = 2e-3

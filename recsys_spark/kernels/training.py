@@ -18,9 +18,9 @@ from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories, shuffled_ties
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
-from recsys_spark.kernels.popularity import Popularity, popularity_at, replay
+from recsys_spark.kernels.popularity import IS_NEW, Popularity, popularity_at, replay
 from recsys_spark.kernels.recommender import Recommender
-from recsys_spark.kernels.validation import Found, HeldOut, K, hold_out, measure
+from recsys_spark.kernels.validation import Found, HeldOut, K, hold_out, measure, new_item_boost
 
 
 @dataclass(frozen=True)
@@ -61,6 +61,18 @@ class TrialEpoch:
         return {**self.loss.as_dict(), **asdict(self.found)}
 
 
+@dataclass(frozen=True)
+class Trial:
+    """What the trial run decided."""
+
+    entries: Sequence[TrialEpoch]
+    epochs: int
+    """How many were best; 0 where there was no trial"""
+    temperature: float
+    new_item_boost: float
+
+
+NO_TRIAL = Trial((), 0, 1.0, 0.0)
 OnEpoch = Callable[[EpochLoss | TrialEpoch], None]
 
 
@@ -103,8 +115,8 @@ class Data:
 def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None) -> Artifact:
     """Train and return the artifact.
 
-    With `patience`, a trial run without the held-out behaviours says after how many epochs to stop and at which scale P
-    is true; then the model that is returned is trained on everything, for so many epochs.
+    With `patience`, a trial run without the held-out behaviours says after how many epochs to stop, at which scale P is
+    true, and how far new items may be pushed; then the model that is returned is trained on everything, for so many epochs.
     Raises TrainingError where no user has a behaviour, or where the loss is no longer a finite number.
     """
     if not len(data.histories.items):
@@ -117,33 +129,36 @@ def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lam
         )
     started = time.monotonic()
     held = hold_out(data.histories, np.random.default_rng(seed)) if settings.patience else None
-    trial = [] if held is None else try_out(data, held, settings, seed, on_epoch)
-    best = max(trial, key=lambda entry: entry.found.ndcg) if trial else None
+    trial = NO_TRIAL if held is None else try_out(data, held, settings, seed, on_epoch)
     run = Run(data, settings, seed)
     losses = []
-    for entry in run.epochs(settings.epochs if best is None else best.loss.epoch):
+    for entry in run.epochs(trial.epochs or settings.epochs):
         losses.append(entry)
         on_epoch(entry)
     facts = {
-        "trial": [entry.as_dict() for entry in trial],
+        "trial": [entry.as_dict() for entry in trial.entries],
         "losses": [entry.as_dict() for entry in losses],
         "seconds": time.monotonic() - started,
     }
-    return run.artifact(1.0 if best is None else best.found.temperature, facts)
+    return run.artifact(facts, temperature=trial.temperature, new_item_boost=trial.new_item_boost)
 
 
-def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch) -> list[TrialEpoch]:
-    """Epochs of a run without the held-out behaviours, until none of the last `patience` was better than one before."""
+def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch) -> Trial:
+    """Train without the held-out behaviours until none of the last `patience` epochs was better than one before."""
     past = data.before(held.train, held.moment)
     run = Run(past, settings, seed)
     entries: list[TrialEpoch] = []
+    best = 0
     for loss in run.epochs(settings.epochs):
-        entries.append(TrialEpoch(loss, measure(held, Recommender(run.artifact(1.0, {})), past.catalogue)))
+        recommender = Recommender(run.artifact({}))
+        entries.append(TrialEpoch(loss, measure(held, recommender, past.catalogue)))
         on_epoch(entries[-1])
-        ndcgs = [one.found.ndcg for one in entries]
-        if len(entries) - 1 - int(np.argmax(ndcgs)) >= settings.patience:
+        if entries[-1].found.ndcg > entries[best].found.ndcg or loss.epoch == 1:
+            best, chosen = len(entries) - 1, recommender
+        elif len(entries) - 1 - best >= settings.patience:
             break
-    return entries
+    boost = new_item_boost(held, chosen, past.catalogue, settings.new_item_cost)
+    return Trial(entries, best + 1, entries[best].found.temperature, boost)
 
 
 class Run:
@@ -199,10 +214,11 @@ class Run:
             total = float(means[0] + settings.bce_weight * means[1])
             yield EpochLoss(epoch, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
-    def artifact(self, temperature: float, facts: dict[str, Any]) -> Artifact:
-        """The weights as they are now; P = softmax(logit / ``temperature``)."""
+    def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, new_item_boost: float = 0.0) -> Artifact:
+        """The weights as they are now, P = softmax(logit / ``temperature``), new items' logits with ``new_item_boost``."""
         tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
         tensors["temperature"] = np.array(temperature, np.float32)
+        tensors["items.beta"] = tensors["items.beta"] + np.float32(new_item_boost) * IS_NEW
         return Artifact(
             tensors,
             {

@@ -6,6 +6,7 @@ of every tenth user instead.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,6 +23,7 @@ SHARE_OF_USERS = 0.1
 USERS_AT_ONCE = 256
 MIN_USERS = 20
 MAX_SCORES = 1e8
+BOOSTS = np.arange(0.0, 6.01, 0.25)
 TEMPERATURES = np.exp(np.linspace(-1.2, 1.2, 25)).astype(np.float32)
 
 Longs = npt.NDArray[np.int64]
@@ -99,22 +101,74 @@ def kept(histories: Histories, keep: Mask) -> Histories:
 
 def measure(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Found:
     """Metrics over the truth; ``catalogue`` as it was at the moment of the cut."""
-    vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
-    n = held.asked.n_users
     rank, nll = np.empty(len(held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
-    for start in range(0, n, USERS_AT_ONCE):
-        users = np.arange(start, min(n, start + USERS_AT_ONCE))
+    for block in _blocks(held, recommender, catalogue):
+        nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
+        block.leave_out_seen()
+        rank[block.part] = block.ranks()
+    recall, ndcg = _means(held, rank)
+    return Found(ndcg, recall, float(nll[len(nll) // 2] / len(rank)), float(TEMPERATURES[int(nll.argmin())]))
+
+
+def new_item_boost(held: HeldOut, recommender: Recommender, catalogue: Catalogue, cost: float) -> float:
+    """The largest of BOOSTS that may be added to the logits of items without a behaviour.
+
+    The logits alone say what is likely next, and an item that only its text is known of is seldom likelier than the best
+    of those that many have touched: a list of the likeliest would hide new items until someone finds them elsewhere.
+    With a larger boost, ndcg on held-out behaviours (new items among them) falls by more than ``cost`` of its best.
+    """
+    new = np.flatnonzero(catalogue.popularity.total <= 0)
+    if not len(new):
+        return 0.0
+    rank = np.empty((len(BOOSTS), len(held.truth_row)), np.int64)
+    for block in _blocks(held, recommender, catalogue):
+        block.leave_out_seen()
+        for k, step in enumerate(np.diff(BOOSTS, prepend=0.0)):
+            block.logits[:, new] += np.float32(step)
+            rank[k, block.part] = block.ranks()
+    ndcg = np.array([_means(held, one)[1] for one in rank])
+    return float(BOOSTS[np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1]])
+
+
+@dataclass(frozen=True)
+class _Block:
+    """The logits of some of the asked users."""
+
+    asked: Histories
+    logits: npt.NDArray[np.float32]
+    """[n_asked, n_items]"""
+    part: slice
+    """where their truth is"""
+    row: Longs
+    """[n_truth] index into `asked`"""
+    item: Longs
+    """[n_truth]"""
+
+    def leave_out_seen(self) -> None:
+        self.logits[np.repeat(np.arange(self.asked.n_users), self.asked.lengths), self.asked.items] = -np.inf
+
+    def ranks(self) -> Longs:
+        """[n_truth] from 1; ties are in its favour, as none are to be expected."""
+        own = self.logits[self.row, self.item, None]
+        found: Longs = 1 + (self.logits[self.row] > own).sum(1)
+        return found
+
+
+def _blocks(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Iterator[_Block]:
+    vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
+    for start in range(0, held.asked.n_users, USERS_AT_ONCE):
+        users = np.arange(start, min(held.asked.n_users, start + USERS_AT_ONCE))
         asked = held.asked.take(users)
         logits = recommender.user_vectors(asked, vectors.token) @ vectors.theta.T + vectors.bias
         part = slice(*np.searchsorted(held.truth_row, [start, start + len(users)]))
-        row, own = held.truth_row[part] - start, logits[held.truth_row[part] - start, held.truth_item[part]]
-        nll += _nll(logits, row, own)
-        logits[np.repeat(np.arange(len(users)), asked.lengths), asked.items] = -np.inf
-        rank[part] = 1 + (logits[row] > own[:, None]).sum(1)
-    values = user_metrics(held.truth_row, rank, np.bincount(held.truth_row, minlength=n), [K])[:, 0].mean(0)
-    recall, ndcg = (float(values[METRICS.index(name)]) for name in ("recall", "ndcg"))
-    best = int(nll.argmin())
-    return Found(ndcg, recall, float(nll[len(nll) // 2] / len(rank)), float(TEMPERATURES[best]))
+        yield _Block(asked, logits, part, held.truth_row[part] - start, held.truth_item[part])
+
+
+def _means(held: HeldOut, rank: Longs) -> tuple[float, float]:
+    """Recall and ndcg at K."""
+    n_truth = np.bincount(held.truth_row, minlength=held.asked.n_users)
+    values = user_metrics(held.truth_row, rank, n_truth, [K])[:, 0].mean(0)
+    return float(values[METRICS.index("recall")]), float(values[METRICS.index("ndcg")])
 
 
 def _nll(logits: npt.NDArray[np.float32], row: Longs, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -10,10 +10,20 @@ import pytest
 from recsys_spark.config import Model
 from recsys_spark.kernels import training
 from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import Popularity, slice_borders
-from recsys_spark.kernels.recommender import ItemVectors
-from recsys_spark.kernels.training import EpochLoss, TrialEpoch, fit, try_out
-from recsys_spark.kernels.validation import MIN_USERS, TEMPERATURES, Found, HeldOut, hold_out, measure
+from recsys_spark.kernels.recommender import ItemVectors, Recommender
+from recsys_spark.kernels.training import EpochLoss, Trial, TrialEpoch, fit, try_out
+from recsys_spark.kernels.validation import (
+    BOOSTS,
+    MIN_USERS,
+    TEMPERATURES,
+    Found,
+    HeldOut,
+    hold_out,
+    measure,
+    new_item_boost,
+)
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
 DAY = 86_400.0
@@ -137,7 +147,7 @@ def test_the_trial_sees_nothing_of_the_held_out_part() -> None:
     np.testing.assert_array_equal(again.catalogue.popularity.recent, past.catalogue.popularity.recent)
 
 
-def trial_of(ndcgs: list[float], patience: int, monkeypatch: pytest.MonkeyPatch) -> list[TrialEpoch]:
+def trial_of(ndcgs: list[float], patience: int, monkeypatch: pytest.MonkeyPatch) -> Trial:
     values = iter(ndcgs)
     monkeypatch.setattr(training, "measure", lambda *_: Found(next(values), 0.0, 1.0, 1.3))
     users = users_over_time()
@@ -154,7 +164,9 @@ def trial_of(ndcgs: list[float], patience: int, monkeypatch: pytest.MonkeyPatch)
 def test_a_trial_ends_when_patience_does(
     ndcgs: list[float], patience: int, epochs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert len(trial_of(ndcgs, patience, monkeypatch)) == epochs
+    trial = trial_of(ndcgs, patience, monkeypatch)
+    assert len(trial.entries) == epochs
+    assert trial.epochs == 1 + int(np.argmax(ndcgs))
 
 
 def test_training_takes_the_best_epochs_and_the_scale_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +178,14 @@ def test_training_takes_the_best_epochs_and_the_scale_of_the_trial(monkeypatch: 
     assert len(artifact.facts["trial"]) == 4
     assert len(artifact.facts["losses"]) == 2
     assert float(artifact.tensors["temperature"]) == pytest.approx(1.5)
+    plain = Recommender(replace(artifact, tensors={**artifact.tensors, "temperature": np.array(1.0, np.float32)}))
+    world = catalogue()
+    one, other = (
+        r.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
+        for r in (Recommender(artifact), plain)
+    )
+    np.testing.assert_allclose(one.theta * 1.5, other.theta, rtol=1e-5)
+    np.testing.assert_allclose(one.bias * 1.5, other.bias, rtol=1e-5)
     assert len(artifact.facts["warm_item_ids"]) == len(np.unique(users_over_time().items))
 
 
@@ -184,3 +204,47 @@ def test_popularity_of_the_past_is_not_that_of_today() -> None:
     assert held is not None
     popularity: Popularity = data(users).before(held.train, held.moment).catalogue.popularity
     assert popularity.total.sum() < len(users.items)
+
+
+def shop_with_news(new_truth: int, n_users: int = 100) -> tuple[HeldOut, Fixed, Catalogue]:
+    """Items 30 to 39 are new and score about 1.4 below item 1; ``new_truth`` users of a hundred want item 30, the rest item 1."""
+    logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -1.1), (n_users, 1)).astype(np.float32)
+    logits += 0.01 * -np.arange(N_ITEMS, dtype=np.float32)
+    truth = [[30] if user < new_truth else [1] for user in range(n_users)]
+    touched = (np.arange(N_ITEMS) < 30).astype(float)
+    world = replace(catalogue(), popularity=Popularity(touched, touched))
+    return asked([[0]] * n_users, truth), Fixed(logits), world
+
+
+def test_new_items_that_nobody_wants_are_not_pushed_into_the_list() -> None:
+    held, recommender, world = shop_with_news(new_truth=0)
+    assert new_item_boost(held, recommender, world, cost=0.005) < 1.4  # type: ignore[arg-type]
+
+
+def test_new_items_that_some_want_are() -> None:
+    held, recommender, world = shop_with_news(new_truth=60)
+    assert new_item_boost(held, recommender, world, cost=0.005) > 1.4  # type: ignore[arg-type]
+
+
+def test_cost_is_what_may_be_given_up() -> None:
+    held, recommender, world = shop_with_news(new_truth=0)
+    boosts = [new_item_boost(held, recommender, world, cost) for cost in (0.0, 0.05, 1.0)]  # type: ignore[arg-type]
+    assert boosts == sorted(boosts)
+    assert boosts[0] < boosts[-1] == BOOSTS[-1]
+
+
+def test_without_new_items_nothing_is_pushed() -> None:
+    held, recommender, _ = shop_with_news(new_truth=50)
+    assert new_item_boost(held, recommender, catalogue(), cost=1.0) == 0.0  # type: ignore[arg-type]
+
+
+def test_the_boost_reaches_new_items_alone() -> None:
+    users, world = users_over_time(), catalogue()
+    run = training.Run(data(users), SETTINGS, 0)
+    plain, pushed = (
+        Recommender(run.artifact({}, new_item_boost=boost)).item_vectors(
+            world.ids, world.vectors, world.has_vector, Popularity(*2 * [(np.arange(N_ITEMS) % 2).astype(float)])
+        )
+        for boost in (0.0, 2.0)
+    )
+    np.testing.assert_allclose(pushed.bias - plain.bias, np.where(np.arange(N_ITEMS) % 2, 0.0, 2.0), atol=1e-5)
