@@ -1,6 +1,6 @@
 """What training minimises: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
 
-Every position of a history predicts a behaviour after it, weighted by that behaviour's weight. The softmax runs over
+Every position of a history predicts a behaviour after it, weighted by the configured weight of that behaviour's type. The softmax runs over
 warm items only: an item that is never a target must not be a negative either, or the text path learns to push every
 new item down.
 """
@@ -87,12 +87,14 @@ class Objective:
         warm: npt.NDArray[np.int64],
         counts: npt.NDArray[np.int64],
         replayed: Replay,
+        type_weights: npt.NDArray[np.float64],
         settings: ModelConfig,
         predict_repeats: bool,
     ) -> None:
         self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
         self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
         self.replayed = replayed
+        self.type_weights = np.clip(type_weights / type_weights[:-1].max(), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
         self.features, self.known = torch.from_numpy(replayed.features), torch.from_numpy(replayed.known)
         # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
         self.absent = torch.where(self.known[0], 0.0, -torch.inf)
@@ -133,9 +135,12 @@ class Objective:
         chosen = torch.from_numpy((rng.random(len(rows)) * tokens.lengths[rows].numpy()).astype(np.int64))
         x = torch.cat([outputs[row, column + 2], outputs[rows, 1]])
         row, later = torch.cat([row, rows]), torch.cat([later, chosen])
-        weight = tokens.log_weights[row, later].exp().clamp(min=MIN_LOSS_WEIGHT)
-        moments = batch.times[batch.offsets[row.numpy()] + later.numpy()]
-        return Predictions(x, tokens.items[row, later], weight / weight.sum(), self.replayed.slice_of(moments))
+        flat = batch.offsets[row.numpy()] + later.numpy()
+        # By type alone: old behaviours and short plays are evidence of what goes with what as well as any.
+        weight = torch.from_numpy(self.type_weights[batch.behaviours[flat]])
+        return Predictions(
+            x, tokens.items[row, later], weight / weight.sum(), self.replayed.slice_of(batch.times[flat])
+        )
 
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""

@@ -106,10 +106,14 @@ class Data:
         )
         return replace(self, histories=histories, catalogue=replace(self.catalogue, popularity=popularity))
 
+    @property
+    def all_weights(self) -> npt.NDArray[np.float64]:
+        """[n types + 1] configured weights, and 1 for types that the configuration does not name."""
+        return np.append(np.asarray(self.type_weights, np.float64), 1.0)
+
     def weights_of(self, histories: Histories) -> npt.NDArray[np.float64]:
-        """[total] configured weight of each behaviour; 1 for a type that the configuration does not name."""
-        weights: npt.NDArray[np.float64] = np.append(np.asarray(self.type_weights, np.float64), 1.0)
-        return weights[histories.behaviours]
+        """[total] configured weight of each behaviour."""
+        return self.all_weights[histories.behaviours]
 
 
 def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None) -> Artifact:
@@ -188,7 +192,9 @@ class Run:
             positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now
         )
         counts = np.bincount(positions, minlength=len(self.warm))
-        self.objective = Objective(self.model, catalogue, self.warm, counts, replayed, settings, data.predict_repeats)
+        self.objective = Objective(
+            self.model, catalogue, self.warm, counts, replayed, data.all_weights, settings, data.predict_repeats
+        )
 
     def epochs(self, n: int) -> Iterator[EpochLoss]:
         """Train for ``n`` epochs of the schedule that `epochs` asks for."""

@@ -65,11 +65,19 @@ def hold_out(histories: Histories, rng: np.random.Generator) -> HeldOut | None:
         held = _hide(histories, histories.times >= moment, float(moment), rng)
         if held:
             return held
-    drawn = np.repeat(rng.random(histories.n_users) < SHARE_OF_USERS, histories.lengths)
-    last = np.repeat(
-        histories.items[histories.offsets[1:][histories.lengths > 0] - 1], histories.lengths[histories.lengths > 0]
-    )
-    return _hide(histories, drawn & (histories.items == last), float(histories.times.max(initial=0.0)) + 1.0, rng)
+    return _hide(histories, _last_items(histories, rng), float(histories.times.max(initial=0.0)) + 1.0, rng)
+
+
+def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
+    """[total] the behaviours with the last item of some users; of those of one moment any, as their order means nothing."""
+    user = np.repeat(np.arange(histories.n_users), histories.lengths)
+    order = np.lexsort((rng.random(len(user)), histories.times, user))
+    ends = histories.offsets[1:][histories.lengths > 0] - 1
+    last = np.full(histories.n_users, -1)
+    last[histories.lengths > 0] = histories.items[order[ends]]
+    drawn = rng.random(histories.n_users) < SHARE_OF_USERS
+    chosen: Mask = drawn[user] & (histories.items == last[user])
+    return chosen
 
 
 def _hide(histories: Histories, hidden: Mask, moment: float, rng: np.random.Generator) -> HeldOut | None:

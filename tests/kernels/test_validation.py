@@ -82,6 +82,14 @@ def test_data_without_times_give_up_the_last_item_of_some_users_everywhere() -> 
     assert len(np.concatenate([held.asked.items])) < len(users.items)
 
 
+def test_behaviours_of_one_moment_have_no_last() -> None:
+    users = histories([[1, 2, 3, 4]] * 2_000)
+    held = hold_out(replace(users, times=np.zeros(len(users.items))), rng())
+    assert held is not None
+    counts = np.bincount(held.truth_item, minlength=5)[1:]
+    assert counts.min() > 0.15 * counts.sum()
+
+
 @pytest.mark.parametrize("rows", [[[1, 2]] * (MIN_USERS - 1), [[1]] * 500, [[2, 2, 2]] * 500])
 def test_too_few_to_ask_is_no_trial(rows: list[list[int]]) -> None:
     assert hold_out(histories(rows), rng()) is None
