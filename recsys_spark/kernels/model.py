@@ -154,6 +154,9 @@ class UserTower(nn.Module):
         self.start = nn.Parameter(torch.zeros(d))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layers))
         self.norm, self.out = nn.LayerNorm(d), nn.Linear(d, d)
+        # What was chosen together, whatever the order: on shops a linear model of that alone beats many a deep one.
+        self.bag, self.bag_gamma = nn.Linear(d, d, bias=False), nn.Parameter(torch.tensor(0.5))
+        nn.init.zeros_(self.bag.weight)
         self.drop = nn.Dropout(shape.dropout)
         for table in (self.behaviour, self.gap, self.position):
             nn.init.normal_(table.weight, std=0.1)
@@ -176,7 +179,15 @@ class UserTower(nn.Module):
         for block in self.blocks:
             h = block(h, blocked, log_weights)
         x: Tensor = self.out(self.norm(h))
-        return x
+        return x + F.pad(self.drop(self.bag(self._together(tokens, item_tokens))), (0, 0, 2, 0))
+
+    def _together(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
+        """[B, T, d] weighted sums of the item tokens so far, over the root of the squared weights, so that they keep a scale."""
+        absent = torch.arange(tokens.items.shape[1]).unsqueeze(0) >= tokens.lengths.unsqueeze(1)
+        share = (self.bag_gamma * tokens.log_weights).exp().masked_fill(absent, 0.0)
+        sums = (item_tokens[tokens.items] * share.unsqueeze(-1)).cumsum(1)
+        together: Tensor = sums / share.square().cumsum(1).clamp(min=1e-12).sqrt().unsqueeze(-1)
+        return together
 
 
 class ItemSide(nn.Module):

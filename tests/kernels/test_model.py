@@ -70,3 +70,19 @@ def test_last_output_of_a_user_without_history_is_the_start_token(tower: UserTow
 
 def test_a_batch_of_users_without_any_history_works(tower: UserTower, item_tokens: torch.Tensor) -> None:
     assert torch.isfinite(outputs(tower, item_tokens, [[], []], texts={0: np.ones(TEXT_WIDTH)})).all()
+
+
+def test_what_was_chosen_together_counts_whatever_the_order(item_tokens: torch.Tensor) -> None:
+    """The linear path alone: the transformer's own output is switched off."""
+    torch.manual_seed(0)
+    tower = UserTower(SHAPE).eval()
+    torch.nn.init.normal_(tower.bag.weight)
+    torch.nn.init.zeros_(tower.out.weight)
+    one, other = outputs(tower, item_tokens, [[1, 2, 3]]), outputs(tower, item_tokens, [[3, 1, 2]])
+    torch.testing.assert_close(one[0, -1], other[0, -1])
+    assert not torch.allclose(one[0, -1], outputs(tower, item_tokens, [[1, 2, 4]])[0, -1])
+    later = outputs(tower, item_tokens, [[1, 2, 3]], weights=[[0.125, 0.125, 0.125]])
+    torch.testing.assert_close(one, later)
+    beside = outputs(tower, item_tokens, [[1, 2, 3], [4, 5, 6, 7, 8]])
+    torch.testing.assert_close(one[0], beside[0, :5])
+    torch.testing.assert_close(one[0, :4], outputs(tower, item_tokens, [[1, 2]])[0])
