@@ -38,6 +38,7 @@ def report_inputs(ctx: Context) -> ReportInputs:
         metrics=[row.asDict() for row in metrics],
         evaluation=_evaluation(evaluated),
         losses=ctx.fact("train", "losses"),
+        trial=ctx.fact("train", "trial"),
         samples=samples(
             served_users(ctx),
             ctx.table("profiles", tables.ITEM_PROFILES),

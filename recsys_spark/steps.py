@@ -170,5 +170,5 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
     attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
-    kept = ("losses", "seconds", "n_users", "n_positions")
+    kept = ("losses", "trial", "seconds", "n_users", "n_positions")
     return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}

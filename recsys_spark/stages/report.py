@@ -46,6 +46,8 @@ class ReportInputs:
     evaluation: str = ""
     """One sentence on the backtest: protocol, cut."""
     losses: Sequence[Mapping[str, Any]] = ()
+    trial: Sequence[Mapping[str, Any]] = ()
+    """Epochs of the trial run, with `ndcg` on the behaviours it was not shown."""
     """One row per epoch: `loss`, and where known `cross_entropy` and `bce`."""
     samples: Sequence[Mapping[str, Any]] = ()
     """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest first) and
@@ -70,7 +72,8 @@ def render_report(inputs: ReportInputs) -> str:
         slowest=slowest or 1.0,
         segments=_metric_tables(inputs.metrics),
         metrics_chart=_metrics_chart(inputs.metrics),
-        loss_chart=_loss_chart(inputs.losses),
+        loss_chart=_loss_chart(inputs.losses, inputs.trial),
+        trial=_trial(inputs.trial),
         samples=[_sample(row) for row in inputs.samples],
     )
 
@@ -149,15 +152,25 @@ def _metrics_chart(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
     return Markup(bar_chart(bars, title="Backtest metrics by model, all users", description=said, prefix="metrics"))
 
 
-def _loss_chart(rows: Sequence[Mapping[str, Any]]) -> Markup | None:
+def _loss_chart(rows: Sequence[Mapping[str, Any]], trial: Sequence[Mapping[str, Any]]) -> Markup | None:
     labels = {"loss": "loss", "cross_entropy": "softmax cross-entropy", "bce": "cosine BCE"}
     curves = {
         label: [float(row[name]) for row in rows] for name, label in labels.items() if all(name in row for row in rows)
     }
     if not rows or not curves:
         return None
+    if trial:
+        curves["trial: held-out ndcg@10"] = [float(row["ndcg"]) for row in trial]
     said = "; ".join(f"{label} from {values[0]:.4g} to {values[-1]:.4g}" for label, values in curves.items())
-    return Markup(curve_chart(curves, title="Training loss by epoch", description=said, prefix="loss"))
+    return Markup(curve_chart(curves, title="Training by epoch", description=said, prefix="loss"))
+
+
+def _trial(trial: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """The best epoch of the trial run."""
+    if not trial:
+        return None
+    best = max(trial, key=lambda row: row["ndcg"])
+    return {"epochs": len(trial), "best": best["epoch"], "ndcg": f"{best['ndcg']:.4f}"}
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -89,6 +89,7 @@ def full() -> str:
             timings={"ingest": 12.34, "embed": 75.0},
             metrics=metrics,
             losses=[{"epoch": n, "loss": 3 / n, "cross_entropy": 2.9 / n, "bce": 0.1 / n} for n in range(1, 9)],
+            trial=[{"epoch": n, "ndcg": 0.1 - 0.01 * abs(n - 6)} for n in range(1, 9)],
             samples=[*samples, {"user_id": "nobody", "history": None, "recommendations": [{**item, "reasons": None}]}],
         )
     )
@@ -125,6 +126,12 @@ def test_charts_are_named_for_screen_readers_and_ids_are_unique(full: str) -> No
         assert all(names[part] for part in str(chart.get("aria-labelledby")).split())
     used = set(re.findall(r'(?:url\(|href=")#([^")]+)', full))
     assert used <= set(outline.ids)
+
+
+def test_the_trial_run_is_told(full: str) -> None:
+    text = " ".join(Outline(full).text.split())
+    assert "A trial run of 8 epochs without the newest behaviours was best after 6 (ndcg@10 0.1000 on those)" in text
+    assert "held-out ndcg@10 from 0.05 to 0.08" in text
 
 
 def test_every_colour_follows_the_light_or_dark_page(full: str) -> None:
