@@ -8,7 +8,7 @@ from datetime import UTC
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark import tables
+from recsys_spark import __version__, tables
 from recsys_spark.context import Context, Facts
 from recsys_spark.embeddings import Appended, Snapshot
 from recsys_spark.encoder_provision import ship
@@ -16,6 +16,7 @@ from recsys_spark.errors import DataError
 from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.encoder import Encoded
 from recsys_spark.kernels.encoder_files import EncoderSpec
+from recsys_spark.model_card import model_card
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.progress import ON, ROWS, SLOTS, UNITS, progress
 from recsys_spark.session import executor_threads, is_local, task_threads
@@ -29,7 +30,7 @@ from recsys_spark.store import Attempt
 
 log = logging.getLogger("recsys_spark")
 WITH_HISTORY = ("heavy", "regular", "light")
-MODEL_TENSORS, MODEL_FACTS = "model.safetensors", "model.json"
+MODEL_TENSORS, MODEL_FACTS, MODEL_CARD = "model.safetensors", "model.json", "MODEL_CARD.md"
 
 
 def ingest(ctx: Context, attempt: Attempt) -> Facts:
@@ -170,5 +171,19 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
     attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
+    card = model_card(
+        artifact.facts,
+        model_id=artifact.model_id,
+        version=__version__,
+        config_fingerprint=ctx.cfg.fingerprint(),
+        seed=ctx.cfg.run.seed,
+        encoder=ctx.cfg.encoder.model,
+        weights=ctx.cfg.behaviours.weights,
+        n_items=ctx.area.finished("profiles").rows[tables.ITEM_PROFILES.name],
+        n_parameters=sum(tensor.size for tensor in artifact.tensors.values()),
+        as_of=ctx.as_of,
+        now=ctx.now,
+    )
+    attempt.write_file(MODEL_CARD, card.encode())
     kept = ("losses", "trial", "seconds", "n_users", "n_positions")
     return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}

@@ -22,8 +22,9 @@ FORMAT = 2
 class Artifact:
     """A trained model.
 
-    ``facts`` holds: format (FORMAT), shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses (one entry
-    per epoch), seconds, n_users, n_positions, encoder_id.
+    ``facts`` holds: format (FORMAT), shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses
+    (one entry per epoch), trial (one per epoch of the trial run), new_item_boost, seconds, n_users, n_positions,
+    first_time and last_time (seconds), encoder_id.
     """
 
     tensors: dict[str, npt.NDArray[Any]]

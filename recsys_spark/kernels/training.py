@@ -234,6 +234,9 @@ class Run:
                 "warm_item_ids": [str(i) for i in self.data.catalogue.ids[self.warm]],
                 "n_users": int(self.histories.n_users),
                 "n_positions": len(self.histories.items),
+                "first_time": float(self.histories.times.min()),
+                "last_time": float(self.histories.times.max()),
+                "new_item_boost": new_item_boost,
                 **facts,
             },
         )

@@ -1,0 +1,69 @@
+"""MODEL_CARD.md beside a model: what it is, what it learned from, how it did on what it was not shown, where it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import jinja2
+
+_CARD = """\
+# Model {{ model_id }}
+
+A user tower over behaviours, interest tags and social neighbours, and an item side made of text vectors and a learned part. `score = w_cos cos(x_i, y_j) + w_ce log P(j|i)`; made by recsys-spark {{ version }}.
+
+| | |
+|---|---|
+| trained | {{ trained_at }} for {{ '%.0f' | format(facts.seconds) }} s, configuration `{{ config_fingerprint }}`, seed {{ seed }} |
+| encoder | `{{ facts.encoder_id }}` ({{ encoder }}), width {{ facts.shape.text_width }} |
+| size | width {{ facts.shape.width }}, {{ facts.shape.n_layers }} layers, {{ facts.shape.n_heads }} heads, {{ n_parameters }} numbers |
+| learned from | {{ facts.n_users }} users, {{ facts.n_positions }} behaviours, {{ facts.warm_item_ids | length }} items of {{ n_items }} |
+| behaviours | {% for name, weight in weights.items() %}{{ name }} (weight {{ weight }}){{ ', ' if not loop.last }}{% endfor %} |
+| from, to | {{ first }}, {{ last }} (as of {{ as_of }}) |
+| epochs | {{ facts.losses | length }}; loss {{ '%.4f' | format(facts.losses[0].loss) }} in the first, {{ '%.4f' | format(facts.losses[-1].loss) }} in the last |
+
+## How it did on behaviours it was not shown
+
+{% if best %}A trial run without the newest behaviours, the whole catalogue ranked, seen items left out: recall@10 {{ '%.4f' | format(best.recall) }}, ndcg@10 {{ '%.4f' | format(best.ndcg) }}, `-log P` {{ '%.3f' | format(best.nll) }} after epoch {{ best.epoch }} of {{ facts.trial | length }}. P is true at temperature {{ '%.2f' | format(best.temperature) }}, which this model has built in. New items' logits were raised by {{ '%.2f' | format(new_item_boost) }}.
+{% else %}No trial was run: `model.patience` is 0, or too few users had later behaviours.
+{% endif %}
+These figures chose when to stop, so they flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
+
+## Where it ends
+
+- It serves users with behaviours, interest tags or friends. Others are served what is popular, by another stage.
+- An item without a behaviour is known by its text alone, one without text by its popularity alone.
+- It repeats what its behaviours hold: what was shown more was chosen more. P is a share of choices, not a measure of how good an item is.
+- It is of use with vectors of its own encoder only; scoring refuses others.
+"""
+
+
+def model_card(
+    facts: Mapping[str, Any], *, model_id: str, version: str, config_fingerprint: str, seed: int, encoder: str,
+    weights: Mapping[str, float], n_items: int, n_parameters: int, as_of: datetime, now: datetime,
+) -> str:  # fmt: skip
+    """Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the catalogue."""
+    trial = facts["trial"]
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
+    return template.from_string(_CARD).render(
+        facts=facts,
+        model_id=model_id,
+        version=version,
+        config_fingerprint=config_fingerprint,
+        seed=seed,
+        encoder=encoder,
+        weights=dict(weights),
+        n_items=n_items,
+        n_parameters=n_parameters,
+        first=_day(facts["first_time"]),
+        last=_day(facts["last_time"]),
+        as_of=as_of.isoformat(),
+        trained_at=now.strftime("%Y-%m-%d %H:%M UTC"),
+        best=max(trial, key=lambda row: row["ndcg"]) if trial else None,
+        new_item_boost=facts["new_item_boost"],
+    )
+
+
+def _day(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).date().isoformat()

@@ -1,0 +1,42 @@
+"""The model card says what the facts say, and nothing where there was nothing."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from recsys_spark.config import Model
+from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.kernels.training import fit
+from recsys_spark.model_card import model_card
+from tests.kernels.worlds import N_ITEMS, data, tasteful_users
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+
+
+def card(patience: int) -> tuple[str, Artifact]:
+    settings = Model(width=16, n_layers=1, epochs=2, batch_positions=256, patience=patience)
+    artifact = fit(data(tasteful_users()), settings, seed=0)
+    artifact.facts["encoder_id"] = "enc-7"
+    text = model_card(
+        artifact.facts, model_id=artifact.model_id, version="1.2", config_fingerprint="c0ffee", seed=5, encoder="minilm",
+        weights={"browse": 1.0, "buy": 4.0}, n_items=N_ITEMS, n_parameters=99, as_of=NOON, now=NOON,
+    )  # fmt: skip
+    return text, artifact
+
+
+def test_the_card_names_model_data_and_what_was_found() -> None:
+    text, artifact = card(patience=2)
+    best = max(artifact.facts["trial"], key=lambda row: row["ndcg"])
+    for part in (
+        artifact.model_id, "`enc-7` (minilm), width 8", "configuration `c0ffee`, seed 5", "2026-01-02 12:00 UTC",
+        f"200 users, 1200 behaviours, 32 items of {N_ITEMS}", "browse (weight 1.0), buy (weight 4.0)",
+        "1970-01-01, 1970-01-01", f"ndcg@10 {best['ndcg']:.4f}", f"{artifact.facts['losses'][-1]['loss']:.4f} in the last",
+    ):  # fmt: skip
+        assert part in text
+    assert "No trial" not in text
+
+
+def test_a_model_without_a_trial_says_so() -> None:
+    text, _ = card(patience=0)
+    assert "No trial was run" in text
+    assert "ndcg@10" not in text
