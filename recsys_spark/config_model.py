@@ -66,10 +66,10 @@ class Model(Section):
     """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
     epochs: Count = 12
     """Passes over the training histories, at most."""
-    patience: Annotated[int, Field(ge=0)] = 2
+    patience: Annotated[int, Field(ge=0)] = 3
     """A trial run without the newest behaviours stops after so many epochs without a better ndcg on those, and training takes as many as were best; 0 trains `epochs` passes without a trial."""
-    new_item_cost: Share = 0.005
-    """Share of the trial's ndcg that may be given up so that items nobody has touched are shown; 0 gives them what they earn."""
+    cold_item_cost: Share = 0.005
+    """Share of the trial run's ndcg that may be given up so that cold items are shown; 0 shows them where they cost nothing."""
     batch_positions: Count = 2048
     """History positions per step."""
     learning_rate: Positive = 2e-3

@@ -15,7 +15,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 N_FEATURES = 3
-IS_NEW = np.array([0.0, 0.0, 1.0], np.float32)
+IS_COLD = np.array([0.0, 0.0, 1.0], np.float32)
 """The feature of items that nobody has chosen"""
 POPULARITY_FLOOR = 0.1
 WARM_UP_SHARE = 0.3

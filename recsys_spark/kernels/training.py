@@ -18,9 +18,9 @@ from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories, shuffled_ties
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
-from recsys_spark.kernels.popularity import IS_NEW, Popularity, popularity_at, replay
+from recsys_spark.kernels.popularity import IS_COLD, Popularity, popularity_at, replay
 from recsys_spark.kernels.recommender import Recommender
-from recsys_spark.kernels.validation import Found, HeldOut, K, hold_out, measure, new_item_boost
+from recsys_spark.kernels.validation import Found, HeldOut, K, cold_item_boost, hold_out, measure
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Trial:
     epochs: int
     """How many were best; 0 where there was no trial"""
     temperature: float
-    new_item_boost: float
+    cold_item_boost: float
 
 
 NO_TRIAL = Trial((), 0, 1.0, 0.0)
@@ -120,7 +120,7 @@ def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lam
     """Train and return the artifact.
 
     With `patience`, a trial run without the held-out behaviours says after how many epochs to stop, at which scale P is
-    true, and how far new items may be pushed; then the model that is returned is trained on everything, for so many epochs.
+    true, and how far cold items may be pushed; then the model that is returned is trained on everything, for so many epochs.
     Raises TrainingError where no user has a behaviour, or where the loss is no longer a finite number.
     """
     if not len(data.histories.items):
@@ -144,7 +144,7 @@ def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lam
         "losses": [entry.as_dict() for entry in losses],
         "seconds": time.monotonic() - started,
     }
-    return run.artifact(facts, temperature=trial.temperature, new_item_boost=trial.new_item_boost)
+    return run.artifact(facts, temperature=trial.temperature, cold_item_boost=trial.cold_item_boost)
 
 
 def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch) -> Trial:
@@ -161,7 +161,7 @@ def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoc
             best, chosen = len(entries) - 1, recommender
         elif len(entries) - 1 - best >= settings.patience:
             break
-    boost = new_item_boost(held, chosen, past.catalogue, settings.new_item_cost)
+    boost = cold_item_boost(held, chosen, past.catalogue, settings.cold_item_cost)
     return Trial(entries, best + 1, entries[best].found.temperature, boost)
 
 
@@ -197,9 +197,9 @@ class Run:
         )
 
     def epochs(self, n: int) -> Iterator[EpochLoss]:
-        """Train for ``n`` epochs of the schedule that `epochs` asks for."""
+        """Train for ``n`` epochs, at the end of which the learning rate has come down."""
         settings, rng = self.settings, self.rng
-        schedule = Schedule(self.model, settings, n_batches(self.histories, settings.batch_positions))
+        schedule = Schedule(self.model, settings, n * n_batches(self.histories, settings.batch_positions))
         for epoch in range(1, n + 1):
             started, sums = time.monotonic(), np.zeros(3)
             for rows in batches(self.histories, settings.batch_positions, rng):
@@ -220,11 +220,11 @@ class Run:
             total = float(means[0] + settings.bce_weight * means[1])
             yield EpochLoss(epoch, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
-    def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, new_item_boost: float = 0.0) -> Artifact:
-        """The weights as they are now, P = softmax(logit / ``temperature``), new items' logits with ``new_item_boost``."""
+    def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, cold_item_boost: float = 0.0) -> Artifact:
+        """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""
         tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
         tensors["temperature"] = np.array(temperature, np.float32)
-        tensors["items.beta"] = tensors["items.beta"] + np.float32(new_item_boost) * IS_NEW
+        tensors["items.beta"] = tensors["items.beta"] + np.float32(cold_item_boost) * IS_COLD
         return Artifact(
             tensors,
             {
@@ -236,7 +236,7 @@ class Run:
                 "n_positions": len(self.histories.items),
                 "first_time": float(self.histories.times.min()),
                 "last_time": float(self.histories.times.max()),
-                "new_item_boost": new_item_boost,
+                "cold_item_boost": cold_item_boost,
                 **facts,
             },
         )

@@ -118,12 +118,12 @@ def measure(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Fo
     return Found(ndcg, recall, float(nll[len(nll) // 2] / len(rank)), float(TEMPERATURES[int(nll.argmin())]))
 
 
-def new_item_boost(held: HeldOut, recommender: Recommender, catalogue: Catalogue, cost: float) -> float:
+def cold_item_boost(held: HeldOut, recommender: Recommender, catalogue: Catalogue, cost: float) -> float:
     """The largest of BOOSTS that may be added to the logits of items without a behaviour.
 
     The logits alone say what is likely next, and an item that only its text is known of is seldom likelier than the best
-    of those that many have touched: a list of the likeliest would hide new items until someone finds them elsewhere.
-    With a larger boost, ndcg on held-out behaviours (new items among them) falls by more than ``cost`` of its best.
+    of those that many have touched: a list of the likeliest would hide cold items until someone finds them elsewhere.
+    With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best.
     """
     new = np.flatnonzero(catalogue.popularity.total <= 0)
     if not len(new):

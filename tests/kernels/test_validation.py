@@ -20,9 +20,9 @@ from recsys_spark.kernels.validation import (
     TEMPERATURES,
     Found,
     HeldOut,
+    cold_item_boost,
     hold_out,
     measure,
-    new_item_boost,
 )
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
@@ -226,31 +226,31 @@ def shop_with_news(new_truth: int, n_users: int = 100) -> tuple[HeldOut, Fixed, 
 
 def test_new_items_that_nobody_wants_are_not_pushed_into_the_list() -> None:
     held, recommender, world = shop_with_news(new_truth=0)
-    assert new_item_boost(held, recommender, world, cost=0.005) < 1.4  # type: ignore[arg-type]
+    assert cold_item_boost(held, recommender, world, cost=0.005) < 1.4  # type: ignore[arg-type]
 
 
 def test_new_items_that_some_want_are() -> None:
     held, recommender, world = shop_with_news(new_truth=60)
-    assert new_item_boost(held, recommender, world, cost=0.005) > 1.4  # type: ignore[arg-type]
+    assert cold_item_boost(held, recommender, world, cost=0.005) > 1.4  # type: ignore[arg-type]
 
 
 def test_cost_is_what_may_be_given_up() -> None:
     held, recommender, world = shop_with_news(new_truth=0)
-    boosts = [new_item_boost(held, recommender, world, cost) for cost in (0.0, 0.05, 1.0)]  # type: ignore[arg-type]
+    boosts = [cold_item_boost(held, recommender, world, cost) for cost in (0.0, 0.05, 1.0)]  # type: ignore[arg-type]
     assert boosts == sorted(boosts)
     assert boosts[0] < boosts[-1] == BOOSTS[-1]
 
 
 def test_without_new_items_nothing_is_pushed() -> None:
     held, recommender, _ = shop_with_news(new_truth=50)
-    assert new_item_boost(held, recommender, catalogue(), cost=1.0) == 0.0  # type: ignore[arg-type]
+    assert cold_item_boost(held, recommender, catalogue(), cost=1.0) == 0.0  # type: ignore[arg-type]
 
 
 def test_the_boost_reaches_new_items_alone() -> None:
     users, world = users_over_time(), catalogue()
     run = training.Run(data(users), SETTINGS, 0)
     plain, pushed = (
-        Recommender(run.artifact({}, new_item_boost=boost)).item_vectors(
+        Recommender(run.artifact({}, cold_item_boost=boost)).item_vectors(
             world.ids, world.vectors, world.has_vector, Popularity(*2 * [(np.arange(N_ITEMS) % 2).astype(float)])
         )
         for boost in (0.0, 2.0)
