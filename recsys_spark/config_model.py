@@ -80,7 +80,7 @@ class Model(Section):
     """Weight of the cosine's binary cross-entropy beside the softmax cross-entropy."""
     n_negatives: Count = 64
     """Sampled negatives per step for the binary cross-entropy."""
-    target_window: Count = 10
+    target_window: Count = 3
     """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
     max_softmax_items: Count = 50_000
     """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
