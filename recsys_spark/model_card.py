@@ -26,10 +26,10 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 ## How it did on behaviours it was not shown
 
 {% if best %}A trial run without the newest behaviours, the whole catalogue ranked, seen items left out: recall@10 {{ '%.4f' | format(best.recall) }}, ndcg@10 {{ '%.4f' | format(best.ndcg) }}, `-log P` {{ '%.3f' | format(best.nll) }} after epoch {{ best.epoch }} of {{ facts.trial | length }}. P is true at temperature {{ '%.2f' | format(best.temperature) }}, which this model has built in. Cold items' logits were raised by {{ '%.2f' | format(cold_item_boost) }}.
+
+These figures chose when to stop, so they flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
 {% else %}No trial was run: `model.patience` is 0, or too few users had later behaviours.
 {% endif %}
-These figures chose when to stop, so they flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
-
 ## Where it ends
 
 - It serves users with behaviours, interest tags or friends. Others are served what is popular, by another stage.
