@@ -62,6 +62,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
         histories.take(np.flatnonzero(histories.lengths > 0)),
         behaviours,
         type_weights=[world.settings.behaviours.weights[name] for name in behaviours],
+        default_weight=world.settings.behaviours.default_weight or 0.0,
         half_life_days=world.settings.popular_half_life_days,
         max_history=world.settings.behaviours.max_history,
     )

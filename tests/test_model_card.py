@@ -15,7 +15,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 def card(patience: int) -> tuple[str, Artifact]:
     settings = Model(width=16, n_layers=1, epochs=2, batch_positions=256, patience=patience)
-    artifact = fit(data(tasteful_users()), settings, seed=0)
+    artifact = fit(data(tasteful_users(600)), settings, seed=0)
     artifact.facts["encoder_id"] = "enc-7"
     text = model_card(
         artifact.facts, model_id=artifact.model_id, version="1.2", config_fingerprint="c0ffee", seed=5, encoder="minilm",
@@ -29,7 +29,7 @@ def test_the_card_names_model_data_and_what_was_found() -> None:
     best = max(artifact.facts["trial"], key=lambda row: row["ndcg"])
     for part in (
         artifact.model_id, "`enc-7` (minilm), width 8", "configuration `c0ffee`, seed 5", "2026-01-02 12:00 UTC",
-        f"200 users, 1200 behaviours, 32 items of {N_ITEMS}", "browse (weight 1.0), buy (weight 4.0)",
+        f"600 users, 3600 behaviours, 32 items of {N_ITEMS}", "browse (weight 1.0), buy (weight 4.0)",
         "1970-01-01, 1970-01-01", f"ndcg@10 {best['ndcg']:.4f}", f"{artifact.facts['losses'][-1]['loss']:.4f} in the last",
     ):  # fmt: skip
         assert part in text

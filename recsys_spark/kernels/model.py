@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.popularity import POPULARITY_FLOOR
 
 N_GAPS = 24
 FLOOR_LOG_WEIGHT = -12.0
@@ -204,7 +205,8 @@ class ItemSide(nn.Module):
         self.w_y = nn.Linear(text_width, width, bias=False)
         self.delta = nn.Parameter(torch.randn(n_warm, width) * 0.02)
         self.correction = nn.Parameter(torch.zeros(n_warm))
-        self.beta = nn.Parameter(torch.tensor([0.5, 0.5, 0.0]))
+        # A cold item begins where one does that hardly anybody chose.
+        self.beta = nn.Parameter(torch.tensor([0.5, 0.5, math.log(POPULARITY_FLOOR)]))
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:

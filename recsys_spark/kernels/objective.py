@@ -94,7 +94,7 @@ class Objective:
         self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
         self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
         self.replayed = replayed
-        self.type_weights = np.clip(type_weights / type_weights[:-1].max(), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
+        self.type_weights = np.clip(type_weights / (type_weights.max() or 1.0), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
         self.features, self.known = torch.from_numpy(replayed.features), torch.from_numpy(replayed.known)
         # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
         self.absent = torch.where(self.known[0], 0.0, -torch.inf)
@@ -145,12 +145,16 @@ class Objective:
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
         loss = made.x.new_zeros(())
-        text = None if self.sampled else self.model.items.w_theta(self.vectors)
+        if self.sampled:
+            drawn = torch.from_numpy(rng.choice(len(self.draw), size=self.settings.n_sampled, p=self.draw))
+            text = self.model.items.w_theta(self.vectors[drawn])
+        else:
+            text = self.model.items.w_theta(self.vectors)
         for s in np.unique(made.slices).tolist():
             at = torch.from_numpy(np.flatnonzero(made.slices == s))
             x, target, weight = made.x[at], made.target[at], made.weight[at]
-            if text is None:
-                loss = loss + self._drawn(s, x, target, weight, delta, rng)
+            if self.sampled:
+                loss = loss + self._drawn(s, x, target, weight, delta, drawn, text)
             else:
                 loss = loss + softmax_loss(x, *self._candidates(s, text, delta, slice(None)), target, weight)
         return loss
@@ -163,16 +167,15 @@ class Objective:
         return text + delta[rows] * known.unsqueeze(1), bias if s else bias + self.absent[rows]
 
     def _drawn(
-        self, s: int, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, rng: np.random.Generator
+        self, s: int, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, drawn: Tensor, text: Tensor
     ) -> Tensor:
-        n = self.settings.n_sampled
-        drawn = rng.choice(len(self.draw), size=n, p=self.draw)
-        log_expected = torch.from_numpy(np.log(n * self.draw[drawn]).astype(np.float32))
-        rows = torch.cat([target, torch.from_numpy(drawn)])
-        theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[rows]), delta, rows)
-        own = (x * theta[: len(target)]).sum(1) + bias[: len(target)]
-        others = x @ theta[len(target) :].T + (bias[len(target) :] - log_expected)
-        others = others.masked_fill(target.unsqueeze(1) == rows[len(target) :].unsqueeze(0), -torch.inf)
+        """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
+        log_expected = torch.from_numpy(np.log(len(drawn) * self.draw[drawn.numpy()]).astype(np.float32))
+        theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
+        own = (x * theta).sum(1) + bias
+        theta, bias = self._candidates(s, text, delta, drawn)
+        others = x @ theta.T + (bias - log_expected)
+        others = others.masked_fill(target.unsqueeze(1) == drawn.unsqueeze(0), -torch.inf)
         nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
         return (nll * weight).sum()
 

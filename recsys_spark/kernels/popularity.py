@@ -52,7 +52,7 @@ class Popularity:
 
         Relative, so that data which ended years before as_of have the same prior as fresh ones.
 
-        >>> Popularity(np.array([0.0, 9.9]), np.array([0.0, 0.9])).features(np.ones(2)).round(3).tolist()
+        >>> Popularity(np.array([0.0, 9.9]), np.array([0.0, 0.9])).features(np.ones(2)).astype(float).round(3).tolist()
         [[0.0, 0.0, 1.0], [2.303, 0.0, 0.0]]
         """
         cold = self.total <= 0
@@ -83,16 +83,16 @@ class Replay:
 
 
 def replay(
-    items: npt.NDArray[np.int64], times: Doubles, weights: Doubles, n_items: int, half_life_days: float, now: Popularity
+    items: npt.NDArray[np.int64], times: Doubles, weights: Doubles, n_items: int, half_life_days: float, now: Floats
 ) -> Replay:
     """Cut the behaviours (flat arrays: item, seconds, behaviour weight without decay) into slices.
 
     The first slice has nothing before it: it is scored by its own popularity, among its own items. Where the data have
-    no time to speak of (all within a day, positions instead of moments) there is that slice alone, and it is ``now``.
+    no time to speak of (all within a day, positions instead of moments) there is that slice alone, with the features ``now`` [n, N_FEATURES].
     """
     borders = slice_borders(times)
     if not len(borders):
-        return Replay(borders, now.features(now.units())[None], np.ones((1, n_items), bool))
+        return Replay(borders, now[None], np.ones((1, n_items), bool))
     features, known = [], []
     for moment in [borders[0], *borders]:
         past = popularity_at(moment, items, times, weights, n_items, half_life_days)

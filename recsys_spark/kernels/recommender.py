@@ -83,12 +83,14 @@ class Recommender:
         warm = torch.from_numpy(rows >= 0)
         at = torch.from_numpy(np.maximum(rows, 0))
         delta = t["items.delta"][at] * warm.unsqueeze(1)
+        # An item of the newest slice was a target as a cold one only: what delta it has is that of histories.
+        settled = t["items.settled"][at].unsqueeze(1)
         correction = t["items.correction"][at] * warm
         prior = torch.from_numpy(popularity.features(t["popularity_units"].numpy()))
         return ItemVectors(
             token=(e @ t["items.w_in.weight"].T + t["items.w_in.bias"] + delta).numpy(),
             y=(e @ t["items.w_y.weight"].T).numpy(),
-            theta=((e @ t["items.w_theta.weight"].T + delta) / t["temperature"]).numpy(),
+            theta=((e @ t["items.w_theta.weight"].T + delta * settled) / t["temperature"]).numpy(),
             bias=((prior @ t["items.beta"] + correction) / t["temperature"]).numpy(),
         )
 

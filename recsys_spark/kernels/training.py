@@ -18,7 +18,7 @@ from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories, shuffled_ties
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
-from recsys_spark.kernels.popularity import IS_COLD, Popularity, popularity_at, replay
+from recsys_spark.kernels.popularity import IS_COLD, popularity_at, replay
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.validation import Found, HeldOut, K, cold_item_boost, hold_out, measure
 
@@ -87,6 +87,8 @@ class Data:
     """Types, in the order of Histories.behaviours"""
     type_weights: Sequence[float]
     """[n types] configured weights"""
+    default_weight: float
+    """Of behaviours of other types"""
     half_life_days: float
     """Of the recent popularity"""
     max_history: int
@@ -108,8 +110,8 @@ class Data:
 
     @property
     def all_weights(self) -> npt.NDArray[np.float64]:
-        """[n types + 1] configured weights, and 1 for types that the configuration does not name."""
-        return np.append(np.asarray(self.type_weights, np.float64), 1.0)
+        """[n types + 1] configured weights, and that of types which the configuration does not name."""
+        return np.append(np.asarray(self.type_weights, np.float64), self.default_weight)
 
     def weights_of(self, histories: Histories) -> npt.NDArray[np.float64]:
         """[total] configured weight of each behaviour."""
@@ -132,7 +134,11 @@ def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lam
             action="Check [behaviours.weights] and value_transform: behaviours of weight 0 make no history.",
         )
     started = time.monotonic()
-    held = hold_out(data.histories, np.random.default_rng(seed)) if settings.patience else None
+    held = (
+        hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed))
+        if settings.patience
+        else None
+    )
     trial = NO_TRIAL if held is None else try_out(data, held, settings, seed, on_epoch)
     run = Run(data, settings, seed)
     losses = []
@@ -187,10 +193,11 @@ class Run:
         social = np.searchsorted(self.warm, histories.social_items)
         known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
         self.histories = _renumbered(histories, positions, np.where(known, social, 0), known)
-        now = Popularity(catalogue.popularity.recent[self.warm], catalogue.popularity.total[self.warm])
+        now = catalogue.popularity.features(catalogue.popularity.units())[self.warm]
         replayed = replay(
             positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now
         )
+        self.settled = replayed.known[-1].astype(np.float32)
         counts = np.bincount(positions, minlength=len(self.warm))
         self.objective = Objective(
             self.model, catalogue, self.warm, counts, replayed, data.all_weights, settings, data.predict_repeats
@@ -223,6 +230,7 @@ class Run:
     def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, cold_item_boost: float = 0.0) -> Artifact:
         """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""
         tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
+        tensors["items.settled"] = self.settled
         tensors["temperature"] = np.array(temperature, np.float32)
         tensors["items.beta"] = tensors["items.beta"] + np.float32(cold_item_boost) * IS_COLD
         return Artifact(

@@ -1,7 +1,7 @@
 """Behaviours that a trial run is not shown: how long to train and the scale of P are decided by those and by nothing else.
 
-The held-out part is the last slice of time, as a list is for the days that come. Data without times give up the last item
-of every tenth user instead.
+The held-out part is the newest slice of time, as a list is for the days that come. Data without times give up the last item
+of every tenth user instead. Friends say nothing in a trial.
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ K = 10
 SHARE_OF_USERS = 0.1
 USERS_AT_ONCE = 256
 MIN_USERS = 20
+MAX_HIDDEN = 0.3
 MAX_SCORES = 1e8
+BLOCK_SCORES = 1e7
 BOOSTS = np.arange(0.0, 6.01, 0.25)
 TEMPERATURES = np.exp(np.linspace(-1.2, 1.2, 25)).astype(np.float32)
 
@@ -43,7 +45,9 @@ class HeldOut:
     truth_row: Longs
     """[n_truth] index into `asked`, ascending"""
     truth_item: Longs
-    """[n_truth] distinct per user, and none that the user had touched"""
+    """[n_truth] distinct per user"""
+    repeats: bool
+    """Whether they may be items that the user had touched"""
 
 
 @dataclass(frozen=True)
@@ -51,7 +55,7 @@ class Found:
     """How a model did on held-out behaviours."""
 
     ndcg: float
-    """at K, over the whole catalogue without what the user has touched"""
+    """at K, over the whole catalogue, without what the user has touched unless repeats are asked for"""
     recall: float
     nll: float
     """mean -log P(item) of a held-out behaviour, P over the whole catalogue"""
@@ -59,13 +63,20 @@ class Found:
     """T that makes -log P least"""
 
 
-def hold_out(histories: Histories, rng: np.random.Generator) -> HeldOut | None:
-    """Cut off the newest slice, or more of them, until MIN_USERS can be asked; else the last item of some users; else None."""
+def hold_out(histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator) -> HeldOut | None:
+    """Cut off the newest slice, or more, until MIN_USERS can be asked; where that hides too much, the last item of some users.
+
+    None where even that asks too few. With ``repeats``, items that a user had touched are asked for as well.
+    """
     for moment in reversed(slice_borders(histories.times)):
-        held = _hide(histories, histories.times >= moment, float(moment), rng)
+        hidden = histories.times >= moment
+        if hidden.mean() > MAX_HIDDEN:
+            break
+        held = _hide(histories, hidden, float(moment), n_items, repeats, rng)
         if held:
             return held
-    return _hide(histories, _last_items(histories, rng), float(histories.times.max(initial=0.0)) + 1.0, rng)
+    end = float(histories.times.max(initial=0.0)) + 1.0
+    return _hide(histories, _last_items(histories, rng), end, n_items, repeats, rng)
 
 
 def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
@@ -80,19 +91,34 @@ def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
     return chosen
 
 
-def _hide(histories: Histories, hidden: Mask, moment: float, rng: np.random.Generator) -> HeldOut | None:
+def _hide(
+    histories: Histories, hidden: Mask, moment: float, n_items: int, repeats: bool, rng: np.random.Generator
+) -> HeldOut | None:
     user = np.repeat(np.arange(histories.n_users), histories.lengths)
-    n_items = int(histories.items.max(initial=0)) + 1
     keys = user * n_items + histories.items
-    pairs = np.setdiff1d(keys[hidden], keys[~hidden])
-    train = kept(histories, ~hidden)
+    pairs = np.unique(keys[hidden])
+    if not repeats:
+        pairs = np.setdiff1d(pairs, keys[~hidden])
+    train = _without_friends(kept(histories, ~hidden))
     pairs = pairs[train.lengths[pairs // n_items] > 0]
     users = np.unique(pairs // n_items)
     if len(users) < MIN_USERS:
         return None
     users = np.sort(rng.permutation(users)[: max(MIN_USERS, int(MAX_SCORES / n_items))])
     pairs = pairs[np.isin(pairs // n_items, users)]
-    return HeldOut(train, moment, train.take(users), np.searchsorted(users, pairs // n_items), pairs % n_items)
+    row = np.searchsorted(users, pairs // n_items)
+    return HeldOut(train, moment, train.take(users), row, pairs % n_items, repeats)
+
+
+def _without_friends(histories: Histories) -> Histories:
+    """What friends like is known as of the end of the data: it would tell of the held-out part."""
+    none = np.empty(0, np.int64)
+    return replace(
+        histories,
+        social_offsets=np.zeros(histories.n_users + 1, np.int64),
+        social_items=none,
+        social_weights=none.astype(np.float32),
+    )
 
 
 def kept(histories: Histories, keep: Mask) -> Histories:
@@ -112,7 +138,8 @@ def measure(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Fo
     rank, nll = np.empty(len(held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
     for block in _blocks(held, recommender, catalogue):
         nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
-        block.leave_out_seen()
+        if not held.repeats:
+            block.leave_out_seen()
         rank[block.part] = block.ranks()
     recall, ndcg = _means(held, rank)
     return Found(ndcg, recall, float(nll[len(nll) // 2] / len(rank)), float(TEMPERATURES[int(nll.argmin())]))
@@ -125,16 +152,20 @@ def cold_item_boost(held: HeldOut, recommender: Recommender, catalogue: Catalogu
     of those that many have touched: a list of the likeliest would hide cold items until someone finds them elsewhere.
     With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best.
     """
-    new = np.flatnonzero(catalogue.popularity.total <= 0)
-    if not len(new):
+    cold = catalogue.popularity.total <= 0
+    new = np.flatnonzero(cold)
+    if not cold[held.truth_item].any():
         return 0.0
     rank = np.empty((len(BOOSTS), len(held.truth_row)), np.int64)
     for block in _blocks(held, recommender, catalogue):
-        block.leave_out_seen()
+        if not held.repeats:
+            block.leave_out_seen()
         for k, step in enumerate(np.diff(BOOSTS, prepend=0.0)):
             block.logits[:, new] += np.float32(step)
             rank[k, block.part] = block.ranks()
     ndcg = np.array([_means(held, one)[1] for one in rank])
+    if ndcg.max() <= 0:
+        return 0.0
     return float(BOOSTS[np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1]])
 
 
@@ -156,16 +187,20 @@ class _Block:
         self.logits[np.repeat(np.arange(self.asked.n_users), self.asked.lengths), self.asked.items] = -np.inf
 
     def ranks(self) -> Longs:
-        """[n_truth] from 1; ties are in its favour, as none are to be expected."""
-        own = self.logits[self.row, self.item, None]
-        found: Longs = 1 + (self.logits[self.row] > own).sum(1)
+        """[n_truth] from 1, behind all that score the same: cold items without a text do, and so does a model of NaNs."""
+        found = np.empty(len(self.row), np.int64)
+        step = max(1, int(BLOCK_SCORES / self.logits.shape[1]))
+        for start in range(0, len(self.row), step):
+            row, item = self.row[start : start + step], self.item[start : start + step]
+            found[start : start + step] = (~(self.logits[row] < self.logits[row, item, None])).sum(1)
         return found
 
 
 def _blocks(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Iterator[_Block]:
     vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
-    for start in range(0, held.asked.n_users, USERS_AT_ONCE):
-        users = np.arange(start, min(held.asked.n_users, start + USERS_AT_ONCE))
+    step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / len(catalogue.ids))))
+    for start in range(0, held.asked.n_users, step):
+        users = np.arange(start, min(held.asked.n_users, start + step))
         asked = held.asked.take(users)
         logits = recommender.user_vectors(asked, vectors.token) @ vectors.theta.T + vectors.bias
         part = slice(*np.searchsorted(held.truth_row, [start, start + len(users)]))

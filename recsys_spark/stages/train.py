@@ -105,6 +105,7 @@ def _trainer(
             histories,
             behaviours,
             type_weights=[cfg.behaviours.weights[name] for name in behaviours],
+            default_weight=cfg.behaviours.default_weight or 0.0,
             half_life_days=cfg.rerank.popular_half_life_days,
             max_history=cfg.behaviours.max_history,
             predict_repeats=cfg.score.exclude_seen is not True,

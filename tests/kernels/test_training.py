@@ -106,7 +106,7 @@ def test_nothing_to_train_on_is_a_clear_error() -> None:
 
 
 def test_an_item_is_a_target_only_the_first_time_unless_repeats_are_wanted() -> None:
-    users = histories([[1, 1, 1, 2]] * 8)
+    users = histories([[1, 1, 1, 1, 1, 2]] * 32)
     trained = [fit(data(users, predict_repeats=repeats), SETTINGS, seed=0) for repeats in (False, True)]
     never, often = (scores(artifact, histories([[1]]))[0] for artifact in trained)
     assert never[2] > never[1]
@@ -131,3 +131,31 @@ def test_an_artifact_survives_its_files(trained: tuple[Artifact, list[EpochLoss]
     again = Artifact.parse(artifact.tensor_bytes(), artifact.facts_json())
     assert again.model_id == artifact.model_id
     np.testing.assert_array_equal(scores(again, histories([[1]])), scores(artifact, histories([[1]])))
+
+
+def test_an_item_of_the_newest_slice_is_scored_as_it_was_trained() -> None:
+    """It was a target as a cold item only, so its learned part is one of histories: theta is that of its text."""
+    users = tasteful_users()
+    times = np.arange(len(users.items)) * 86_400.0
+    items = np.where(times == times.max(), N_ITEMS - 1, users.items)
+    artifact = fit(data(replace(users, times=times, items=items)), SETTINGS, seed=0)
+    world, t = catalogue(), artifact.tensors
+    vectors = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
+    text = (world.vectors - t["text_mean"]) / t["text_scale"] @ t["items.w_theta.weight"].T
+    np.testing.assert_allclose(vectors.theta[-1], text[-1], rtol=1e-4, atol=1e-5)
+    assert not np.allclose(vectors.theta[0], text[0], atol=1e-3)
+
+
+def test_the_sampled_softmax_knows_slices_of_time() -> None:
+    users = tasteful_users()
+    times = np.arange(len(users.items)) * 86_400.0
+    sampled = SETTINGS.model_copy(update={"max_softmax_items": 10, "n_sampled": 16})
+    logits = scores(fit(data(replace(users, times=times)), sampled, seed=0), histories([[0, 1, 2]]))[0]
+    assert logits[:16].mean() > logits[HALF : HALF + 16].mean() + 0.5
+
+
+def test_a_type_without_a_weight_counts_by_the_default() -> None:
+    told = data(tasteful_users(), behaviours=("browse", "purchase"))
+    assert replace(told, type_weights=[0.5, 2.0], default_weight=0.25).all_weights.tolist() == [0.5, 2.0, 0.25]
+    only_default = replace(told, behaviours=(), type_weights=[], default_weight=1.0)
+    assert np.isfinite(fit(only_default, SETTINGS, seed=0).tensors["items.delta"]).all()

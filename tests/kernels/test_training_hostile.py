@@ -32,12 +32,12 @@ def missing_embeddings() -> tuple[Catalogue, Histories]:
     world = catalogue()
     absent = np.arange(N_ITEMS) % 2 == 0
     world.vectors[absent] = 0.0
-    return replace(world, has_vector=~absent), tasteful_users()
+    return replace(world, has_vector=~absent), tasteful_users(600)
 
 
 def no_embeddings() -> tuple[Catalogue, Histories]:
     world = catalogue()
-    return replace(world, vectors=np.zeros_like(world.vectors), has_vector=np.zeros(N_ITEMS, bool)), tasteful_users()
+    return replace(world, vectors=np.zeros_like(world.vectors), has_vector=np.zeros(N_ITEMS, bool)), tasteful_users(600)
 
 
 def at(users: Histories, times: np.ndarray) -> tuple[Catalogue, Histories]:
@@ -53,24 +53,30 @@ CASES: dict[str, Callable[[], tuple[Catalogue, Histories]]] = {
     "users with one behaviour": lambda: (catalogue(), histories([[k % N_ITEMS] for k in range(60)])),
     "one user": lambda: (catalogue(), histories([[1, 2, 3]])),
     "an item repeated as often as a history holds": lambda: (catalogue(), histories([[7] * 10] * 40)),
-    "all of one type": lambda: of_type(tasteful_users(), 1),
-    "all of a type that is not configured": lambda: of_type(tasteful_users(), N_TYPES),
-    "all timestamps equal": lambda: at(tasteful_users(), np.zeros(1_200)),
-    "times before 1970 and after 2100": lambda: at(tasteful_users(), np.linspace(-9e9, 9e9, 1_200)),
+    "all of one type": lambda: of_type(tasteful_users(600), 1),
+    "all of a type that is not configured": lambda: of_type(tasteful_users(600), N_TYPES),
+    "all timestamps equal": lambda: at(tasteful_users(600), np.zeros(3_600)),
+    "times before 1970 and after 2100": lambda: at(tasteful_users(600), np.linspace(-9e9, 9e9, 3_600)),
     "embeddings missing for some items": missing_embeddings,
     "embeddings missing for all items": no_embeddings,
-    "weights near zero": lambda: (catalogue(), replace(tasteful_users(), weights=np.full(1_200, 1e-38, np.float32))),
+    "weights near zero": lambda: (catalogue(), replace(tasteful_users(600), weights=np.full(3_600, 1e-38, np.float32))),
     "popularity that has faded to nothing": lambda: (
         replace(catalogue(), popularity=Popularity(np.full(N_ITEMS, 1e-300), np.ones(N_ITEMS))),
-        tasteful_users(),
+        tasteful_users(600),
     ),
 }
+
+
+WITHOUT_TRIAL = {
+    "a catalogue with one item", "users with one behaviour", "one user", "an item repeated as often as a history holds",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_training_and_serving_stay_finite(case: str) -> None:
     world, users = CASES[case]()
     artifact = fit(data(users, world=world, behaviours=("browse", "purchase")), SETTINGS, seed=0)
+    assert bool(artifact.facts["trial"]) == (case not in WITHOUT_TRIAL)
     assert all(np.isfinite(tensor).all() for tensor in artifact.tensors.values())
     recommender = Recommender(artifact)
     items = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)

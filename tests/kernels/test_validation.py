@@ -27,7 +27,7 @@ from recsys_spark.kernels.validation import (
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
 DAY = 86_400.0
-SETTINGS = Model(width=16, n_layers=1, epochs=6, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+SETTINGS = Model(width=16, n_layers=1, epochs=6, batch_positions=256, learning_rate=1e-2, dropout=0.0, patience=2)
 
 
 def rng() -> np.random.Generator:
@@ -43,7 +43,7 @@ def users_over_time(n_users: int = 60) -> Histories:
 
 def test_the_newest_slice_is_hidden() -> None:
     users = users_over_time()
-    held = hold_out(users, rng())
+    held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
     assert held.moment == slice_borders(users.times)[-1]
     assert held.train.times.max() < held.moment
@@ -53,7 +53,7 @@ def test_the_newest_slice_is_hidden() -> None:
 
 def test_the_truth_is_what_was_hidden_and_not_seen_before() -> None:
     users = users_over_time()
-    held = hold_out(users, rng())
+    held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
     for row, user_id in enumerate(held.asked.user_ids):
         user = int(user_id[1:])
@@ -66,25 +66,58 @@ def test_the_truth_is_what_was_hidden_and_not_seen_before() -> None:
 
 def test_data_without_times_give_up_the_last_item_of_some_users_everywhere() -> None:
     users = histories([[1, 2, 3, 3] if user % 2 else [4, 5, 4] for user in range(600)])
-    held = hold_out(users, rng())
+    held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
     assert 30 < held.asked.n_users < 90
-    lost = set(
-        held.truth_item[
-            [
-                held.asked.user_ids[r] == u
-                for r, u in zip(held.truth_row, held.asked.user_ids[held.truth_row], strict=True)
-            ]
-        ]
-    )
-    assert lost == {3, 4}
-    assert all(set(one) in ({1, 2}, {5}) for one in np.split(held.asked.items, held.asked.offsets[1:-1]))
-    assert len(np.concatenate([held.asked.items])) < len(users.items)
+    assert set(held.truth_item) == {3, 4}
+    hidden = set(held.asked.user_ids)
+    for user, user_id in enumerate(users.user_ids):
+        left = list(held.train.take(np.array([user])).items)
+        whole = list(users.take(np.array([user])).items)
+        assert left == ([i for i in whole if i != whole[-1]] if user_id in hidden else whole)
+
+
+def test_friends_say_nothing_in_a_trial() -> None:
+    """Their items are those of the end of the data, the held-out part included."""
+    plain = users_over_time()
+    rows = [list(plain.take(np.array([user])).items) for user in range(plain.n_users)]
+    users = replace(histories(rows, social={user: [39] for user in range(plain.n_users)}), times=plain.times)
+    held = hold_out(users, N_ITEMS, False, rng())
+    assert held is not None
+    assert not held.asked.has_social.any()
+    assert not held.train.has_social.any()
+    assert users.has_social.all()
+
+
+def test_too_much_is_never_hidden() -> None:
+    """A month of little and a last day of most: that day is one slice, and without it there is nothing to learn from."""
+    users = users_over_time()
+    times = np.where(np.arange(len(users.items)) % 10 < 3, users.times / 10, 90 * DAY)
+    held = hold_out(replace(users, times=times), N_ITEMS, False, rng())
+    assert held is None or len(held.train.items) > 0.7 * len(users.items)
+
+
+def test_repeats_are_asked_for_where_lists_hold_them() -> None:
+    users = histories([[1, 2, 1]] * 400)
+    times = np.tile(np.array([0.0, 1.0, 2.0]), 400) * 30 * DAY
+    late = replace(users, times=times + np.repeat(np.arange(400), 3) * DAY)
+    held = hold_out(late, N_ITEMS, True, rng())
+    assert held is not None
+    assert 1 in held.truth_item
+    logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (400, 1))
+    logits[:, 0] = -99
+    assert measure(held, Fixed(logits), catalogue()).recall == 1.0  # type: ignore[arg-type]
+
+
+def test_equal_scores_and_nans_are_no_hits() -> None:
+    for value in (0.0, np.nan):
+        logits = np.full((2, N_ITEMS), value, np.float32)
+        assert measure(asked([[0], [1]], [[2], [3]]), Fixed(logits), catalogue()).ndcg == 0.0  # type: ignore[arg-type]
 
 
 def test_behaviours_of_one_moment_have_no_last() -> None:
     users = histories([[1, 2, 3, 4]] * 2_000)
-    held = hold_out(replace(users, times=np.zeros(len(users.items))), rng())
+    held = hold_out(replace(users, times=np.zeros(len(users.items))), N_ITEMS, False, rng())
     assert held is not None
     counts = np.bincount(held.truth_item, minlength=5)[1:]
     assert counts.min() > 0.15 * counts.sum()
@@ -92,7 +125,7 @@ def test_behaviours_of_one_moment_have_no_last() -> None:
 
 @pytest.mark.parametrize("rows", [[[1, 2]] * (MIN_USERS - 1), [[1]] * 500, [[2, 2, 2]] * 500])
 def test_too_few_to_ask_is_no_trial(rows: list[list[int]]) -> None:
-    assert hold_out(histories(rows), rng()) is None
+    assert hold_out(histories(rows), N_ITEMS, False, rng()) is None
 
 
 class Fixed:
@@ -112,7 +145,7 @@ class Fixed:
 def asked(rows: list[list[int]], truth: list[list[int]]) -> HeldOut:
     users = histories(rows)
     row = np.repeat(np.arange(len(truth)), [len(one) for one in truth])
-    return HeldOut(users, 0.0, users, row, np.array([i for one in truth for i in one]))
+    return HeldOut(users, 0.0, users, row, np.array([i for one in truth for i in one]), False)
 
 
 def test_seen_items_take_no_place_and_metrics_are_those_of_the_truth() -> None:
@@ -142,13 +175,13 @@ def test_the_temperature_makes_p_true(scale: float) -> None:
 
 def test_the_trial_sees_nothing_of_the_held_out_part() -> None:
     users = users_over_time()
-    held = hold_out(users, rng())
+    held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
     past = data(users).before(held.train, held.moment)
     assert past.catalogue.popularity.total.sum() == len(held.train.items)
     other = users.items.copy()
     other[users.times >= held.moment] = (other[users.times >= held.moment] + 1) % N_ITEMS
-    changed = hold_out(replace(users, items=other), rng())
+    changed = hold_out(replace(users, items=other), N_ITEMS, False, rng())
     assert changed is not None
     again = data(replace(users, items=other)).before(changed.train, changed.moment)
     np.testing.assert_array_equal(again.histories.items, past.histories.items)
@@ -159,7 +192,7 @@ def trial_of(ndcgs: list[float], patience: int, monkeypatch: pytest.MonkeyPatch)
     values = iter(ndcgs)
     monkeypatch.setattr(training, "measure", lambda *_: Found(next(values), 0.0, 1.0, 1.3))
     users = users_over_time()
-    held = hold_out(users, rng())
+    held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
     settings = SETTINGS.model_copy(update={"patience": patience})
     return try_out(data(users), held, settings, 0, lambda _: None)
@@ -206,14 +239,6 @@ def test_a_trial_of_a_planted_world_finds_its_tastes() -> None:
     assert "held-out ndcg@10" in trial[0].line(6)
 
 
-def test_popularity_of_the_past_is_not_that_of_today() -> None:
-    users = users_over_time()
-    held = hold_out(users, rng())
-    assert held is not None
-    popularity: Popularity = data(users).before(held.train, held.moment).catalogue.popularity
-    assert popularity.total.sum() < len(users.items)
-
-
 def shop_with_news(new_truth: int, n_users: int = 100) -> tuple[HeldOut, Fixed, Catalogue]:
     """Items 30 to 39 are new and score about 1.4 below item 1; ``new_truth`` users of a hundred want item 30, the rest item 1."""
     logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -1.1), (n_users, 1)).astype(np.float32)
@@ -224,8 +249,8 @@ def shop_with_news(new_truth: int, n_users: int = 100) -> tuple[HeldOut, Fixed, 
     return asked([[0]] * n_users, truth), Fixed(logits), world
 
 
-def test_new_items_that_nobody_wants_are_not_pushed_into_the_list() -> None:
-    held, recommender, world = shop_with_news(new_truth=0)
+def test_new_items_that_hardly_anybody_wants_are_not_pushed_into_the_list() -> None:
+    held, recommender, world = shop_with_news(new_truth=1)
     assert cold_item_boost(held, recommender, world, cost=0.005) < 1.4  # type: ignore[arg-type]
 
 
@@ -235,10 +260,16 @@ def test_new_items_that_some_want_are() -> None:
 
 
 def test_cost_is_what_may_be_given_up() -> None:
-    held, recommender, world = shop_with_news(new_truth=0)
+    held, recommender, world = shop_with_news(new_truth=1)
     boosts = [cold_item_boost(held, recommender, world, cost) for cost in (0.0, 0.05, 1.0)]  # type: ignore[arg-type]
     assert boosts == sorted(boosts)
     assert boosts[0] < boosts[-1] == BOOSTS[-1]
+
+
+def test_a_trial_that_finds_nothing_pushes_nothing() -> None:
+    _, recommender, world = shop_with_news(new_truth=1)
+    held = asked([[0]] * 100, [[29]] * 99 + [[39]])
+    assert cold_item_boost(held, recommender, world, cost=0.005) == 0.0
 
 
 def test_without_new_items_nothing_is_pushed() -> None:

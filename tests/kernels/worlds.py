@@ -66,4 +66,13 @@ def data(
 ) -> Data:
     """What training is told of the planted world."""
     weights = [1.0] * len(behaviours)
-    return Data(world or catalogue(), users, behaviours, weights, half_life_days=30.0, max_history=10, **changed)
+    return Data(
+        world or catalogue(),
+        users,
+        behaviours,
+        weights,
+        default_weight=1.0,
+        half_life_days=30.0,
+        max_history=10,
+        **changed,
+    )
