@@ -268,7 +268,10 @@ def test_cost_is_what_may_be_given_up() -> None:
 
 def test_a_trial_that_finds_nothing_pushes_nothing() -> None:
     _, recommender, world = shop_with_news(new_truth=1)
-    held = asked([[0]] * 100, [[29]] * 99 + [[39]])
+    touched = (np.arange(N_ITEMS) < 25).astype(float)
+    world = replace(world, popularity=Popularity(touched, touched))
+    # Item 39 is cold, and the last of fifteen.
+    held = asked([[0]] * 100, [[24]] * 99 + [[39]])
     assert cold_item_boost(held, recommender, world, cost=0.005) == 0.0
 
 
