@@ -66,7 +66,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
         half_life_days=world.settings.popular_half_life_days,
         max_history=world.settings.behaviours.max_history,
     )
-    artifact = fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line(model.epochs)}"))
+    artifact = fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line()}"))
     recommender = Recommender(artifact)
     vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, popularity)
     y_unit = _unit(vectors.y)

@@ -25,7 +25,7 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 
 ## How it did on behaviours it was not shown
 
-{% if best %}A trial run without the newest behaviours, the whole catalogue ranked, seen items left out: recall@10 {{ '%.4f' | format(best.recall) }}, ndcg@10 {{ '%.4f' | format(best.ndcg) }}, `-log P` {{ '%.3f' | format(best.nll) }} after epoch {{ best.epoch }} of {{ facts.trial | length }}. P is true at temperature {{ '%.2f' | format(best.temperature) }}, which this model has built in. Cold items' logits were raised by {{ '%.2f' | format(cold_item_boost) }}.
+{% if best %}A trial run that was not shown some of the last behaviours, asked for those, the whole catalogue ranked by P: recall@10 {{ '%.4f' | format(best.recall) }}, ndcg@10 {{ '%.4f' | format(best.ndcg) }}, `-log P` {{ '%.3f' | format(best.nll) }} after epoch {{ best.epoch }} of {{ facts.trial | length }}. P was truest at temperature {{ '%.2f' | format(best.temperature) }}, which this model has built in; after that, cold items' logits were raised by {{ '%.2f' | format(cold_item_boost) }}.
 
 These figures chose when to stop, so they flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
 {% else %}No trial was run: `model.patience` is 0, or too few users had later behaviours.
@@ -33,7 +33,7 @@ These figures chose when to stop, so they flatter a little. The backtest of the 
 ## Where it ends
 
 - It serves users with behaviours, interest tags or friends. Others are served what is popular, by another stage.
-- An item without a behaviour is known by its text alone, one without text by its popularity alone.
+- An item without a behaviour is known by its text alone; one that has no text either, by nothing.
 - It repeats what its behaviours hold: what was shown more was chosen more. P is a share of choices, not a measure of how good an item is.
 - It is of use with vectors of its own encoder only; scoring refuses others.
 """

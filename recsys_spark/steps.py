@@ -167,6 +167,10 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
     artifact.facts["encoder_id"] = ctx.fact("embed", "encoder_id")
     if not (ctx.spark.sparkContext.master or "").startswith("local"):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
+        for entry in artifact.facts["trial"]:
+            log.info(
+                "train: trial epoch %d, held-out ndcg %.4f (%.1f s)", entry["epoch"], entry["ndcg"], entry["seconds"]
+            )
         for loss in artifact.facts["losses"]:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())

@@ -28,15 +28,17 @@ class EpochLoss:
     """Mean losses of an epoch and how long it took."""
 
     epoch: int
+    of: int
+    """How many epochs this run has at most"""
     loss: float
     cross_entropy: float
     bce: float
     seconds: float
 
-    def line(self, epochs: int) -> str:
+    def line(self) -> str:
         """For a log."""
         return (
-            f"epoch {self.epoch}/{epochs} loss {self.loss:.4f} "
+            f"epoch {self.epoch}/{self.of} loss {self.loss:.4f} "
             f"(cross-entropy {self.cross_entropy:.4f}, bce {self.bce:.4f}) {self.seconds:.1f} s"
         )
 
@@ -52,9 +54,9 @@ class TrialEpoch:
     loss: EpochLoss
     found: Found
 
-    def line(self, epochs: int) -> str:
+    def line(self) -> str:
         """For a log."""
-        return f"trial {self.loss.line(epochs)}, held-out ndcg@{K} {self.found.ndcg:.4f}"
+        return f"trial {self.loss.line()}, held-out ndcg@{K} {self.found.ndcg:.4f}"
 
     def as_dict(self) -> dict[str, float]:
         """Plain values, for JSON."""
@@ -225,7 +227,7 @@ class Run:
                 sums += np.array([parts[0] * count, parts[1] * count, count])
             means = sums[:2] / max(sums[2], 1)
             total = float(means[0] + settings.bce_weight * means[1])
-            yield EpochLoss(epoch, total, float(means[0]), float(means[1]), time.monotonic() - started)
+            yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
     def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, cold_item_boost: float = 0.0) -> Artifact:
         """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""

@@ -46,9 +46,9 @@ class ReportInputs:
     evaluation: str = ""
     """One sentence on the backtest: protocol, cut."""
     losses: Sequence[Mapping[str, Any]] = ()
-    trial: Sequence[Mapping[str, Any]] = ()
-    """Epochs of the trial run, with `ndcg` on the behaviours it was not shown."""
     """One row per epoch: `loss`, and where known `cross_entropy` and `bce`."""
+    trial: Sequence[Mapping[str, Any]] = ()
+    """One row per epoch of the trial run, with `ndcg` on the behaviours it was not shown."""
     samples: Sequence[Mapping[str, Any]] = ()
     """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest first) and
     `recommendations` (rows `rank, item_id, title, score, reasons`)."""

@@ -98,7 +98,7 @@ def _trainer(
 
         def report(entry: EpochLoss | TrialEpoch) -> None:
             # Executor logs, and the terminal in local mode.
-            print(f"train: {entry.line(settings.epochs)}", file=sys.stderr, flush=True)
+            print(f"train: {entry.line()}", file=sys.stderr, flush=True)
 
         data = Data(
             catalogue,

@@ -236,7 +236,7 @@ def test_a_trial_of_a_planted_world_finds_its_tastes() -> None:
     trial = [entry for entry in seen if isinstance(entry, TrialEpoch)]
     # Ten of sixteen items of the taste are used up at most; a list by chance holds half of the other taste.
     assert max(entry.found.recall for entry in trial) > 0.6
-    assert "held-out ndcg@10" in trial[0].line(6)
+    assert "held-out ndcg@10" in trial[0].line()
 
 
 def shop_with_news(new_truth: int, n_users: int = 100) -> tuple[HeldOut, Fixed, Catalogue]:

@@ -130,7 +130,10 @@ def test_charts_are_named_for_screen_readers_and_ids_are_unique(full: str) -> No
 
 def test_the_trial_run_is_told(full: str) -> None:
     text = " ".join(Outline(full).text.split())
-    assert "A trial run of 8 epochs without the newest behaviours was best after 6 (ndcg@10 0.1000 on those)" in text
+    assert (
+        "A trial run of 8 epochs that was not shown some of the last behaviours was best after 6 (ndcg@10 0.1000 on those)"
+        in text
+    )
     assert "held-out ndcg@10 from 0.05 to 0.08" in text
 
 
