@@ -66,7 +66,7 @@ class Model(Section):
     """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
     epochs: Count = 12
     """Passes over the training histories, at most."""
-    patience: Annotated[int, Field(ge=0)] = 3
+    patience: Annotated[int, Field(ge=0)] = 0
     """A trial run without the newest behaviours stops after so many epochs without a better ndcg on those, and training takes as many as were best; 0 trains `epochs` passes without a trial."""
     cold_item_cost: Share = 0.005
     """Share of the trial run's ndcg that may be given up so that cold items are shown; 0 shows them where they cost nothing."""
