@@ -101,6 +101,33 @@ def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:
     )
 
 
+def kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
+    """The same users with some of their behaviours, ``keep`` over the flat arrays."""
+    return replace(
+        histories,
+        offsets=_kept_offsets(histories.offsets, keep),
+        items=histories.items[keep],
+        behaviours=histories.behaviours[keep],
+        times=histories.times[keep],
+        weights=histories.weights[keep],
+    )
+
+
+def without_friends(histories: Histories) -> Histories:
+    """The same users, whose friends say nothing."""
+    return with_social(histories, histories.social_items, np.zeros(len(histories.social_items), bool))
+
+
+def with_social(histories: Histories, items: Ints, keep: npt.NDArray[np.bool_]) -> Histories:
+    """The same users with other social items, those where ``keep`` is true."""
+    return replace(
+        histories,
+        social_offsets=_kept_offsets(histories.social_offsets, keep),
+        social_items=items[keep],
+        social_weights=histories.social_weights[keep],
+    )
+
+
 class Positions:
     """Looks up the positions of ids in a sorted list; unknown ids get -1."""
 

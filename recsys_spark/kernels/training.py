@@ -15,7 +15,7 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
-from recsys_spark.kernels.histories import Histories, shuffled_ties
+from recsys_spark.kernels.histories import Histories, shuffled_ties, with_social
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, popularity_at, replay
@@ -194,7 +194,7 @@ class Run:
         # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
         social = np.searchsorted(self.warm, histories.social_items)
         known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
-        self.histories = _renumbered(histories, positions, np.where(known, social, 0), known)
+        self.histories = replace(with_social(histories, social, known), items=positions)
         now = catalogue.popularity.features(catalogue.popularity.units())[self.warm]
         replayed = replay(
             positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now
@@ -250,21 +250,3 @@ class Run:
                 **facts,
             },
         )
-
-
-def _renumbered(
-    histories: Histories,
-    items: npt.NDArray[np.int64],
-    social: npt.NDArray[np.int64],
-    keep: npt.NDArray[np.bool_],
-) -> Histories:
-    offsets = np.concatenate([[0], np.cumsum(keep)])[histories.social_offsets].astype(np.int64)
-    return Histories(
-        **{
-            **vars(histories),
-            "items": items,
-            "social_items": social[keep],
-            "social_weights": histories.social_weights[keep],
-            "social_offsets": offsets,
-        }
-    )

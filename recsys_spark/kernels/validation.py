@@ -7,12 +7,12 @@ of every tenth user instead. Friends say nothing in a trial.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.histories import Histories, kept, shuffled_ties, without_friends
 from recsys_spark.kernels.metrics import METRICS, user_metrics
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import slice_borders
@@ -82,10 +82,10 @@ def hold_out(histories: Histories, n_items: int, repeats: bool, rng: np.random.G
 def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
     """[total] the behaviours with the last item of some users; of those of one moment any, as their order means nothing."""
     user = np.repeat(np.arange(histories.n_users), histories.lengths)
-    order = np.lexsort((rng.random(len(user)), histories.times, user))
+    items = shuffled_ties(histories, rng).items
     ends = histories.offsets[1:][histories.lengths > 0] - 1
     last = np.full(histories.n_users, -1)
-    last[histories.lengths > 0] = histories.items[order[ends]]
+    last[histories.lengths > 0] = items[ends]
     drawn = rng.random(histories.n_users) < SHARE_OF_USERS
     chosen: Mask = drawn[user] & (histories.items == last[user])
     return chosen
@@ -99,7 +99,8 @@ def _hide(
     pairs = np.unique(keys[hidden])
     if not repeats:
         pairs = np.setdiff1d(pairs, keys[~hidden])
-    train = _without_friends(kept(histories, ~hidden))
+    # What friends like is known as of the end of the data: it would tell of the held-out part.
+    train = without_friends(kept(histories, ~hidden))
     pairs = pairs[train.lengths[pairs // n_items] > 0]
     users = np.unique(pairs // n_items)
     if len(users) < MIN_USERS:
@@ -108,29 +109,6 @@ def _hide(
     pairs = pairs[np.isin(pairs // n_items, users)]
     row = np.searchsorted(users, pairs // n_items)
     return HeldOut(train, moment, train.take(users), row, pairs % n_items, repeats)
-
-
-def _without_friends(histories: Histories) -> Histories:
-    """What friends like is known as of the end of the data: it would tell of the held-out part."""
-    none = np.empty(0, np.int64)
-    return replace(
-        histories,
-        social_offsets=np.zeros(histories.n_users + 1, np.int64),
-        social_items=none,
-        social_weights=none.astype(np.float32),
-    )
-
-
-def kept(histories: Histories, keep: Mask) -> Histories:
-    """The same users with some of their behaviours, ``keep`` over the flat arrays."""
-    return replace(
-        histories,
-        offsets=np.concatenate([[0], np.cumsum(keep)])[histories.offsets].astype(np.int64),
-        items=histories.items[keep],
-        behaviours=histories.behaviours[keep],
-        times=histories.times[keep],
-        weights=histories.weights[keep],
-    )
 
 
 def measure(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Found:
