@@ -28,6 +28,7 @@ setup(
         "pyarrow>=15",
         "numpy>=1.26",
         "numba>=0.60",
+        "scipy>=1.11",
         "pydantic>=2.7",
         "matplotlib>=3.8",
         "jinja2>=3.1",
@@ -35,7 +36,6 @@ setup(
     extras_require={
         "bench": [
             "implicit>=0.7",
-            "scipy>=1.11",
             "faiss-cpu>=1.8",
             "psutil>=5.9",
             "sentence-transformers>=3",
@@ -46,7 +46,6 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.6",
             "hypothesis>=6",
-            "scipy>=1.11",
             "ruff>=0.6",
             "mypy>=1.11",
             "pandas-stubs",

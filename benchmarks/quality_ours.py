@@ -39,6 +39,7 @@ def ours(name: str) -> Method:
 def fit_ours(train: Train, settings: Settings) -> Fitted:
     """Train and hold the item vectors; users are served from their histories, tags and friends."""
     from recsys_spark.kernels.histories import Positions, from_arrow
+    from recsys_spark.kernels.links import positions_of
     from recsys_spark.kernels.objective import Catalogue
     from recsys_spark.kernels.popularity import Popularity
     from recsys_spark.kernels.recommender import Recommender
@@ -70,22 +71,32 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     recommender = Recommender(artifact)
     vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, popularity)
     y_unit = _unit(vectors.y)
+    position = positions_of(vectors.link)
 
     def scores(users: Longs) -> Doubles:
         x = recommender.user_vectors(histories.take(users), vectors.token)
-        return combined(x, y_unit, vectors.theta, vectors.bias, score)
+        boosts = recommender.user_boosts(histories.take(users), vectors.link)
+        return combined(
+            x, y_unit, vectors.theta, vectors.bias, score, (boosts.row, position[boosts.item], boosts.value)
+        )
 
     return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social)
 
 
-def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score) -> Doubles:
-    """[B, n_items] w_cos * cos(x, y) + w_ce * log P, P the softmax of (theta.x + b) / T over the whole catalogue.
+Cells = tuple[Longs, Longs, Real]
+"""Row, column, value"""
 
-    >>> one = np.ones((1, 1))
-    >>> combined(one, np.array([[1.0], [-1.0]]), np.zeros((2, 1)), np.zeros(2), Score()).round(4).tolist()
+
+def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score, boosts: Cells) -> Doubles:
+    """[B, n_items] w_cos * cos(x, y) + w_ce * log P, P the softmax of (theta.x + b + boosts) / T over the whole catalogue.
+
+    >>> one, none = np.ones((1, 1)), np.empty(0, np.int64)
+    >>> combined(one, np.array([[1.0], [-1.0]]), np.zeros((2, 1)), np.zeros(2), Score(), (none, none, none)).round(4).tolist()
     [[0.3069, -1.6931]]
     """
-    logits = (np.asarray(x, np.float64) @ theta.T + bias) / score.temperature
+    logits = np.asarray(x, np.float64) @ theta.T + bias
+    logits[boosts[0], boosts[1]] += boosts[2]
+    logits /= score.temperature
     log_p = logits - logsumexp(logits, axis=1, keepdims=True)
     scores: Doubles = score.w_cos * (_unit(x) @ y_unit.T) + score.w_ce * log_p
     return scores

@@ -84,6 +84,10 @@ class Model(Section):
     """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
     max_softmax_items: Count = 50_000
     """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
+    linked_items: Annotated[int, Field(ge=0)] = 16_384
+    """How many of the most chosen items have links to one another: full-rank weights of what was chosen together. 0: none. Training holds 4 bytes per pair of them."""
+    link_penalty: Positive = 100.0
+    """Ridge penalty of the links, in users: with more, links of items that few chose are weaker."""
     n_sampled: Count = 4096
     """Items drawn per step where the softmax is sampled."""
     max_training_users: Count = 2_000_000

@@ -24,6 +24,7 @@ from recsys_spark.errors import SchemaError
 
 STRING, DOUBLE, INT, LONG, TIME = StringType(), DoubleType(), IntegerType(), LongType(), TimestampType()
 STRINGS, FLOATS = ArrayType(StringType()), ArrayType(FloatType(), containsNull=False)
+INTS = ArrayType(IntegerType(), containsNull=False)
 
 
 @dataclass(frozen=True)

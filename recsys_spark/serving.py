@@ -182,7 +182,7 @@ def candidates_per_user(cfg: Config) -> int:
 def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix:
     """The catalogue's vectors as workers hold them; it goes through the driver, as any broadcast does."""
     rows = item_vectors.join(item_profiles.select("item_id", "title"), "item_id").select(
-        "item_id", "title", "token", "y", "theta"
+        "item_id", "title", "token", "y", "theta", "link"
     )
     table = rows.toArrow().sort_by("item_id")
 
@@ -199,4 +199,5 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
         tokens=matrix("token"),
         y=matrix("y"),
         theta=matrix("theta"),
+        link=np.array(table["link"].fill_null(-1).to_numpy(), np.int64),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql.types import ArrayType, BooleanType, DataType, FloatType, MapType, StructField, StructType
 
-from recsys_spark.schema import DOUBLE, FLOATS, INT, LONG, STRING, STRINGS, TIME, Col, Table
+from recsys_spark.schema import DOUBLE, FLOATS, INT, INTS, LONG, STRING, STRINGS, TIME, Col, Table
 
 __all__ = ["FLOATS", "Col", "Table"]  # defined in schema.py, and imported from here beside the tables
 
@@ -189,6 +189,11 @@ ITEM_VECTORS = Table(
         Col("token", FLOATS, "[d] what a history is made of: W_in e_j + delta_j."),
         Col("bias", FloatType(), "b_j."),
         Col("available", BooleanType(), "Whether it may be recommended."),
+        Col(
+            "link",
+            INT,
+            "The number by which boosts of users name it; null for an item that the model was not trained on.",
+        ),
     ),
 )
 USER_VECTORS = Table(
@@ -198,6 +203,8 @@ USER_VECTORS = Table(
     (
         Col("user_id", STRING, "User.", nullable=False),
         Col("x", FLOATS, "[d] x_i."),
+        Col("linked", INTS, "Items, by `item_vectors.link`, that links of the history lead to; ascending."),
+        Col("boosts", FLOATS, "What the links add to the logit of each of them, positive."),
         Col("source", STRING, "`history` or `profile`."),
     ),
 )

@@ -51,7 +51,8 @@ class ItemBlock:
 
     ``y``, ``theta`` float32 [n, d]; ``bias`` float32 [n]; ``open`` bool [n]: items that may be chosen (the others count
     in log Z alone); ``y_norm`` float64 [n] = |y|; ``theta_max`` and
-    ``bias_max`` float64 [n_tiles]: largest |theta_j| and |b_j| in each tile.
+    ``bias_max`` float64 [n_tiles]: largest |theta_j| and |b_j| in each tile; ``links`` int32 [n]: the numbers by which users'
+    boosts name the items, -1 for none.
     """
 
     start: int
@@ -62,6 +63,7 @@ class ItemBlock:
     y_norm: F64
     theta_max: F64
     bias_max: F64
+    links: NDArray[np.int32]
 
     @property
     def size(self) -> int:
@@ -82,14 +84,17 @@ def user_block(x: F32, offsets: I64 | None = None, excluded: NDArray[np.int32] |
     return UserBlock(x, frozen(row_norms(x)), offsets, excluded)
 
 
-def item_block(start: int, y: F32, theta: F32, bias: F32, available: NDArray[np.bool_]) -> ItemBlock:
-    """Prepare items from ``y``, ``theta`` [n, d], ``bias``, ``available`` [n]."""
+def item_block(
+    start: int, y: F32, theta: F32, bias: F32, available: NDArray[np.bool_], links: NDArray[np.int32] | None = None
+) -> ItemBlock:
+    """Prepare items from ``y``, ``theta`` [n, d], ``bias``, ``available``, ``links`` [n] (none by default)."""
     y, theta, bias = frozen(y), frozen(theta), frozen(bias)
     y_norm, theta_norm = frozen(row_norms(y)), frozen(row_norms(theta))
     lows = np.arange(0, len(y), TILE)
     return ItemBlock(
         start, y, theta, bias, available, y_norm,
         np.maximum.reduceat(theta_norm, lows), np.maximum.reduceat(np.abs(bias.astype(np.float64)), lows),
+        np.full(len(y), -1, np.int32) if links is None else links,
     )  # fmt: skip
 
 

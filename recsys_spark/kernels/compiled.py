@@ -24,8 +24,8 @@ from recsys_spark.kernels.layout import F32, Number
 F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
 COMPILED_MODULES = (
-    "blocks", "compiled", "encoder_attention", "encoder_passes", "instructions", "layout", "screening", "shortlist",
-    "small_products",
+    "blocks", "boosted", "compiled", "encoder_attention", "encoder_passes", "instructions", "layout", "links", "screening",
+    "shortlist", "small_products",
 )  # fmt: skip
 FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}

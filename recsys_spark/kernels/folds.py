@@ -7,9 +7,9 @@ from functools import partial
 
 import torch
 
+from recsys_spark.kernels.boosted import Fold
 from recsys_spark.kernels.device import fold_on_device
 from recsys_spark.kernels.devices import CPU
-from recsys_spark.kernels.scoring import Fold
 from recsys_spark.kernels.topn import fold
 
 log = logging.getLogger("recsys_spark")

@@ -20,6 +20,8 @@ from recsys_spark.kernels.popularity import POPULARITY_FLOOR
 
 N_GAPS = 24
 FLOOR_LOG_WEIGHT = -12.0
+LINK_FLOOR = 0.02
+SCALAR_STEPS = 5.0
 
 
 @dataclass(frozen=True)
@@ -207,6 +209,16 @@ class ItemSide(nn.Module):
         self.correction = nn.Parameter(torch.zeros(n_warm))
         # A cold item begins where one does that hardly anybody chose.
         self.beta = nn.Parameter(torch.tensor([0.5, 0.5, math.log(POPULARITY_FLOOR)]))
+        self.link_strength, self.link_floor = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
+
+    def boosts(self, evidence: Tensor) -> Tensor:
+        """What evidence of links [nnz] adds to logits."""
+        return link_boosts(evidence, self.link_strength, self.link_floor)
+
+
+def link_boosts(evidence: Tensor, strength: Tensor, floor: Tensor) -> Tensor:
+    """e^(c s) * log(1 + evidence / (FLOOR e^(c f))): positive, and steps of a size that suits vectors move two scalars, too."""
+    return (SCALAR_STEPS * strength).exp() * torch.log1p(evidence / (LINK_FLOOR * (SCALAR_STEPS * floor).exp()))
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:

@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.links import Fitted, evidence_without_self
 from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, tokens_of
 from recsys_spark.kernels.popularity import Popularity, Replay
-from recsys_spark.kernels.softmax_loss import softmax_loss
+from recsys_spark.kernels.softmax_loss import Boosts, softmax_loss
 
 MIN_LOSS_WEIGHT = 0.05
 
@@ -75,6 +76,8 @@ class Predictions:
     """[m] positive, sums to 1"""
     slices: npt.NDArray[np.int64]
     """[m] slice of time of the later behaviour"""
+    boosts: Boosts
+    """what the links of the behaviours so far add to the logits; none to items unknown when the slice began"""
 
 
 class Objective:
@@ -90,7 +93,9 @@ class Objective:
         type_weights: npt.NDArray[np.float64],
         settings: ModelConfig,
         predict_repeats: bool,
+        links: Fitted,
     ) -> None:
+        self.links = links
         self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
         self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
         self.replayed = replayed
@@ -138,9 +143,14 @@ class Objective:
         flat = batch.offsets[row.numpy()] + later.numpy()
         # By type alone: old behaviours and short plays are evidence of what goes with what as well as any.
         weight = torch.from_numpy(self.type_weights[batch.behaviours[flat]])
-        return Predictions(
-            x, tokens.items[row, later], weight / weight.sum(), self.replayed.slice_of(batch.times[flat])
-        )
+        slices = self.replayed.slice_of(batch.times[flat])
+        # Those of the start token have no behaviour before them, so no links.
+        after = len(row) - len(rows)
+        evidence = evidence_without_self(self.links, batch, row[:after].numpy(), column.numpy())
+        known = self.replayed.known[slices[evidence.row], evidence.item]
+        values = self.model.items.boosts(torch.from_numpy(evidence.value[known]))
+        boosts = Boosts(torch.from_numpy(evidence.row[known]), torch.from_numpy(evidence.item[known]), values)
+        return Predictions(x, tokens.items[row, later], weight / weight.sum(), slices, boosts)
 
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
@@ -153,10 +163,11 @@ class Objective:
         for s in np.unique(made.slices).tolist():
             at = torch.from_numpy(np.flatnonzero(made.slices == s))
             x, target, weight = made.x[at], made.target[at], made.weight[at]
+            boosts = made.boosts.of_rows(at, len(made.x))
             if self.sampled:
-                loss = loss + self._drawn(s, x, target, weight, delta, drawn, text)
+                loss = loss + self._drawn(s, x, target, weight, delta, drawn, text, boosts)
             else:
-                loss = loss + softmax_loss(x, *self._candidates(s, text, delta, slice(None)), target, weight)
+                loss = loss + softmax_loss(x, *self._candidates(s, text, delta, slice(None)), target, weight, boosts)
         return loss
 
     def _candidates(self, s: int, text: Tensor, delta: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
@@ -167,14 +178,22 @@ class Objective:
         return text + delta[rows] * known.unsqueeze(1), bias if s else bias + self.absent[rows]
 
     def _drawn(
-        self, s: int, x: Tensor, target: Tensor, weight: Tensor, delta: Tensor, drawn: Tensor, text: Tensor
+        self,
+        s: int,
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        delta: Tensor,
+        drawn: Tensor,
+        text: Tensor,
+        boosts: Boosts,
     ) -> Tensor:
         """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
         log_expected = torch.from_numpy(np.log(len(drawn) * self.draw[drawn.numpy()]).astype(np.float32))
         theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
-        own = (x * theta).sum(1) + bias
+        own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.draw)).squeeze(1)
         theta, bias = self._candidates(s, text, delta, drawn)
-        others = x @ theta.T + (bias - log_expected)
+        others = x @ theta.T + (bias - log_expected) + boosts.at(drawn.expand(len(x), -1), len(self.draw))
         others = others.masked_fill(target.unsqueeze(1) == drawn.unsqueeze(0), -torch.inf)
         nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
         return (nll * weight).sum()

@@ -31,7 +31,7 @@ def users_per_block(max_block_bytes: int, n: int) -> int:
 def pack_users(
     batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: int, most_users: int = USERS_PER_BLOCK
 ) -> Iterator[pa.RecordBatch]:
-    """Rows (user_id, x, source, position) -> rows of USER_BLOCKS of at most ``most_users``, numbered from ``first``.
+    """Rows (user_id, x, linked, boosts, source, position) -> rows of USER_BLOCKS of at most ``most_users``, numbered from ``first``.
 
     Sorted by (user_id, position, nulls first): a row with position null is the user and has x; the rows after it are
     the user's excluded positions. Positions of users without such a row are dropped.
@@ -76,7 +76,7 @@ def _whole_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Ite
     for batch in batches:
         pending.append(pa.table(batch))
         n_users += batch["position"].null_count
-        n_cells += batch.num_rows + len(batch["x"].flatten())
+        n_cells += batch.num_rows + len(batch["x"].flatten()) + 2 * len(batch["boosts"].flatten())
         if n_users > 1 and (n_users > USERS_PER_BLOCK or n_cells * 4 > max_block_bytes):
             rows = pa.concat_tables(pending)
             starts = np.flatnonzero(rows["position"].is_null().to_numpy())
@@ -138,7 +138,11 @@ def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordB
     owner = np.cumsum(is_user) - 1
     offsets = np.searchsorted(owner[~is_user], np.arange(len(ids) + 1))
     excluded = rows["position"].drop_null().to_numpy().astype(np.int32)
-    arrays = (("x", x), ("offsets", offsets.astype(np.int64)), ("excluded", excluded))
+    link_offsets, linked, boosts = _boosts(users, ids)
+    arrays = (
+        ("x", x), ("offsets", offsets.astype(np.int64)), ("excluded", excluded),
+        ("link_offsets", link_offsets), ("linked", linked), ("boosts", boosts),
+    )  # fmt: skip
     return pa.record_batch(
         {
             "block": pa.array([block], pa.int64()),
@@ -147,6 +151,21 @@ def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordB
             **{name: pa.array([value.tobytes()]) for name, value in arrays},
         }
     )
+
+
+def _boosts(users: pa.Table, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32], F32]:
+    """Offsets [m + 1], link numbers and values; none where the columns are null. Raises DataError for what cannot be."""
+    linked, boosts = users["linked"].combine_chunks(), users["boosts"].combine_chunks()
+    lengths, others = (
+        pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False) for column in (linked, boosts)
+    )
+    values = boosts.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    wrong = np.not_equal(lengths, others)
+    if not wrong.any():
+        wrong[np.repeat(np.arange(len(ids)), lengths)[~((values >= 0) & (values < np.inf))]] = True
+    _refuse(wrong, ids, "users with wrong boosts", "a finite boost of at least 0 for each linked item")
+    numbers = linked.flatten().to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), numbers, values
 
 
 def one_list(values: pa.Array) -> pa.ListArray:

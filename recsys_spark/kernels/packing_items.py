@@ -41,6 +41,9 @@ def rows_per_block(width: int, max_block_bytes: int) -> int:
     return rows // TILE * TILE or rows
 
 
+ARRAYS = ("y", "theta", "bias", "available", "links")
+
+
 @dataclass(frozen=True)
 class Items:
     """Some rows of a batch, checked."""
@@ -50,10 +53,11 @@ class Items:
     theta: F32
     bias: F32
     available: NDArray[np.bool_]
+    links: NDArray[np.int32]
 
     def cut(self, low: int, high: int) -> Items:
         """Rows [low, high)."""
-        return Items(*(getattr(self, name)[low:high] for name in ("ids", "y", "theta", "bias", "available")))
+        return Items(*(getattr(self, name)[low:high] for name in ("ids", *ARRAYS)))
 
 
 class Filling:
@@ -68,6 +72,7 @@ class Filling:
             "theta": np.empty((capacity, width), np.float32),
             "bias": np.empty(capacity, np.float32),
             "available": np.empty(capacity, np.bool_),
+            "links": np.empty(capacity, np.int32),
         }
 
     def after(self, segment: str) -> Filling:
@@ -97,7 +102,7 @@ class Filling:
 def pack_items(
     batches: Iterator[pa.RecordBatch], max_block_bytes: int, *, one_block: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Rows (item_id, segment, y, theta, bias, available), sorted by (segment, item_id) -> rows of stages.score.ITEM_BLOCKS.
+    """Rows (item_id, segment, y, theta, bias, available, link), sorted by (segment, item_id) -> rows of stages.score.ITEM_BLOCKS.
 
     A block holds items of one segment. Raises DataError for vectors that are missing, ragged or not finite, for an
     item_id that comes twice, and where ``one_block`` was planned for and does not hold all items.
@@ -133,7 +138,9 @@ def checked(batch: pa.RecordBatch, last: pa.Scalar | None, width: int | None) ->
     theta = vectors(batch["theta"], ids, "item", y.shape[1])
     bias = batch["bias"].cast(pa.float32()).fill_null(0).to_numpy(zero_copy_only=False)
     check_finite(bias[:, None], ids, "item")
-    return Items(ids, y, theta, bias, batch["available"].fill_null(True).to_numpy(zero_copy_only=False))
+    available = batch["available"].fill_null(True).to_numpy(zero_copy_only=False)
+    links = batch["link"].cast(pa.int32()).fill_null(-1).to_numpy(zero_copy_only=False)
+    return Items(ids, y, theta, bias, available, links)
 
 
 def runs_of(segment: pa.Array) -> Iterator[tuple[int, int, str]]:

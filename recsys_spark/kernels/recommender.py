@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
 from recsys_spark.kernels.artifact import Artifact
-from recsys_spark.kernels.histories import Floats, Histories, Positions
-from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, tokens_of
+from recsys_spark.kernels.histories import Floats, Histories, Ints, Positions, kept
+from recsys_spark.kernels.links import Evidence, Links, evidence_for
+from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity
 
 USERS_PER_PASS = 256
@@ -28,6 +29,8 @@ class ItemVectors:
     """[n, d] the softmax side"""
     bias: Floats
     """[n]"""
+    link: Ints
+    """[n] the number by which boosts name the item, -1 for none"""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class ItemMatrix:
     """[n, d]"""
     theta: Floats
     """[n, d]"""
+    link: Ints
+    """[n] link numbers, -1 for none"""
 
 
 class Recommender:
@@ -57,6 +62,7 @@ class Recommender:
         self._warm = Positions(artifact.facts["warm_item_ids"])
         self._tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.tensors.items()}
         self._tower = UserTower(self.shape)
+        self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields})
         own = {name.removeprefix("tower."): t for name, t in self._tensors.items() if name.startswith("tower.")}
         self._tower.load_state_dict(own)
         self._tower.eval()
@@ -92,7 +98,21 @@ class Recommender:
             y=(e @ t["items.w_y.weight"].T).numpy(),
             theta=((e @ t["items.w_theta.weight"].T + delta * settled) / t["temperature"]).numpy(),
             bias=((prior @ t["items.beta"] + correction) / t["temperature"]).numpy(),
+            link=rows,
         )
+
+    @torch.inference_mode()
+    def user_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
+        """What the links of each user's history add to logits: ``item`` is the link number, ``row`` the user.
+
+        ``link_numbers`` [n_items] by the histories' positions.
+        """
+        numbers = link_numbers[histories.items]
+        known = replace(kept(histories, numbers >= 0), items=numbers[numbers >= 0])
+        found = evidence_for(self._links, known)
+        t = self._tensors
+        boosts = link_boosts(torch.from_numpy(found.value), t["items.link_strength"], t["items.link_floor"])
+        return Evidence(found.row, found.item, (boosts / t["temperature"]).numpy())
 
     @torch.inference_mode()
     def user_vectors(self, histories: Histories, item_tokens: Floats) -> Floats:

@@ -7,20 +7,20 @@ that follows. Where one item block holds the catalogue, a part is the list, and 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock
+from recsys_spark.kernels.boosted import Fold, UserBoosts, fold_boosted
 from recsys_spark.kernels.layout import I64, NO_ITEM
 from recsys_spark.kernels.prepared import Weights
 from recsys_spark.kernels.topn import State, empty_state
-from recsys_spark.kernels.unpacking import own_copy, unpack_items, unpack_users
+from recsys_spark.kernels.unpacking import own_copy, unpack_boosts, unpack_items, unpack_users
 
 ROWS_PER_BATCH = 131_072
-Fold = Callable[[State, UserBlock, ItemBlock, Weights], State]
 
 
 def score_pairs(
@@ -45,11 +45,12 @@ def score_pairs(
                 if current is not None:
                     yield from current.rows(catalogue, weights, whole=whole)
                 if current is not None and current.block == block:
-                    users, names = current.users, current.names
+                    users, boosts, names = current.users, current.boosts, current.names
                 else:
-                    users, names = unpack_users(row), {name: own_copy(row[name].values) for name in NAMES.values()}
-                current = Part(block, segment, names, users, empty_state(users.size, n))
-            current.state = fold(current.state, current.users, items, weights)
+                    users, boosts = unpack_users(row), unpack_boosts(row)
+                    names = {name: own_copy(row[name].values) for name in NAMES.values()}
+                current = Part(block, segment, names, users, boosts, empty_state(users.size, n))
+            current.state = fold_boosted(fold, current.state, current.users, current.boosts, items, weights)
     if current is not None:
         yield from current.rows(catalogue, weights, whole=whole)
 
@@ -84,6 +85,7 @@ class Part:
     segment: str | None
     names: dict[str, pa.Array]
     users: UserBlock
+    boosts: UserBoosts
     state: State
 
     def rows(self, catalogue: Catalogue, weights: Weights, *, whole: bool) -> Iterator[pa.RecordBatch]:

@@ -7,7 +7,7 @@ the three matrix products.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,15 +15,59 @@ from torch import Tensor
 BLOCK_ELEMENTS = 1 << 20
 
 
+class Boosts(NamedTuple):
+    """Sparse additions to logits: ``value`` [nnz] to that of row ``row`` [nnz], ascending, and item ``item`` [nnz]; no pair twice."""
+
+    row: Tensor
+    item: Tensor
+    value: Tensor
+
+    def of_rows(self, rows: Tensor, n_rows: int) -> Boosts:
+        """Those of some of ``n_rows`` rows, renumbered; ``rows`` ascending."""
+        place = torch.full((n_rows,), -1).index_copy_(0, rows, torch.arange(len(rows)))[self.row]
+        kept = place >= 0
+        return Boosts(place[kept], self.item[kept], self.value[kept])
+
+    def at(self, items: Tensor, n_items: int) -> Tensor:
+        """[n_rows, k] the values of ``items`` [n_rows, k] of the rows, 0 where there is none.
+
+        >>> boosts = Boosts(torch.tensor([0, 1]), torch.tensor([5, 2]), torch.tensor([0.5, 0.25]))
+        >>> boosts.at(torch.tensor([[2, 5], [2, 5]]), 6).tolist()
+        [[0.0, 0.5], [0.25, 0.0]]
+        """
+        if not len(self.value):
+            return torch.zeros(items.shape)
+        # By row, so ascending only where items within a row are: the order of a search is made here.
+        cells, order = (self.row * n_items + self.item).sort()
+        wanted = torch.arange(len(items)).unsqueeze(1) * n_items + items
+        place = torch.searchsorted(cells, wanted.contiguous()).clamp(max=len(cells) - 1)
+        return torch.where(cells[place] == wanted, self.value[order][place], 0.0)
+
+
 class _SoftmaxLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x: Tensor, theta: Tensor, bias: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        x: Tensor,
+        theta: Tensor,
+        bias: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        boost_row: Tensor,
+        boost_item: Tensor,
+        boost: Tensor,
+    ) -> Tensor:
         grad_x, grad_theta, grad_bias = torch.empty_like(x), torch.zeros_like(theta), torch.zeros_like(bias)
+        grad_boost = torch.empty_like(boost)
         loss = x.new_zeros(())
         rows = max(1, BLOCK_ELEMENTS // max(len(theta), 1))
-        for start in range(0, len(x), rows):
-            part = slice(start, start + rows)
+        starts = list(range(0, len(x), rows))
+        edges = torch.searchsorted(boost_row, torch.tensor([*starts, len(x)])).tolist()
+        for k, start in enumerate(starts):
+            part, boosted = slice(start, start + rows), slice(edges[k], edges[k + 1])
             logits = torch.addmm(bias, x[part], theta.T)
+            cells = (boost_row[boosted] - start) * len(theta) + boost_item[boosted]
+            logits.view(-1).index_add_(0, cells, boost[boosted])
             own = logits.gather(1, target[part].unsqueeze(1))
             largest = logits.max(1, keepdim=True).values
             p = logits.sub_(largest).exp_()
@@ -36,24 +80,27 @@ class _SoftmaxLoss(torch.autograd.Function):
             torch.mm(gradient, theta, out=grad_x[part])
             grad_theta.addmm_(gradient.T, x[part])
             grad_bias += gradient.sum(0)
-        ctx.save_for_backward(grad_x, grad_theta, grad_bias)
+            grad_boost[boosted] = gradient.view(-1)[cells]
+        ctx.save_for_backward(grad_x, grad_theta, grad_bias, grad_boost)
         return loss
 
     @staticmethod
     def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
-        grad_x, grad_theta, grad_bias = ctx.saved_tensors
+        grad_x, grad_theta, grad_bias, grad_boost = ctx.saved_tensors
         [scale] = grad_outputs
-        return grad_x * scale, grad_theta * scale, grad_bias * scale, None, None
+        return grad_x * scale, grad_theta * scale, grad_bias * scale, None, None, None, None, grad_boost * scale
 
 
-def softmax_loss(x: Tensor, theta: Tensor, bias: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-    """Return sum_i weight_i * -log softmax(theta x_i + bias)[target_i], a scalar.
+def softmax_loss(x: Tensor, theta: Tensor, bias: Tensor, target: Tensor, weight: Tensor, boosts: Boosts) -> Tensor:
+    """Return sum_i weight_i * -log softmax(theta x_i + bias + boosts of row i)[target_i], a scalar.
 
-    Shapes: x [n, d], theta [n_items, d], bias [n_items], target [n] int64, weight [n]. Differentiable by x, theta, bias.
+    Shapes: x [n, d], theta [n_items, d], bias [n_items], target [n] int64, weight [n]. Differentiable by x, theta, bias
+    and the boosts' values.
 
     >>> x, theta, bias = torch.zeros(1, 2), torch.zeros(4, 2), torch.zeros(4)
-    >>> round(softmax_loss(x, theta, bias, torch.tensor([3]), torch.ones(1)).item(), 4)
-    1.3863
+    >>> boosts = Boosts(torch.tensor([0]), torch.tensor([3]), torch.tensor([1.0986]))
+    >>> round(softmax_loss(x, theta, bias, torch.tensor([3]), torch.ones(1), boosts).exp().item(), 4)  # 3 of 1 + 1 + 1 + 3
+    2.0
     """
-    loss: Tensor = _SoftmaxLoss.apply(x, theta, bias, target, weight)  # type: ignore[no-untyped-call]
+    loss: Tensor = _SoftmaxLoss.apply(x, theta, bias, target, weight, *boosts)  # type: ignore[no-untyped-call]
     return loss

@@ -16,6 +16,7 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories, shuffled_ties, with_social
+from recsys_spark.kernels.links import fit_links
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, popularity_at, replay
@@ -201,8 +202,19 @@ class Run:
         )
         self.settled = replayed.known[-1].astype(np.float32)
         counts = np.bincount(positions, minlength=len(self.warm))
+        self.links = fit_links(
+            self.histories, len(self.warm), most_items=settings.linked_items, penalty=settings.link_penalty
+        )
         self.objective = Objective(
-            self.model, catalogue, self.warm, counts, replayed, data.all_weights, settings, data.predict_repeats
+            self.model,
+            catalogue,
+            self.warm,
+            counts,
+            replayed,
+            data.all_weights,
+            settings,
+            data.predict_repeats,
+            self.links,
         )
 
     def epochs(self, n: int) -> Iterator[EpochLoss]:
@@ -233,6 +245,7 @@ class Run:
         """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""
         tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
         tensors["items.settled"] = self.settled
+        tensors |= {f"links.{name}": values for name, values in self.links.links()._asdict().items()}
         tensors["temperature"] = np.array(temperature, np.float32)
         tensors["items.beta"] = tensors["items.beta"] + np.float32(cold_item_boost) * IS_COLD
         return Artifact(

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from recsys_spark.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
+from recsys_spark.kernels.boosted import UserBoosts
 from recsys_spark.kernels.layout import F32
 
 Row = dict[str, Any]
@@ -20,7 +21,12 @@ def unpack_items(row: Row) -> ItemBlock:
     shape = (len(bias), -1)
     available = np.frombuffer(row["available"].as_buffer(), np.bool_)
     return item_block(
-        row["start"].as_py(), floats(row["y"]).reshape(shape), floats(row["theta"]).reshape(shape), bias, available
+        row["start"].as_py(),
+        floats(row["y"]).reshape(shape),
+        floats(row["theta"]).reshape(shape),
+        bias,
+        available,
+        np.frombuffer(row["links"].as_buffer(), np.int32),
     )
 
 
@@ -29,6 +35,12 @@ def unpack_users(row: Row) -> UserBlock:
     offsets = np.frombuffer(row["offsets"].as_buffer(), np.int64).copy()
     x = floats(row["x"]).reshape(len(offsets) - 1, -1).copy()
     return user_block(x, offsets, np.frombuffer(row["excluded"].as_buffer(), np.int32).copy())
+
+
+def unpack_boosts(row: Row) -> UserBoosts:
+    """The boosts in a row of USER_BLOCKS, copied."""
+    offsets = np.frombuffer(row["link_offsets"].as_buffer(), np.int64).copy()
+    return UserBoosts(offsets, np.frombuffer(row["linked"].as_buffer(), np.int32).copy(), floats(row["boosts"]).copy())
 
 
 def own_copy(values: pa.Array) -> pa.Array:

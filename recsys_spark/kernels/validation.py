@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.kernels.histories import Histories, kept, shuffled_ties, without_friends
+from recsys_spark.kernels.links import positions_of
 from recsys_spark.kernels.metrics import METRICS, user_metrics
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import slice_borders
@@ -176,11 +177,14 @@ class _Block:
 
 def _blocks(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Iterator[_Block]:
     vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
+    position = positions_of(vectors.link)
     step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / len(catalogue.ids))))
     for start in range(0, held.asked.n_users, step):
         users = np.arange(start, min(held.asked.n_users, start + step))
         asked = held.asked.take(users)
         logits = recommender.user_vectors(asked, vectors.token) @ vectors.theta.T + vectors.bias
+        boosts = recommender.user_boosts(asked, vectors.link)
+        logits[boosts.row, position[boosts.item]] += boosts.value
         part = slice(*np.searchsorted(held.truth_row, [start, start + len(users)]))
         yield _Block(asked, logits, part, held.truth_row[part] - start, held.truth_item[part])
 

@@ -7,6 +7,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
+from recsys_spark.stages.score import filled
 from recsys_spark.tables import FLOATS, ITEM_VECTORS, USER_VECTORS
 from recsys_spark.weights import exact, undecayed_weight
 
@@ -29,9 +30,12 @@ def popularity_vectors(
     bias = F.log1p(F.coalesce("n_users", F.lit(0)).cast("double"))
     user_vectors = users.select("user_id", _constant(1.0, 1).alias("x"), F.lit("history").alias("source"))
     item_vectors = items.select(
-        "item_id", *(_constant(0.0, 1).alias(name) for name in ("y", "theta", "token")), bias.alias("bias"), "available"
+        "item_id",
+        *(_constant(0.0, 1).alias(name) for name in ("y", "theta", "token")),
+        bias.alias("bias"),
+        "available",
     )
-    return USER_VECTORS.conform(user_vectors), ITEM_VECTORS.conform(item_vectors)
+    return _as_tables(user_vectors, item_vectors)
 
 
 def als_vectors(interactions: DataFrame, item_profiles: DataFrame, cfg: Config) -> tuple[DataFrame, DataFrame]:
@@ -84,7 +88,7 @@ def als_vectors(interactions: DataFrame, item_profiles: DataFrame, cfg: Config) 
             "available",
         )
     )
-    return USER_VECTORS.conform(user_vectors), ITEM_VECTORS.conform(item_vectors)
+    return _as_tables(user_vectors, item_vectors)
 
 
 def _numbered(rows: DataFrame, id_column: str, number: str) -> DataFrame:
@@ -94,6 +98,14 @@ def _numbered(rows: DataFrame, id_column: str, number: str) -> DataFrame:
     """
     order = Window.orderBy(id_column)
     return rows.select(id_column).distinct().select(id_column, (F.row_number().over(order) - 1).alias(number))
+
+
+def _as_tables(user_vectors: DataFrame, item_vectors: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """USER_VECTORS and ITEM_VECTORS; these models have no links."""
+    return (
+        USER_VECTORS.conform(filled(user_vectors, USER_VECTORS)),
+        ITEM_VECTORS.conform(filled(item_vectors, ITEM_VECTORS)),
+    )
 
 
 def _constant(value: float, width: int) -> Column:

@@ -24,17 +24,22 @@ from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
 from recsys_spark.kernels.packing import USERS_PER_BLOCK
 from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.stages._task_gpus import assigned_gpus
-from recsys_spark.tables import CANDIDATES, SEGMENT
+from recsys_spark.tables import CANDIDATES, ITEM_VECTORS, SEGMENT, USER_VECTORS, Table
 
 ITEM_BLOCKS = (
-    "start long, segment string, item_ids array<string>, y binary, theta binary, bias binary, available binary"
+    "start long, segment string, item_ids array<string>, y binary, theta binary, bias binary, available binary, "
+    "links binary"
 )
-USER_BLOCKS = "block long, user_ids array<string>, sources array<string>, x binary, offsets binary, excluded binary"
+USER_BLOCKS = (
+    "block long, user_ids array<string>, sources array<string>, x binary, offsets binary, excluded binary, "
+    "link_offsets binary, linked binary, boosts binary"
+)
 PARTS = (
     "user_id string, source string, item_id string, segment string, cosine double, logit double, raw double, "
     "log_sum double, first boolean"
 )
 LISTS = "user_id string, source string, item_id string, rank int, cosine double, log_prob double, score double"
+OF_BOOSTS = ("link", "linked", "boosts")
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -88,7 +93,7 @@ def build_candidates(
 ) -> DataFrame:
     """The ``n`` best items per user as CANDIDATES; fewer only where fewer are allowed.
 
-    ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS, with a column `segment` where the ``n`` best of each
+    ``user_vectors``: USER_VECTORS; ``item_vectors``: ITEM_VECTORS (in both, what boosts need may be absent), with a column `segment` where the ``n`` best of each
     segment are wanted (the rank is over all of a user's rows); ``exclusions``: user_id, item_id. ``catalogue``, where it
     is known, saves a shuffle of the lists if one item block can hold the catalogue; ``n_tasks``: see :func:`user_tasks`;
     ``profile`` gives a scoring task its GPU. Raises ConfigError for ``n`` below 1 and for blocks that cannot hold a row.
@@ -100,8 +105,12 @@ def build_candidates(
     by_segment = SEGMENT in item_vectors.columns
     whole = not by_segment and catalogue is not None and catalogue.n_items <= rows_per_block(catalogue.width, max_bytes)
     segment = F.coalesce(SEGMENT, F.lit("")) if by_segment else F.lit("")
-    items = item_vectors.select("item_id", segment.alias(SEGMENT), "y", "theta", "bias", "available")
-    rows = user_vectors.select("user_id", "x", "source", F.lit(None).cast("int").alias("position"))
+    items = filled(item_vectors, ITEM_VECTORS).select(
+        "item_id", segment.alias(SEGMENT), "y", "theta", "bias", "available", "link"
+    )
+    rows = filled(user_vectors, USER_VECTORS).select(
+        "user_id", "x", "linked", "boosts", "source", F.lit(None).cast("int").alias("position")
+    )
     if exclusions is not None:
         excluded = exclusions.join(F.broadcast(_positions(items)), "item_id", "inner")
         rows = rows.unionByName(excluded.select("user_id", "position"), allowMissingColumns=True)
@@ -111,8 +120,14 @@ def build_candidates(
     return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
 
 
+def filled(vectors: DataFrame, table: Table) -> DataFrame:
+    """USER_VECTORS or ITEM_VECTORS with null columns where those of boosts are absent."""
+    absent = [name for name in OF_BOOSTS if name in table.names and name not in vectors.columns]
+    return vectors.withColumns({name: F.lit(None).cast(table.column(name).type) for name in absent})
+
+
 def pack_catalogue(items: DataFrame, max_bytes: int, *, one_block: bool) -> DataFrame:
-    """item_id, segment, y, theta, bias, available -> ITEM_BLOCKS, in one task, which reads, sorts and packs.
+    """item_id, segment, y, theta, bias, available, link -> ITEM_BLOCKS, in one task, which reads, sorts and packs.
 
     The catalogue goes through the driver for the broadcast anyway, and a shuffle before it took as long as reading.
     """
@@ -121,7 +136,7 @@ def pack_catalogue(items: DataFrame, max_bytes: int, *, one_block: bool) -> Data
 
 
 def pack_by_user(rows: DataFrame, max_bytes: int, n: int, n_tasks: int | None) -> DataFrame:
-    """user_id, x, source, position (null: the user, else an excluded item) -> USER_BLOCKS."""
+    """user_id, x, linked, boosts, source, position (null: the user, else an excluded item) -> USER_BLOCKS."""
     by_user = ("user_id",) if n_tasks is None else (n_tasks, "user_id")
     ordered = rows.repartition(*by_user).sortWithinPartitions("user_id", F.col("position").asc_nulls_first())
     return ordered.mapInArrow(user_packer(max_bytes, n), USER_BLOCKS)

@@ -11,6 +11,7 @@ from pyspark.sql import DataFrame
 
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Positions, from_arrow, vectors_of
+from recsys_spark.kernels.links import Evidence
 from recsys_spark.kernels.popularity import Popularity
 from recsys_spark.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
@@ -35,6 +36,7 @@ def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: s
                     _lists(out.token),
                     pa.array(out.bias),
                     batch.column("available"),
+                    pa.array(out.link, pa.int32(), mask=out.link < 0),
                 ],
                 names=ITEM_VECTORS.names,
             )
@@ -60,13 +62,23 @@ def _user_vectors(
         for batch in batches:
             histories = from_arrow(batch, positions, recommender.behaviours, recommender.shape.text_width)
             x = recommender.user_vectors(histories, items.value.tokens)
+            linked, boosts = _boost_lists(recommender.user_boosts(histories, items.value.link), histories.n_users)
             sources = np.where(histories.lengths > 0, "history", "profile")
             yield pa.RecordBatch.from_arrays(
-                [batch.column("user_id"), _lists(x), pa.array(sources, pa.string())], names=USER_VECTORS.names
+                [batch.column("user_id"), _lists(x), linked, boosts, pa.array(sources, pa.string())],
+                names=USER_VECTORS.names,
             )
         freeze_imports()
 
     return vectors
+
+
+def _boost_lists(boosts: Evidence, n_users: int) -> tuple[pa.Array, pa.Array]:
+    """Link numbers and values of each user, as columns of arrays."""
+    offsets = pa.array(np.searchsorted(boosts.row, np.arange(n_users + 1)).astype(np.int32))
+    columns = (pa.array(boosts.item.astype(np.int32)), pa.array(boosts.value))
+    linked, values = (pa.ListArray.from_arrays(offsets, column) for column in columns)
+    return linked, values
 
 
 def _lists(matrix: npt.NDArray[np.float32]) -> pa.Array:

@@ -14,10 +14,17 @@ from hypothesis import strategies as st
 from recsys_spark.errors import DataError
 from recsys_spark.kernels.packing import pack_users, users_per_block
 from recsys_spark.kernels.packing_items import pack_items
-from recsys_spark.kernels.unpacking import unpack_items, unpack_users
+from recsys_spark.kernels.unpacking import unpack_boosts, unpack_items, unpack_users
 
 USER_ROWS = pa.schema(
-    {"user_id": pa.string(), "x": pa.list_(pa.float32()), "source": pa.string(), "position": pa.int32()}
+    {
+        "user_id": pa.string(),
+        "x": pa.list_(pa.float32()),
+        "linked": pa.list_(pa.int32()),
+        "boosts": pa.list_(pa.float32()),
+        "source": pa.string(),
+        "position": pa.int32(),
+    }
 )
 
 
@@ -25,8 +32,10 @@ def user_rows(table: dict[str, list[int]], with_vector: set[str], size: int) -> 
     rows: list[tuple[Any, ...]] = []
     for number, (user, positions) in enumerate(sorted(table.items())):
         if user in with_vector:
-            rows.append((user, [float(number), 1.0], "history", None))
-        rows += [(user, None, None, position) for position in sorted(positions)]
+            linked = list(range(number % 3)) if number % 4 else None
+            boosts = None if linked is None else [0.5 + link for link in linked]
+            rows.append((user, [float(number), 1.0], linked, boosts, "history", None))
+        rows += [(user, None, None, None, None, position) for position in sorted(positions)]
     for low in range(0, len(rows), size):
         columns = list(zip(*rows[low : low + size], strict=True))
         yield pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, USER_ROWS, strict=True)], schema=USER_ROWS)
@@ -36,8 +45,12 @@ def unpacked_users(packed: Iterator[pa.RecordBatch]) -> dict[str, tuple[list[flo
     found = {}
     for batch in packed:
         row = {name: batch[name][0] for name in batch.schema.names}
-        block = unpack_users(row)
+        block, boosts = unpack_users(row), unpack_boosts(row)
         for number, user in enumerate(row["user_ids"].as_py()):
+            own = slice(*boosts.offsets[number : number + 2])
+            wanted = int(block.x[number, 0])
+            assert boosts.links[own].tolist() == list(range(wanted % 3 if wanted % 4 else 0))
+            assert boosts.values[own].tolist() == [0.5 + link for link in boosts.links[own]]
             excluded = block.excluded[block.offsets[number] : block.offsets[number + 1]]
             assert user not in found
             found[user] = (block.x[number].tolist(), excluded.tolist())
@@ -79,6 +92,8 @@ def test_a_user_without_an_id_is_not_lost() -> None:
         [
             pa.array([None, "a", "a"], pa.string()),
             pa.array([[0.0, 1.0], [1.0, 1.0], None], pa.list_(pa.float32())),
+            pa.array([None] * 3, pa.list_(pa.int32())),
+            pa.array([None] * 3, pa.list_(pa.float32())),
             pa.array(["history", "history", None]),
             pa.array([None, None, 4], pa.int32()),
         ],
@@ -115,6 +130,7 @@ def item_rows(
                 "theta": pa.array([[1.0, 2.0]] * n, floats),
                 "bias": pa.array([0.5] * n, pa.float32()),
                 "available": pa.array(([True, False, None] * 3)[:n]),
+                "link": pa.array(([None, 4] * 4)[low : low + n], pa.int32()),
             }
         )
 
@@ -130,6 +146,7 @@ def test_items_keep_order_vectors_and_availability(max_bytes: int) -> None:
         names += row["item_ids"].as_py()
         places = np.arange(block.start, block.start + block.size)
         assert block.y[: block.size, 0].tolist() == places.tolist()
+        assert block.links.tolist() == [4 if place % 2 else -1 for place in places]
         unavailable = np.flatnonzero(~block.open) + block.start
         assert unavailable.tolist() == [p for p in places if p % 3 == 1]
     assert names == ids
@@ -171,6 +188,15 @@ def test_at_most_five_bad_ids_are_named() -> None:
 def test_an_item_that_comes_twice_is_named_across_batches() -> None:
     with pytest.raises(DataError, match=r"(?s)twice.*'c'"):
         list(pack_items(item_rows(["a", "b", "c", "c"], [[1.0, 1.0]] * 4), 10_000))
+
+
+@pytest.mark.parametrize(("linked", "boosts"), [([1], [float("nan")]), ([1], [-0.5]), ([1, 2], [1.0]), (None, [1.0])])
+def test_users_with_wrong_boosts_are_named(linked: list[int] | None, boosts: list[float]) -> None:
+    rows = [("a", [0.0, 1.0], None, None, "history", None), ("b", [0.0, 1.0], linked, boosts, "history", None)]
+    columns = zip(*rows, strict=True)
+    batch = pa.record_batch([pa.array(c, f.type) for c, f in zip(columns, USER_ROWS, strict=True)], schema=USER_ROWS)
+    with pytest.raises(DataError, match=r"(?s)wrong boosts.*'b'"):
+        list(pack_users(iter([batch]), 10_000, 0))
 
 
 def test_no_rows_give_no_blocks() -> None:

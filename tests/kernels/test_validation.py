@@ -10,6 +10,7 @@ import pytest
 from recsys_spark.config import Model
 from recsys_spark.kernels import training
 from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.links import Evidence
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import Popularity, slice_borders
 from recsys_spark.kernels.recommender import ItemVectors, Recommender
@@ -136,7 +137,12 @@ class Fixed:
 
     def item_vectors(self, *_: object) -> ItemVectors:
         n = self.logits.shape[1]
-        return ItemVectors(np.zeros((n, 1)), np.zeros((n, 1)), np.eye(n, dtype=np.float32), np.zeros(n, np.float32))
+        return ItemVectors(
+            np.zeros((n, 1)), np.zeros((n, 1)), np.eye(n, dtype=np.float32), np.zeros(n, np.float32), np.arange(n)
+        )
+
+    def user_boosts(self, *_: object) -> Evidence:
+        return Evidence(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
 
     def user_vectors(self, asked: Histories, _: object) -> np.ndarray:
         return self.logits[[int(u[1:]) for u in asked.user_ids]]

@@ -32,18 +32,30 @@ class World:
         self.bias = rng.normal(size=N_ITEMS).astype(np.float32)
         self.available = rng.random(N_ITEMS) > 0.1
         self.seen = rng.random((N_USERS, N_ITEMS)) < np.linspace(0, 0.9, N_USERS)[:, None]
+        # Boosts name items by numbers in an order of their own; some items have none.
+        self.link = np.where(rng.random(N_ITEMS) < 0.8, rng.permutation(N_ITEMS), -1)
+        self.boost = np.where(rng.random((N_USERS, N_ITEMS)) < 0.1, rng.gamma(1.0, 2.0, (N_USERS, N_ITEMS)), 0.0)
+        self.boost = self.boost.astype(np.float32) * (self.link >= 0)
         self.users = [f"u{i:02}" for i in range(N_USERS)]
         self.items = [f"i{j:03}" for j in range(N_ITEMS)]
 
     def user_vectors(self, spark: SparkSession) -> DataFrame:
         rows = [
-            {"user_id": user, "x": x.tolist(), "source": "history"} for user, x in zip(self.users, self.x, strict=True)
+            {
+                "user_id": user,
+                "x": x.tolist(),
+                "linked": self.link[boost > 0].tolist(),
+                "boosts": boost[boost > 0].tolist(),
+                "source": "history",
+            }
+            for user, x, boost in zip(self.users, self.x, self.boost, strict=True)
         ]
         return frame(spark, USER_VECTORS, rows)
 
     def item_vectors(self, spark: SparkSession) -> DataFrame:
-        names = ("item_id", "y", "theta", "bias", "available")
-        columns = (self.items, self.y.tolist(), self.theta.tolist(), self.bias.tolist(), self.available.tolist())
+        names = ("item_id", "y", "theta", "bias", "available", "link")
+        link = [number if number >= 0 else None for number in self.link.tolist()]
+        columns = (self.items, self.y.tolist(), self.theta.tolist(), self.bias.tolist(), self.available.tolist(), link)
         return frame(spark, ITEM_VECTORS, [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)])
 
     def exclusions(self, spark: SparkSession) -> DataFrame:
@@ -53,7 +65,7 @@ class World:
     def brute_force(self, n: int, score: Score) -> list[tuple[Any, ...]]:
         x, y, theta = (v.astype(np.float64) for v in (self.x, self.y, self.theta))
         cosine = (x / np.linalg.norm(x, axis=1)[:, None]) @ (y / np.linalg.norm(y, axis=1)[:, None]).T
-        logit = x @ theta.T + self.bias
+        logit = x @ theta.T + self.bias + self.boost
         log_prob = logit - np.log(np.exp(logit).sum(1))[:, None]
         total = score.w_cos * cosine + score.w_ce * log_prob
         rows = []
@@ -84,6 +96,14 @@ def test_candidates_are_the_brute_force_lists(spark: SparkSession, score: Score)
     got, want = rows_of(candidates_of(world, spark, score)), world.brute_force(5, score)
     assert [(r[0], r[1], r[2], r[6]) for r in got] == [(r[0], r[1], r[2], r[6]) for r in want]
     np.testing.assert_allclose([r[3:6] for r in got], [r[3:6] for r in want], rtol=1e-5, atol=1e-5)
+
+
+def test_vectors_without_links_are_scored_by_themselves(spark: SparkSession) -> None:
+    world = World(5)
+    users, items = world.user_vectors(spark).drop("linked", "boosts"), world.item_vectors(spark).drop("link")
+    got = rows_of(build_candidates(users, items, world.exclusions(spark), Score(), n=5))
+    world.boost[:] = 0
+    assert [r[:3] for r in got] == [r[:3] for r in world.brute_force(5, Score())]
 
 
 def test_rows_do_not_depend_on_partitions_blocks_or_order(spark: SparkSession) -> None:
@@ -123,6 +143,7 @@ def test_equal_scores_are_ordered_by_item_id(spark: SparkSession) -> None:
     world = World(4)
     world.seen[:], world.available[:] = False, True
     world.y[:], world.theta[:], world.bias[:] = world.y[0], world.theta[0], world.bias[0]
+    world.boost[:] = 0
     for row in rows_of(candidates_of(world, spark, Score(max_block_bytes=4096))):
         assert row[2] == f"i{row[1] - 1:03}"
 

@@ -1,0 +1,232 @@
+"""Links between items that were chosen together, at full rank: what a product of 64 numbers cannot tell apart.
+
+The evidence for item j in a history S is that of EASE^R (Steck 2019, "Embarrassingly shallow autoencoders for sparse data"):
+
+    f_j = sum over k in S, k != j, of B_kj        B_kj = -P_kj / P_jj        P = (X'X + penalty I)^-1
+
+with X the users x items matrix of what was chosen at all. It enters the logit as ``strength * log(1 + max(f_j, 0) / floor)``,
+both scalars learned. B is fitted to the very histories that the model then learns from, so there a user's evidence is
+that of a B without this user: by Sherman and Morrison, with v = P x and q = x'v of the user's own row x,
+
+    P~ = P + v v' / (1 - q)
+
+so that the model learns how far links are to be trusted on what they have not seen. The model keeps the largest entries of
+each row of B; evidence below LEAST is none.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+from recsys_spark.kernels.compiled import compiled
+from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.layout import F32, I64, Number
+
+KEPT_PER_ITEM = 256
+"""Entries of a row of B."""
+LEAST = 1e-3
+"""Evidence below this is none: it would move a logit by less than a tenth."""
+MOST_PER_USER = 200
+"""Items that a served user's links lead to, the strongest ones."""
+LEAST_REST = 0.05
+"""1 - q is at least this: rounding must not divide a user's evidence by nothing."""
+ROWS_AT_ONCE = 1_024
+Flags = npt.NDArray[np.bool_]
+
+
+class Links(NamedTuple):
+    """The largest entries of B over n items, row by row."""
+
+    offsets: I64
+    """[n + 1]"""
+    items: npt.NDArray[np.int32]
+    """[nnz] other items, ascending in a row"""
+    values: F32
+    """[nnz] B_kj"""
+
+
+class Evidence(NamedTuple):
+    """Sparse evidence: of ``item`` [nnz] in the history that ends at ``row`` [nnz], ascending."""
+
+    row: I64
+    item: I64
+    value: F32
+    """[nnz] f_j, at least LEAST"""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """P of the linked ones of n items, as training wants it."""
+
+    inverse: F32
+    """[n_linked, n_linked]"""
+    linked: I64
+    """[n_linked] items, ascending"""
+    place: I64
+    """[n] row of each item in `inverse`, -1 for one that is not linked"""
+
+    def links(self) -> Links:
+        """What the model keeps."""
+        n, lengths = len(self.linked), np.zeros(len(self.place), np.int64)
+        n_kept = max(min(KEPT_PER_ITEM, n - 1), 0)
+        lengths[self.linked] = n_kept
+        items, values = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+        for low in range(0, n if n_kept else 0, ROWS_AT_ONCE):
+            high = min(low + ROWS_AT_ONCE, n)
+            weights = self.inverse[low:high] / -self.inverse.diagonal()
+            weights[np.arange(high - low), np.arange(low, high)] = 0.0
+            columns = np.sort(np.argpartition(-np.abs(weights), n_kept - 1, axis=1)[:, :n_kept], axis=1)
+            items.append(self.linked[columns].astype(np.int32).ravel())
+            values.append(np.take_along_axis(weights, columns, axis=1).ravel())
+        return Links(np.concatenate([[0], np.cumsum(lengths)]), np.concatenate(items), np.concatenate(values))
+
+
+def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float) -> Fitted:
+    """P of the ``most_items`` items that most users of ``histories`` chose.
+
+    Takes 4 bytes for each pair of linked items (1 GiB for 16,384) and as many multiplications as the cube of their number.
+    """
+    user = np.repeat(np.arange(histories.n_users), histories.lengths)
+    pairs = np.unique(user * n_items + histories.items)
+    user, item = pairs // n_items, pairs % n_items
+    counts = np.bincount(item, minlength=n_items)
+    linked = np.sort(np.argsort(-counts, kind="stable")[: min(most_items, int((counts > 0).sum()))])
+    place = np.full(n_items, -1)
+    place[linked] = np.arange(len(linked))
+    among = place[item] >= 0
+    ones = np.ones(int(among.sum()), np.float32)
+    chosen = sp.csr_matrix((ones, (user[among], place[item[among]])), shape=(histories.n_users, len(linked)))
+    return Fitted(inverse(chosen, penalty), linked, place)
+
+
+def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
+    """(X'X + penalty I)^-1 of X [n_users, n], float32 [n, n]."""
+    n, items = chosen.shape[1], chosen.T.tocsr()
+    if not n:
+        return np.empty((0, 0), np.float32)
+    gram = np.empty((n, n), np.float32, order="F")
+    for low in range(0, n, ROWS_AT_ONCE):
+        # Symmetric, so rows may be written as columns, which lie together.
+        gram[:, low : low + ROWS_AT_ONCE] = (items[low : low + ROWS_AT_ONCE] @ chosen).toarray().T
+    gram[np.diag_indices(n)] += np.float32(penalty)
+    factor, failed = lapack.spotrf(gram, lower=0, clean=0, overwrite_a=1)
+    upper, failed_too = lapack.spotri(factor, lower=0, overwrite_c=1)
+    if failed or failed_too:
+        raise np.linalg.LinAlgError(f"X'X + {penalty} I of {n} items is not positive definite")
+    # Column by column in memory, so the transpose is row by row, and its upper triangle is what is missing.
+    found: F32 = upper.T
+    for low in range(0, n, ROWS_AT_ONCE):
+        high = min(low + ROWS_AT_ONCE, n)
+        square = np.tril(found[low:high, low:high])
+        found[low:high, low:high] = square + np.tril(square, -1).T
+        found[low:high, high:] = found[high:, low:high].T
+    return found
+
+
+def evidence_for(links: Links, histories: Histories) -> Evidence:
+    """Evidence in the whole history of each user, rows are users: of each the MOST_PER_USER strongest."""
+    n = len(links.offsets) - 1
+    weights = sp.csr_matrix((links.values, links.items, links.offsets), shape=(n, n))
+    user = np.repeat(np.arange(histories.n_users), histories.lengths)
+    chosen = sp.csr_matrix((np.ones(len(user), np.float32), (user, histories.items)), shape=(histories.n_users, n))
+    chosen.sum_duplicates()
+    chosen.data[:] = 1.0
+    found = (chosen @ weights).tocoo()
+    enough = found.data >= LEAST
+    row, item, value = found.row[enough].astype(np.int64), found.col[enough].astype(np.int64), found.data[enough]
+    return strongest(Evidence(row, item, value), histories.n_users)
+
+
+def strongest(evidence: Evidence, n_rows: int, most: int = MOST_PER_USER) -> Evidence:
+    """Of each row the ``most`` strongest, ties by item; rows ascending, items ascending within a row."""
+    order = np.lexsort((evidence.item, -evidence.value, evidence.row))
+    row = evidence.row[order]
+    first = np.searchsorted(row, np.arange(n_rows))
+    kept = order[np.arange(len(row)) - first[row] < most]
+    kept = kept[np.lexsort((evidence.item[kept], evidence.row[kept]))]
+    return Evidence(evidence.row[kept], evidence.item[kept], evidence.value[kept])
+
+
+def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column: I64) -> Evidence:
+    """Evidence at behaviours (row, column) of histories that the links were fitted to, by links without the user's own.
+
+    Of the items up to there; given user by user, columns ascending.
+    """
+    capacity = 64 * len(row) + 1_024
+    places = fitted.place[histories.items]
+    while True:
+        found = Evidence(np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.float32))
+        needed = _gather(found, fitted.inverse, fitted.inverse.diagonal(), histories.offsets, places, row, column)
+        if needed <= capacity:
+            return Evidence(found.row[:needed], fitted.linked[found.item[:needed]], found.value[:needed])
+        capacity = needed
+
+
+def positions_of(link_numbers: I64) -> I64:
+    """Where each link number is among ``link_numbers``, -1 for one that is not; -1 among them is none.
+
+    >>> positions_of(np.array([3, -1, 0])).tolist()
+    [2, -1, -1, 0]
+    """
+    positions = np.full(link_numbers.max(initial=-1) + 1, -1)
+    known = np.flatnonzero(link_numbers >= 0)
+    positions[link_numbers[known]] = known
+    return positions
+
+
+@compiled()
+def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: I64, row: I64, column: I64) -> int:
+    """Fill ``found`` as far as it reaches; how much there is."""
+    n = len(inverse)
+    own, prefix, is_counted = np.empty(n, np.float32), np.empty(n, np.float32), np.zeros(n, np.bool_)
+    size, k = 0, 0
+    while k < len(row):
+        user = row[k]
+        low, high = offsets[user], offsets[user + 1]
+        per_rest = _own_row(own, inverse, places[low:high], is_counted)
+        prefix[:] = 0.0
+        together, at = np.float32(0.0), low
+        while k < len(row) and row[k] == user:
+            while at <= low + column[k]:
+                i = places[at]
+                at += 1
+                if i >= 0 and not is_counted[i]:
+                    is_counted[i] = True
+                    together += own[i]
+                    prefix += inverse[i]
+            factor = together * per_rest
+            for j in range(n):
+                f = -(prefix[j] + factor * own[j]) / (diagonal[j] + own[j] * own[j] * per_rest)
+                if is_counted[j]:  # less its own weight, which is -1
+                    f += np.float32(1.0)
+                if f >= LEAST:
+                    if size < len(found.row):
+                        found.row[size], found.item[size], found.value[size] = k, j, f
+                    size += 1
+            k += 1
+        for i in places[low:at]:
+            if i >= 0:
+                is_counted[i] = False
+    return size
+
+
+@compiled()
+def _own_row(own: F32, inverse: F32, places: I64, is_counted: Flags) -> Number:
+    """Make ``own`` v = P x of the user with items at ``places``; 1 / (1 - x'v). ``is_counted`` is all false, and is so again."""
+    own[:] = 0.0
+    for i in places:
+        if i >= 0 and not is_counted[i]:
+            is_counted[i] = True
+            own += inverse[i]
+    q = np.float32(0.0)
+    for i in places:
+        if i >= 0 and is_counted[i]:
+            is_counted[i] = False
+            q += own[i]
+    return np.float32(1.0) / max(np.float32(1.0) - q, np.float32(LEAST_REST))
