@@ -50,6 +50,11 @@ class Links(NamedTuple):
     values: F32
     """[nnz] B_kj"""
 
+    def matrix(self) -> sp.csr_matrix:
+        """B [n, n]."""
+        n = len(self.offsets) - 1
+        return sp.csr_matrix((self.values, self.items, self.offsets), shape=(n, n))
+
 
 class Evidence(NamedTuple):
     """Sparse evidence: of ``item`` [nnz] in the history that ends at ``row`` [nnz], ascending."""
@@ -129,10 +134,9 @@ def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
     return found
 
 
-def evidence_for(links: Links, histories: Histories) -> Evidence:
-    """Evidence in the whole history of each user, rows are users: of each the MOST_PER_USER strongest."""
-    n = len(links.offsets) - 1
-    weights = sp.csr_matrix((links.values, links.items, links.offsets), shape=(n, n))
+def evidence_for(weights: sp.csr_matrix, histories: Histories) -> Evidence:
+    """Evidence by B = ``weights`` in the whole history of each user, rows are users: of each the MOST_PER_USER strongest."""
+    n = weights.shape[0]
     user = np.repeat(np.arange(histories.n_users), histories.lengths)
     chosen = sp.csr_matrix((np.ones(len(user), np.float32), (user, histories.items)), shape=(histories.n_users, n))
     chosen.sum_duplicates()

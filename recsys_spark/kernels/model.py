@@ -209,16 +209,17 @@ class ItemSide(nn.Module):
         self.correction = nn.Parameter(torch.zeros(n_warm))
         # A cold item begins where one does that hardly anybody chose.
         self.beta = nn.Parameter(torch.tensor([0.5, 0.5, math.log(POPULARITY_FLOOR)]))
-        self.link_strength, self.link_floor = nn.Parameter(torch.zeros(())), nn.Parameter(torch.zeros(()))
-
-    def boosts(self, evidence: Tensor) -> Tensor:
-        """What evidence of links [nnz] adds to logits."""
-        return link_boosts(evidence, self.link_strength, self.link_floor)
+        self.link = nn.Parameter(torch.zeros(3))
 
 
-def link_boosts(evidence: Tensor, strength: Tensor, floor: Tensor) -> Tensor:
-    """e^(c s) * log(1 + evidence / (FLOOR e^(c f))): positive, and steps of a size that suits vectors move two scalars, too."""
-    return (SCALAR_STEPS * strength).exp() * torch.log1p(evidence / (LINK_FLOOR * (SCALAR_STEPS * floor).exp()))
+def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
+    """What evidence [nnz] of histories of ``n_items`` [nnz] distinct items adds to logits: strength * log(1 + evidence / floor).
+
+    ``link`` [3]: log strength and log floor in units of SCALAR_STEPS, so that steps of a size that suits vectors move scalars,
+    too, and the power of n_items that strength goes with: a sum over many items says less than the same over few.
+    """
+    strength = (SCALAR_STEPS * link[0] + link[2] * n_items.log()).exp()
+    return strength * torch.log1p(evidence / (LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()))
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:

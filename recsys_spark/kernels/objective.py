@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.links import Fitted, evidence_without_self
-from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, tokens_of
+from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity, Replay
 from recsys_spark.kernels.softmax_loss import Boosts, softmax_loss
 
@@ -148,8 +148,9 @@ class Objective:
         after = len(row) - len(rows)
         evidence = evidence_without_self(self.links, batch, row[:after].numpy(), column.numpy())
         known = self.replayed.known[slices[evidence.row], evidence.item]
-        values = self.model.items.boosts(torch.from_numpy(evidence.value[known]))
-        boosts = Boosts(torch.from_numpy(evidence.row[known]), torch.from_numpy(evidence.item[known]), values)
+        at, item, value = (torch.from_numpy(values[known]) for values in evidence)
+        n_items = tokens.is_first.cumsum(1)[row[at], column[at]]
+        boosts = Boosts(at, item, link_boosts(value, n_items, self.model.items.link))
         return Predictions(x, tokens.items[row, later], weight / weight.sum(), slices, boosts)
 
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:

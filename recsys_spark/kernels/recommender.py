@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from recsys_spark.kernels.artifact import Artifact
-from recsys_spark.kernels.histories import Floats, Histories, Ints, Positions, kept
+from recsys_spark.kernels.histories import Floats, Histories, Ints, Positions, kept, n_distinct
 from recsys_spark.kernels.links import Evidence, Links, evidence_for
 from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity
@@ -62,7 +62,7 @@ class Recommender:
         self._warm = Positions(artifact.facts["warm_item_ids"])
         self._tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.tensors.items()}
         self._tower = UserTower(self.shape)
-        self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields})
+        self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields}).matrix()
         own = {name.removeprefix("tower."): t for name, t in self._tensors.items() if name.startswith("tower.")}
         self._tower.load_state_dict(own)
         self._tower.eval()
@@ -110,9 +110,17 @@ class Recommender:
         numbers = link_numbers[histories.items]
         known = replace(kept(histories, numbers >= 0), items=numbers[numbers >= 0])
         found = evidence_for(self._links, known)
-        t = self._tensors
-        boosts = link_boosts(torch.from_numpy(found.value), t["items.link_strength"], t["items.link_floor"])
-        return Evidence(found.row, found.item, (boosts / t["temperature"]).numpy())
+        n_items = torch.from_numpy(n_distinct(known)[found.row])
+        boosts = link_boosts(torch.from_numpy(found.value), n_items, self._tensors["items.link"])
+        return Evidence(found.row, found.item, (boosts / self._tensors["temperature"]).numpy())
+
+    @torch.inference_mode()
+    def pair_boosts(self, chosen: Ints, items: Ints) -> Floats:
+        """[m, n] what each of ``chosen`` alone would add to the logit of each of ``items``; both are link numbers, or -1."""
+        between = self._links[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
+        between *= (chosen >= 0)[:, None] & (items >= 0)
+        boosts = link_boosts(torch.from_numpy(between), torch.ones(1), self._tensors["items.link"])
+        return np.asarray((boosts / self._tensors["temperature"]).numpy(), np.float32)
 
     @torch.inference_mode()
     def user_vectors(self, histories: Histories, item_tokens: Floats) -> Floats:

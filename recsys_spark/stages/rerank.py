@@ -93,7 +93,7 @@ def _explainer(
                     batch.select(INPUT_COLUMNS), positions, recommender.behaviours, recommender.shape.text_width
                 )
                 found = evidence(recommender, histories, items.value.tokens)
-                words = _Words(histories, found, items.value, positions, list(recommender.behaviours), score, n_reasons)
+                words = _Words(histories, found, items.value, positions, recommender, score, n_reasons)
                 for row, listed in enumerate(columns["listed"]):
                     reasons[row] = words.of(row, listed, columns["tags"][row] or [], columns["friends"][row] or [])
             yield pa.RecordBatch.from_arrays(
@@ -118,12 +118,12 @@ class _Words:
         found: Evidence,
         items: ItemMatrix,
         positions: Positions,
-        behaviours: list[str],
+        recommender: Recommender,
         score: Score,
         n_reasons: int,
     ) -> None:
         self.histories, self.found, self.items, self.positions = histories, found, items, positions
-        self.behaviours = [*behaviours, "behaviour"]
+        self.recommender, self.behaviours = recommender, [*recommender.behaviours, "behaviour"]
         self.weights = {"w_cos": score.w_cos, "w_ce": score.w_ce / score.temperature}
         self.n_reasons = n_reasons
 
@@ -136,6 +136,8 @@ class _Words:
         at = self.positions.of(np.array([r["item_id"] for r in listed], dtype=object))
         y, theta = self.items.y[at], self.items.theta[at]
         alone = strengths(self.found.history[mine], y, theta, **self.weights) + self.found.history_prior[mine, None]
+        linked = self.recommender.pair_boosts(self.items.link[h.items[mine]], self.items.link[at])
+        alone += self.weights["w_ce"] * linked
         others = {
             "tag": strengths(self.found.text[[row]], y, theta, **self.weights)[0] if h.has_text[row] else None,
             "friend": strengths(self.found.social[[row]], y, theta, **self.weights)[0] if h.has_social[row] else None,

@@ -220,7 +220,7 @@ def test_more_items_than_were_said_is_an_error(spark: SparkSession) -> None:
 def test_temperature_flattens_the_probabilities(spark: SparkSession) -> None:
     world = World(7)
     plain, warm = world.brute_force(5, Score()), rows_of(candidates_of(world, spark, Score(temperature=3)))
-    world.theta, world.bias = world.theta / 3, world.bias / 3
+    world.theta, world.bias, world.boost = world.theta / 3, world.bias / 3, world.boost / 3
     want = world.brute_force(5, Score())
     assert [r[:3] for r in warm] == [r[:3] for r in want] != [r[:3] for r in plain]
     np.testing.assert_allclose([r[3:6] for r in warm], [r[3:6] for r in want], rtol=1e-5, atol=1e-5)
