@@ -21,6 +21,7 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 | learned from | {{ facts.n_users }} users, {{ facts.n_positions }} behaviours, {{ facts.warm_item_ids | length }} items of {{ n_items }} |
 | behaviours | {% for name, weight in weights.items() %}{{ name }} (weight {{ weight }}){{ ', ' if not loop.last }}{% endfor %} |
 | from, to | {{ first }}, {{ last }} (as of {{ as_of }}) |
+| links | {{ n_links }} between items that were chosen together |
 | epochs | {{ facts.losses | length }}; loss {{ '%.4f' | format(facts.losses[0].loss) }} in the first, {{ '%.4f' | format(facts.losses[-1].loss) }} in the last |
 
 ## How it did on behaviours it was not shown
@@ -41,7 +42,7 @@ These figures chose when to stop, so they flatter a little. The backtest of the 
 
 def model_card(
     facts: Mapping[str, Any], *, model_id: str, version: str, config_fingerprint: str, seed: int, encoder: str,
-    weights: Mapping[str, float], n_items: int, n_parameters: int, as_of: datetime, now: datetime,
+    weights: Mapping[str, float], n_items: int, n_parameters: int, n_links: int, as_of: datetime, now: datetime,
 ) -> str:  # fmt: skip
     """Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the catalogue."""
     trial = facts["trial"]
@@ -56,6 +57,7 @@ def model_card(
         weights=dict(weights),
         n_items=n_items,
         n_parameters=n_parameters,
+        n_links=n_links,
         first=_day(facts["first_time"]),
         last=_day(facts["last_time"]),
         as_of=as_of.isoformat(),

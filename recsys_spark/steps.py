@@ -184,7 +184,8 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         encoder=ctx.cfg.encoder.model,
         weights=ctx.cfg.behaviours.weights,
         n_items=ctx.area.finished("profiles").rows[tables.ITEM_PROFILES.name],
-        n_parameters=sum(tensor.size for tensor in artifact.tensors.values()),
+        n_parameters=sum(tensor.size for name, tensor in artifact.tensors.items() if not name.startswith("links.")),
+        n_links=artifact.tensors["links.values"].size,
         as_of=ctx.as_of,
         now=ctx.now,
     )

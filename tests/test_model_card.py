@@ -19,7 +19,7 @@ def card(patience: int) -> tuple[str, Artifact]:
     artifact.facts["encoder_id"] = "enc-7"
     text = model_card(
         artifact.facts, model_id=artifact.model_id, version="1.2", config_fingerprint="c0ffee", seed=5, encoder="minilm",
-        weights={"browse": 1.0, "buy": 4.0}, n_items=N_ITEMS, n_parameters=99, as_of=NOON, now=NOON,
+        weights={"browse": 1.0, "buy": 4.0}, n_items=N_ITEMS, n_parameters=99, n_links=7, as_of=NOON, now=NOON,
     )  # fmt: skip
     return text, artifact
 
