@@ -4,9 +4,9 @@ The evidence for item j in a history S is that of EASE^R (Steck 2019, "Embarrass
 
     f_j = sum over k in S, k != j, of B_kj        B_kj = -P_kj / P_jj        P = (X'X + penalty I)^-1
 
-with X the users x items matrix of what was chosen at all. It enters the logit as ``strength * log(1 + max(f_j, 0) / floor)``,
-both scalars learned. B is fitted to the very histories that the model then learns from, so there a user's evidence is
-that of a B without this user: by Sherman and Morrison, with v = P x and q = x'v of the user's own row x,
+with X the users x items matrix of what was chosen at all. From LEAST on it enters the logit as
+``strength * log((f_j + floor) / (LEAST + floor))``, both learned (``model.link_boosts``). B is fitted to the very histories that
+the model then learns from, so there a user's evidence is that of a B without this user: by Sherman and Morrison, with v = P x and q = x'v of the user's own row x,
 
     P~ = P + v v' / (1 - q)
 
@@ -24,14 +24,14 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from recsys_spark.kernels.compiled import compiled
+from recsys_spark.kernels.compiled import REORDERED, compiled
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.layout import F32, I64, Number
 
 KEPT_PER_ITEM = 256
 """Entries of a row of B."""
-LEAST = 1e-3
-"""Evidence below this is none: it would move a logit by less than a tenth."""
+LEAST = 0.008
+"""Evidence below this is none: it is less than what one user says who alone chose two items, at the default penalty."""
 MOST_PER_USER = 200
 """Items that a served user's links lead to, the strongest ones."""
 LEAST_REST = 0.05
@@ -162,7 +162,7 @@ def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column
 
     Of the items up to there; given user by user, columns ascending.
     """
-    capacity = 64 * len(row) + 1_024
+    capacity = 256 * len(row) + 1_024
     places = fitted.place[histories.items]
     while True:
         found = Evidence(np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.float32))
@@ -184,39 +184,49 @@ def positions_of(link_numbers: I64) -> I64:
     return positions
 
 
-@compiled()
+@compiled(REORDERED)
 def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: I64, row: I64, column: I64) -> int:
     """Fill ``found`` as far as it reaches; how much there is."""
     n = len(inverse)
-    own, prefix, is_counted = np.empty(n, np.float32), np.empty(n, np.float32), np.zeros(n, np.bool_)
+    own, prefix, evidence = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    per_diagonal, in_prefix, is_counted = np.empty(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.bool_)
     size, k = 0, 0
     while k < len(row):
         user = row[k]
         low, high = offsets[user], offsets[user + 1]
         per_rest = _own_row(own, inverse, places[low:high], is_counted)
+        for j in range(n):
+            per_diagonal[j] = np.float32(-1.0) / (diagonal[j] + own[j] * own[j] * per_rest)
         prefix[:] = 0.0
         together, at = np.float32(0.0), low
         while k < len(row) and row[k] == user:
             while at <= low + column[k]:
                 i = places[at]
                 at += 1
-                if i >= 0 and not is_counted[i]:
-                    is_counted[i] = True
+                if i >= 0 and in_prefix[i] == 0.0:
+                    in_prefix[i] = 1.0
                     together += own[i]
                     prefix += inverse[i]
             factor = together * per_rest
             for j in range(n):
-                f = -(prefix[j] + factor * own[j]) / (diagonal[j] + own[j] * own[j] * per_rest)
-                if is_counted[j]:  # less its own weight, which is -1
-                    f += np.float32(1.0)
-                if f >= LEAST:
-                    if size < len(found.row):
-                        found.row[size], found.item[size], found.value[size] = k, j, f
-                    size += 1
+                # An item's own weight would be -1.
+                evidence[j] = (prefix[j] + factor * own[j]) * per_diagonal[j] + in_prefix[j]
+            size = _keep(found, size, k, evidence)
             k += 1
         for i in places[low:at]:
             if i >= 0:
-                is_counted[i] = False
+                in_prefix[i] = 0.0
+    return size
+
+
+@compiled()
+def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
+    """Append what is enough to ``found``, as far as it reaches; how much there is now."""
+    for j in range(len(evidence)):
+        if evidence[j] >= LEAST:
+            if size < len(found.row):
+                found.row[size], found.item[size], found.value[size] = row, j, evidence[j]
+            size += 1
     return size
 
 

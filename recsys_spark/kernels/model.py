@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.links import LEAST
 from recsys_spark.kernels.popularity import POPULARITY_FLOOR
 
 N_GAPS = 24
@@ -213,13 +214,14 @@ class ItemSide(nn.Module):
 
 
 def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
-    """What evidence [nnz] of histories of ``n_items`` [nnz] distinct items adds to logits: strength * log(1 + evidence / floor).
+    """What evidence [nnz] of histories of ``n_items`` [nnz] distinct items adds to logits: strength * log((evidence + floor) / (LEAST + floor)).
 
     ``link`` [3]: log strength and log floor in units of SCALAR_STEPS, so that steps of a size that suits vectors move scalars,
     too, and the power of n_items that strength goes with: a sum over many items says less than the same over few.
     """
     strength = (SCALAR_STEPS * link[0] + link[2] * n_items.log()).exp()
-    return strength * torch.log1p(evidence / (LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()))
+    floor = LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()
+    return strength * ((evidence.clamp(min=LEAST) + floor).log() - (LEAST + floor).log())
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:

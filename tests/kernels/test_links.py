@@ -106,7 +106,9 @@ def test_the_strongest_are_kept_and_ties_go_by_item() -> None:
 def test_boosts_rise_with_evidence_and_strength_may_fall_with_length() -> None:
     evidence = torch.tensor([0.01, 0.1, 0.1])
     boosts = link_boosts(evidence, torch.tensor([1.0, 1.0, 10.0]), torch.tensor([0.0, 0.0, -0.5]))
-    torch.testing.assert_close(boosts, torch.log1p(evidence / 0.02) * torch.tensor([1.0, 1.0, 10**-0.5]))
+    torch.testing.assert_close(
+        boosts, torch.log((evidence + 0.02) / (LEAST + 0.02)) * torch.tensor([1.0, 1.0, 10**-0.5])
+    )
 
 
 def test_items_that_go_together_are_learned_as_links() -> None:
