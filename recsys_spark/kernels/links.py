@@ -24,6 +24,7 @@ import numpy.typing as npt
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
+from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.compiled import REORDERED, compiled
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.layout import F32, I64, Number
@@ -36,6 +37,8 @@ MOST_PER_USER = 200
 """Items that a served user's links lead to, the strongest ones."""
 LEAST_REST = 0.05
 """1 - q is at least this: rounding must not divide a user's evidence by nothing."""
+LEAST_PENALTY = 1e-6
+"""Less than so much of the largest count is lost in float32's rounding."""
 ROWS_AT_ONCE = 1_024
 Flags = npt.NDArray[np.bool_]
 
@@ -111,7 +114,7 @@ def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: f
 
 
 def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
-    """(X'X + penalty I)^-1 of X [n_users, n], float32 [n, n]."""
+    """(X'X + penalty I)^-1 of X [n_users, n], float32 [n, n]. Raises TrainingError where it has none in float32."""
     n, items = chosen.shape[1], chosen.T.tocsr()
     if not n:
         return np.empty((0, 0), np.float32)
@@ -119,11 +122,17 @@ def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
     for low in range(0, n, ROWS_AT_ONCE):
         # Symmetric, so rows may be written as columns, which lie together.
         gram[:, low : low + ROWS_AT_ONCE] = (items[low : low + ROWS_AT_ONCE] @ chosen).toarray().T
+    largest = gram.diagonal().max()
     gram[np.diag_indices(n)] += np.float32(penalty)
     factor, failed = lapack.spotrf(gram, lower=0, clean=0, overwrite_a=1)
     upper, failed_too = lapack.spotri(factor, lower=0, overwrite_c=1)
-    if failed or failed_too:
-        raise np.linalg.LinAlgError(f"X'X + {penalty} I of {n} items is not positive definite")
+    if failed or failed_too or penalty < largest * LEAST_PENALTY:
+        raise TrainingError(
+            "The links between items cannot be computed",
+            where="model.link_penalty",
+            found=f"{penalty:g}, which rounding makes nothing of beside items that up to {int(largest)} users chose",
+            action="Raise model.link_penalty, or set model.linked_items = 0.",
+        )
     # Column by column in memory, so the transpose is row by row, and its upper triangle is what is missing.
     found: F32 = upper.T
     for low in range(0, n, ROWS_AT_ONCE):

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from recsys_spark.config import Model
+from recsys_spark.errors import TrainingError
 from recsys_spark.kernels import links as module
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.links import LEAST, Evidence, evidence_for, evidence_without_self, fit_links, strongest
@@ -95,6 +96,11 @@ def test_no_links(most_items: int) -> None:
     fitted = fit_links(users, 3, most_items=most_items, penalty=1.0)
     assert not len(evidence_for(fitted.links().matrix(), users).row)
     assert not len(evidence_without_self(fitted, users, np.array([0]), np.array([0])).row)
+
+
+def test_a_penalty_that_is_lost_in_rounding_is_named() -> None:
+    with pytest.raises(TrainingError, match=r"(?s)link_penalty.*300 users"):
+        fit_links(histories([[0, 1]] * 300), 2, most_items=2, penalty=1e-9)
 
 
 def test_the_strongest_are_kept_and_ties_go_by_item() -> None:
