@@ -80,17 +80,17 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
     from recsys_spark.config import Score
     from recsys_spark.session import block_bytes, task_slots
     from recsys_spark.stages import score as stage
-    from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
+    from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS, with_boost_columns
 
     spark = session(case.cores)
     user_vectors, item_vectors = read_vectors(spark, path)
     max_bytes = case.block_bytes or block_bytes(spark)
-    items = stage.filled(item_vectors, ITEM_VECTORS).withColumn("segment", F.lit(""))
+    items = with_boost_columns(item_vectors, ITEM_VECTORS).withColumn("segment", F.lit(""))
     # It must stay where it is until the run is over: executors fetch it from there.
     file = path / f"blocks-{next(NUMBERS)}.arrow"
     write_blocks(stage.pack_catalogue(items, max_bytes, one_block=False), file)
     spark.sparkContext.addFile(str(file))
-    users = stage.filled(user_vectors, USER_VECTORS).withColumn("position", F.lit(None).cast("int"))
+    users = with_boost_columns(user_vectors, USER_VECTORS).withColumn("position", F.lit(None).cast("int"))
     user_blocks = stage.pack_by_user(users, max_bytes, case.n, stage.user_tasks(case.n_users, task_slots(spark)))
     score = stage.scorer(Score(), case.n, whole=True)
     return user_blocks.mapInArrow(scorer_of_file(score, file.name), stage.LISTS)

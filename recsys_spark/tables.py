@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, FloatType, MapType, StructField, StructType
 
 from recsys_spark.schema import DOUBLE, FLOATS, INT, INTS, LONG, STRING, STRINGS, TIME, Col, Table
@@ -255,3 +257,10 @@ STORED = (
     INTERACTIONS, ITEMS, USERS, RELATIONS, ALLOW_LIST, DENY_LIST, SELECTED_USERS, REJECTED_ROWS,
     USER_PROFILES, ITEM_PROFILES, EMBEDDINGS, ENCODED, ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
 )  # fmt: skip
+OF_BOOSTS = ("link", "linked", "boosts")
+
+
+def with_boost_columns(vectors: DataFrame, table: Table) -> DataFrame:
+    """USER_VECTORS or ITEM_VECTORS of a model without links: with null columns where those of boosts are absent."""
+    absent = [name for name in OF_BOOSTS if name in table.names and name not in vectors.columns]
+    return vectors.withColumns({name: F.lit(None).cast(table.column(name).type) for name in absent})

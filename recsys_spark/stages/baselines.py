@@ -7,8 +7,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
-from recsys_spark.stages.score import filled
-from recsys_spark.tables import FLOATS, ITEM_VECTORS, USER_VECTORS
+from recsys_spark.tables import FLOATS, ITEM_VECTORS, USER_VECTORS, with_boost_columns
 from recsys_spark.weights import exact, undecayed_weight
 
 # Chosen on the truth itself, which favours the rival: of alpha 2, 10, 40 and regularisation 0.03 to 1 the best recall@10
@@ -103,8 +102,8 @@ def _numbered(rows: DataFrame, id_column: str, number: str) -> DataFrame:
 def _as_tables(user_vectors: DataFrame, item_vectors: DataFrame) -> tuple[DataFrame, DataFrame]:
     """USER_VECTORS and ITEM_VECTORS; these models have no links."""
     return (
-        USER_VECTORS.conform(filled(user_vectors, USER_VECTORS)),
-        ITEM_VECTORS.conform(filled(item_vectors, ITEM_VECTORS)),
+        USER_VECTORS.conform(with_boost_columns(user_vectors, USER_VECTORS)),
+        ITEM_VECTORS.conform(with_boost_columns(item_vectors, ITEM_VECTORS)),
     )
 
 

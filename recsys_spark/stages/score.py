@@ -24,7 +24,7 @@ from recsys_spark.kernels.layout import DEFAULT_BLOCK_BYTES
 from recsys_spark.kernels.packing import USERS_PER_BLOCK
 from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.stages._task_gpus import assigned_gpus
-from recsys_spark.tables import CANDIDATES, ITEM_VECTORS, SEGMENT, USER_VECTORS, Table
+from recsys_spark.tables import CANDIDATES, ITEM_VECTORS, SEGMENT, USER_VECTORS, with_boost_columns
 
 ITEM_BLOCKS = (
     "start long, segment string, item_ids array<string>, y binary, theta binary, bias binary, available binary, "
@@ -39,7 +39,6 @@ PARTS = (
     "log_sum double, first boolean"
 )
 LISTS = "user_id string, source string, item_id string, rank int, cosine double, log_prob double, score double"
-OF_BOOSTS = ("link", "linked", "boosts")
 Batches = Iterator[pa.RecordBatch]
 
 
@@ -105,10 +104,10 @@ def build_candidates(
     by_segment = SEGMENT in item_vectors.columns
     whole = not by_segment and catalogue is not None and catalogue.n_items <= rows_per_block(catalogue.width, max_bytes)
     segment = F.coalesce(SEGMENT, F.lit("")) if by_segment else F.lit("")
-    items = filled(item_vectors, ITEM_VECTORS).select(
+    items = with_boost_columns(item_vectors, ITEM_VECTORS).select(
         "item_id", segment.alias(SEGMENT), "y", "theta", "bias", "available", "link"
     )
-    rows = filled(user_vectors, USER_VECTORS).select(
+    rows = with_boost_columns(user_vectors, USER_VECTORS).select(
         "user_id", "x", "linked", "boosts", "source", F.lit(None).cast("int").alias("position")
     )
     if exclusions is not None:
@@ -118,12 +117,6 @@ def build_candidates(
     pairs = pack_by_user(rows, max_bytes, n, n_tasks).crossJoin(F.broadcast(item_blocks))
     scored = pairs.mapInArrow(scorer(score_cfg, n, whole=whole), LISTS if whole else PARTS, profile=profile)
     return CANDIDATES.conform(scored if whole else _best(scored, score_cfg, n))
-
-
-def filled(vectors: DataFrame, table: Table) -> DataFrame:
-    """USER_VECTORS or ITEM_VECTORS with null columns where those of boosts are absent."""
-    absent = [name for name in OF_BOOSTS if name in table.names and name not in vectors.columns]
-    return vectors.withColumns({name: F.lit(None).cast(table.column(name).type) for name in absent})
 
 
 def pack_catalogue(items: DataFrame, max_bytes: int, *, one_block: bool) -> DataFrame:
