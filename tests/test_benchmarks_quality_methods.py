@@ -161,13 +161,16 @@ def test_score_is_cosine_and_log_probability() -> None:
     rng = np.random.default_rng(0)
     x, y, theta, bias = rng.normal(size=(3, 4)), rng.normal(size=(7, 4)), rng.normal(size=(7, 4)), rng.normal(size=7)
     y_unit = y / np.linalg.norm(y, axis=1, keepdims=True)
-    logits = (x @ theta.T + bias) / 2.0
+    boosts = (np.array([0, 2]), np.array([3, 6]), np.array([0.5, 4.0]))
+    logits = x @ theta.T + bias
+    logits[boosts[:2]] += boosts[2]
+    logits /= 2.0
     p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
     cosine = (x @ y.T) / np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
     score = Score(w_cos=0.5, w_ce=2.0, temperature=2.0)
-    np.testing.assert_allclose(combined(x, y_unit, theta, bias, score), 0.5 * cosine + 2.0 * np.log(p))
+    np.testing.assert_allclose(combined(x, y_unit, theta, bias, score, boosts), 0.5 * cosine + 2.0 * np.log(p))
     # A vector of length 0 has cosine 0.
-    assert np.isfinite(combined(np.zeros((1, 4)), y_unit, theta, bias, score)).all()
+    assert np.isfinite(combined(np.zeros((3, 4)), y_unit, theta, bias, score, boosts)).all()
 
 
 def weighed(world: World, **behaviours: object) -> World:

@@ -34,7 +34,9 @@ KEPT_PER_ITEM = 256
 LEAST = 0.008
 """Evidence below this is none: it is less than what one user says who alone chose two items, at the default penalty."""
 MOST_PER_USER = 200
-"""Items that a served user's links lead to, the strongest ones."""
+"""Items that a served user's links lead to, the strongest ones; the user's own items, which most lists leave out, come on top."""
+ROOM_PER_ROW = 256
+"""Evidence for so many items of a prefix is made room for at first."""
 LEAST_REST = 0.05
 """1 - q is at least this: rounding must not divide a user's evidence by nothing."""
 LEAST_PENALTY = 1e-6
@@ -52,6 +54,8 @@ class Links(NamedTuple):
     """[nnz] other items, ascending in a row"""
     values: F32
     """[nnz] B_kj"""
+    diagonal: F32
+    """[n] P_jj, 0 for an item that is not linked"""
 
     def matrix(self) -> sp.csr_matrix:
         """B [n, n]."""
@@ -92,25 +96,35 @@ class Fitted:
             columns = np.sort(np.argpartition(-np.abs(weights), n_kept - 1, axis=1)[:, :n_kept], axis=1)
             items.append(self.linked[columns].astype(np.int32).ravel())
             values.append(np.take_along_axis(weights, columns, axis=1).ravel())
-        return Links(np.concatenate([[0], np.cumsum(lengths)]), np.concatenate(items), np.concatenate(values))
+        diagonal = np.zeros(len(self.place), np.float32)
+        diagonal[self.linked] = self.inverse.diagonal()
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return Links(offsets, np.concatenate(items), np.concatenate(values), diagonal)
 
 
 def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float) -> Fitted:
     """P of the ``most_items`` items that most users of ``histories`` chose.
 
-    Takes 4 bytes for each pair of linked items (1 GiB for 16,384) and as many multiplications as the cube of their number.
+    Takes 4 bytes for each pair of linked items (1 GiB for 16,384), about 24 for each behaviour, and as many multiplications
+    as the cube of the number of linked items.
     """
-    user = np.repeat(np.arange(histories.n_users), histories.lengths)
-    pairs = np.unique(user * n_items + histories.items)
-    user, item = pairs // n_items, pairs % n_items
-    counts = np.bincount(item, minlength=n_items)
+    chosen = chosen_of(histories, n_items)
+    counts = np.bincount(chosen.indices, minlength=n_items)
     linked = np.sort(np.argsort(-counts, kind="stable")[: min(most_items, int((counts > 0).sum()))])
     place = np.full(n_items, -1)
     place[linked] = np.arange(len(linked))
-    among = place[item] >= 0
-    ones = np.ones(int(among.sum()), np.float32)
-    chosen = sp.csr_matrix((ones, (user[among], place[item[among]])), shape=(histories.n_users, len(linked)))
-    return Fitted(inverse(chosen, penalty), linked, place)
+    return Fitted(inverse(chosen[:, linked], penalty), linked, place)
+
+
+def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
+    """X [n_users, n_items]: 1 where a user has the item, however often."""
+    ones = np.ones(len(histories.items), np.float32)
+    chosen = sp.csr_matrix(
+        (ones, histories.items.astype(np.int32), histories.offsets), shape=(histories.n_users, n_items)
+    )
+    chosen.sum_duplicates()
+    chosen.data[:] = 1.0
+    return chosen
 
 
 def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
@@ -143,25 +157,41 @@ def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
     return found
 
 
-def evidence_for(weights: sp.csr_matrix, histories: Histories) -> Evidence:
-    """Evidence by B = ``weights`` in the whole history of each user, rows are users: of each the MOST_PER_USER strongest."""
-    n = weights.shape[0]
-    user = np.repeat(np.arange(histories.n_users), histories.lengths)
-    chosen = sp.csr_matrix((np.ones(len(user), np.float32), (user, histories.items)), shape=(histories.n_users, n))
-    chosen.sum_duplicates()
-    chosen.data[:] = 1.0
-    found = (chosen @ weights).tocoo()
-    enough = found.data >= LEAST
-    row, item, value = found.row[enough].astype(np.int64), found.col[enough].astype(np.int64), found.data[enough]
-    return strongest(Evidence(row, item, value), histories.n_users)
+def evidence_for(links: Links, histories: Histories) -> Evidence:
+    """Evidence in the whole history of each user, rows are users: of each the MOST_PER_USER strongest and the user's own items.
+
+    Served users are those the links were fitted to, and as in training each one's own row is left out. Here v follows from f
+    alone: ``v_j = P_jj (1[j in S] - f_j)``. For a user who was not there (thinned out, say) that trusts links of rare items too much.
+    """
+    n = len(links.diagonal)
+    chosen = chosen_of(histories, n)
+    rest = (chosen - chosen @ links.matrix()).tocoo()
+    row, item = rest.row.astype(np.int64), rest.col.astype(np.int64)
+    keys, own_keys = (
+        row * n + item,
+        np.repeat(np.arange(histories.n_users), np.diff(chosen.indptr)) * n + chosen.indices,
+    )
+    is_own = np.isin(keys, own_keys)
+    diagonal = links.diagonal[item]
+    v = diagonal * rest.data
+    q = np.bincount(row[is_own], v[is_own], minlength=histories.n_users)
+    per_rest = (1.0 / np.maximum(1.0 - q, LEAST_REST)).astype(np.float32)[row]
+    below = diagonal + v * v * per_rest
+    value = is_own - np.divide(v * per_rest, below, out=np.ones_like(v), where=below > 0)
+    enough = value >= LEAST
+    found = Evidence(row[enough], item[enough], value[enough].astype(np.float32))
+    return strongest(found, is_own[enough], histories.n_users)
 
 
-def strongest(evidence: Evidence, n_rows: int, most: int = MOST_PER_USER) -> Evidence:
-    """Of each row the ``most`` strongest, ties by item; rows ascending, items ascending within a row."""
-    order = np.lexsort((evidence.item, -evidence.value, evidence.row))
+def strongest(evidence: Evidence, is_own: Flags, n_rows: int) -> Evidence:
+    """Of each row the MOST_PER_USER strongest that are not ``is_own`` [nnz], ties by item, and all that are.
+
+    Rows ascend, and items within a row.
+    """
+    order = np.lexsort((evidence.item, -evidence.value, is_own, evidence.row))
     row = evidence.row[order]
     first = np.searchsorted(row, np.arange(n_rows))
-    kept = order[np.arange(len(row)) - first[row] < most]
+    kept = order[(np.arange(len(row)) - first[row] < MOST_PER_USER) | is_own[order]]
     kept = kept[np.lexsort((evidence.item[kept], evidence.row[kept]))]
     return Evidence(evidence.row[kept], evidence.item[kept], evidence.value[kept])
 
@@ -171,7 +201,7 @@ def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column
 
     Of the items up to there; given user by user, columns ascending.
     """
-    capacity = 256 * len(row) + 1_024
+    capacity = ROOM_PER_ROW * len(row) + 1
     places = fitted.place[histories.items]
     while True:
         found = Evidence(np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.float32))

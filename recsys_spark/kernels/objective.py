@@ -194,7 +194,7 @@ class Objective:
         theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
         own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.draw)).squeeze(1)
         theta, bias = self._candidates(s, text, delta, drawn)
-        others = x @ theta.T + (bias - log_expected) + boosts.at(drawn.expand(len(x), -1), len(self.draw))
+        others = x @ theta.T + (bias - log_expected) + boosts.over(drawn, len(x))
         others = others.masked_fill(target.unsqueeze(1) == drawn.unsqueeze(0), -torch.inf)
         nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
         return (nll * weight).sum()

@@ -46,7 +46,8 @@ def pack_users(
         x = vectors(users["x"].combine_chunks(), ids, "user", width)
         width, last = x.shape[1], ids[-1]
         edges = np.append(starts, rows.num_rows)
-        cells = edges + np.arange(len(edges)) * width
+        boosted = pc.list_value_length(users["boosts"].combine_chunks()).fill_null(0).to_numpy(zero_copy_only=False)
+        cells = edges + np.arange(len(edges)) * width + np.concatenate([[0], np.cumsum(2 * boosted)])
         low = 0
         while low < len(ids):
             fits = int(np.searchsorted(cells, cells[low] + max_block_bytes // 4, "right")) - 1
@@ -160,11 +161,15 @@ def _boosts(users: pa.Table, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[
         pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False) for column in (linked, boosts)
     )
     values = boosts.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
+    numbers = linked.flatten().to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
     wrong = np.not_equal(lengths, others)
     if not wrong.any():
-        wrong[np.repeat(np.arange(len(ids)), lengths)[~((values >= 0) & (values < np.inf))]] = True
-    _refuse(wrong, ids, "users with wrong boosts", "a finite boost of at least 0 for each linked item")
-    numbers = linked.flatten().to_numpy(zero_copy_only=False).astype(np.int32, copy=False)
+        owner = np.repeat(np.arange(len(ids)), lengths)
+        falls = np.append(False, (owner[1:] == owner[:-1]) & (numbers[1:] <= numbers[:-1]))[: len(owner)]
+        wrong[owner[~((values >= 0) & (values < np.inf)) | (numbers < 0) | falls]] = True
+    _refuse(
+        wrong, ids, "users with wrong boosts", "linked items in ascending order, each with a finite boost of at least 0"
+    )
     return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), numbers, values
 
 

@@ -62,7 +62,8 @@ class Recommender:
         self._warm = Positions(artifact.facts["warm_item_ids"])
         self._tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.tensors.items()}
         self._tower = UserTower(self.shape)
-        self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields}).matrix()
+        self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields})
+        self._weights = self._links.matrix()
         own = {name.removeprefix("tower."): t for name, t in self._tensors.items() if name.startswith("tower.")}
         self._tower.load_state_dict(own)
         self._tower.eval()
@@ -109,15 +110,22 @@ class Recommender:
         """
         numbers = link_numbers[histories.items]
         known = replace(kept(histories, numbers >= 0), items=numbers[numbers >= 0])
-        found = evidence_for(self._links, known)
+        parts = []
+        for start in range(0, known.n_users, USERS_PER_PASS):
+            users = np.arange(start, min(known.n_users, start + USERS_PER_PASS))
+            part = evidence_for(self._links, known.take(users))
+            parts.append(part._replace(row=part.row + start))
+        if not parts:
+            return Evidence(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+        found = Evidence(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         n_items = torch.from_numpy(n_distinct(known)[found.row])
         boosts = link_boosts(torch.from_numpy(found.value), n_items, self._tensors["items.link"])
         return Evidence(found.row, found.item, (boosts / self._tensors["temperature"]).numpy())
 
     @torch.inference_mode()
     def pair_boosts(self, chosen: Ints, items: Ints) -> Floats:
-        """[m, n] what each of ``chosen`` alone would add to the logit of each of ``items``; both are link numbers, or -1."""
-        between = self._links[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
+        """[m, n] what each of ``chosen`` alone would add to the logit of each of ``items``, by B as it is; both are link numbers, or -1."""
+        between = self._weights[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
         between *= (chosen >= 0)[:, None] & (items >= 0)
         boosts = link_boosts(torch.from_numpy(between), torch.ones(1), self._tensors["items.link"])
         return np.asarray((boosts / self._tensors["temperature"]).numpy(), np.float32)

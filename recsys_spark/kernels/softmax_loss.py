@@ -28,6 +28,20 @@ class Boosts(NamedTuple):
         kept = place >= 0
         return Boosts(place[kept], self.item[kept], self.value[kept])
 
+    def over(self, items: Tensor, n_rows: int) -> Tensor:
+        """[n_rows, k] the values of ``items`` [k], which may repeat, in each row, 0 where there is none.
+
+        >>> boosts = Boosts(torch.tensor([0, 1]), torch.tensor([5, 2]), torch.tensor([0.5, 0.25]))
+        >>> boosts.over(torch.tensor([5, 2, 5]), 2).tolist()
+        [[0.5, 0.0, 0.5], [0.0, 0.25, 0.0]]
+        """
+        ordered, order = items.sort()
+        low = torch.searchsorted(ordered, self.item)
+        times = torch.searchsorted(ordered, self.item, right=True) - low
+        cell = torch.repeat_interleave(times)
+        column = order[low[cell] + torch.arange(len(cell)) - (times.cumsum(0) - times)[cell]]
+        return torch.zeros(n_rows, len(items)).index_put((self.row[cell], column), self.value[cell])
+
     def at(self, items: Tensor, n_items: int) -> Tensor:
         """[n_rows, k] the values of ``items`` [n_rows, k] of the rows, 0 where there is none.
 

@@ -202,9 +202,10 @@ class Run:
         )
         self.settled = replayed.known[-1].astype(np.float32)
         counts = np.bincount(positions, minlength=len(self.warm))
-        self.links = fit_links(
+        fitted = fit_links(
             self.histories, len(self.warm), most_items=settings.linked_items, penalty=settings.link_penalty
         )
+        self.links = fitted.links()
         self.objective = Objective(
             self.model,
             catalogue,
@@ -214,7 +215,7 @@ class Run:
             data.all_weights,
             settings,
             data.predict_repeats,
-            self.links,
+            fitted,
         )
 
     def epochs(self, n: int) -> Iterator[EpochLoss]:
@@ -245,7 +246,7 @@ class Run:
         """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""
         tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
         tensors["items.settled"] = self.settled
-        tensors |= {f"links.{name}": values for name, values in self.links.links()._asdict().items()}
+        tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
         tensors["temperature"] = np.array(temperature, np.float32)
         tensors["items.beta"] = tensors["items.beta"] + np.float32(cold_item_boost) * IS_COLD
         return Artifact(

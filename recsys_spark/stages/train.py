@@ -74,13 +74,15 @@ def _trainer(
     seed = cfg.run.seed
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        from recsys_spark.workers import limit_threads
+
+        # Before scipy's BLAS is loaded, which asks for the number of threads once.
+        limit_threads(n_threads)
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
         from recsys_spark.kernels.objective import Catalogue
         from recsys_spark.kernels.popularity import Popularity
         from recsys_spark.kernels.training import Data, EpochLoss, TrialEpoch, fit
-        from recsys_spark.workers import limit_threads
 
-        limit_threads(n_threads)
         table = pa.Table.from_batches(list(batches))
         kinds = table["kind"].to_numpy()
         item_rows, user_rows = table.filter(kinds == ITEM), table.filter(kinds == USER)

@@ -28,11 +28,13 @@ USER_ROWS = pa.schema(
 )
 
 
-def user_rows(table: dict[str, list[int]], with_vector: set[str], size: int) -> Iterator[pa.RecordBatch]:
+def user_rows(
+    table: dict[str, list[int]], with_vector: set[str], size: int, *, boosted: bool = True
+) -> Iterator[pa.RecordBatch]:
     rows: list[tuple[Any, ...]] = []
     for number, (user, positions) in enumerate(sorted(table.items())):
         if user in with_vector:
-            linked = list(range(number % 3)) if number % 4 else None
+            linked = list(range(number % 3)) if boosted and number % 4 else None
             boosts = None if linked is None else [0.5 + link for link in linked]
             rows.append((user, [float(number), 1.0], linked, boosts, "history", None))
         rows += [(user, None, None, None, None, position) for position in sorted(positions)]
@@ -106,7 +108,7 @@ def test_many_items_per_user_make_blocks_of_few_users() -> None:
 
 def test_user_blocks_are_numbered_and_cut_by_bytes() -> None:
     table = {user: list(range(10)) for user in "abcdef"}  # 13 values of 4 bytes each
-    blocks = list(pack_users(user_rows(table, set(table), 100), 110, 7 << 32))
+    blocks = list(pack_users(user_rows(table, set(table), 100, boosted=False), 110, 7 << 32))
     assert [b["block"][0].as_py() - (7 << 32) for b in blocks] == [0, 1, 2, 3]
     assert [len(b["user_ids"][0]) for b in blocks] == [2, 2, 1, 1]  # the last user might have gone on
 
@@ -186,6 +188,17 @@ def test_an_item_that_comes_twice_is_named_across_batches() -> None:
         list(pack_items(item_rows(["a", "b", "c", "c"], [[1.0, 1.0]] * 4), 10_000))
 
 
+def test_blocks_count_the_bytes_of_boosts() -> None:
+    table: dict[str, list[int]] = {user: [] for user in "abcdef"}  # 3 values each, and 0, 2, 4, 0, 0, 4 of boosts
+
+    def sizes(*, boosted: bool) -> list[int]:
+        rows = user_rows(table, set(table), 100, boosted=boosted)
+        return [len(b["user_ids"][0]) for b in pack_users(rows, 4 * 9, 0)]
+
+    assert sizes(boosted=False) != sizes(boosted=True)
+    assert sum(sizes(boosted=True)) == 6
+
+
 @pytest.mark.parametrize("max_bytes", [1, 60, 10_000])
 def test_every_user_keeps_its_boosts(max_bytes: int) -> None:
     table: dict[str, list[int]] = {user: [7] for user in "abcdefghij"}
@@ -200,7 +213,18 @@ def test_every_user_keeps_its_boosts(max_bytes: int) -> None:
     assert found == {user: (list(range(n)), [0.5 + k for k in range(n)]) for user, n in zip(table, counts, strict=True)}
 
 
-@pytest.mark.parametrize(("linked", "boosts"), [([1], [float("nan")]), ([1], [-0.5]), ([1, 2], [1.0]), (None, [1.0])])
+@pytest.mark.parametrize(
+    ("linked", "boosts"),
+    [
+        ([1], [float("nan")]),
+        ([1], [-0.5]),
+        ([1, 2], [1.0]),
+        (None, [1.0]),
+        ([-1], [1.0]),
+        ([3, 3], [1.0, 1.0]),
+        ([4, 3], [1.0, 1.0]),
+    ],
+)
 def test_users_with_wrong_boosts_are_named(linked: list[int] | None, boosts: list[float]) -> None:
     rows = [("a", [0.0, 1.0], None, None, "history", None), ("b", [0.0, 1.0], linked, boosts, "history", None)]
     columns = zip(*rows, strict=True)

@@ -43,3 +43,5 @@ def test_boosts_of_some_rows_are_renumbered_and_looked_up() -> None:
     assert (some.row.tolist(), some.item.tolist()) == ([0, 0, 1], [4, 1, 2])
     found = some.at(torch.tensor([[1, 1, 4, 0], [2, 3, 1, 2]]), 5)
     torch.testing.assert_close(found, torch.tensor([[0.2, 0.2, 0.1, 0.0], [0.4, 0.0, 0.0, 0.4]]))
+    drawn = torch.tensor([2, 1, 2, 3, 4])
+    torch.testing.assert_close(some.over(drawn, 2), some.at(drawn.expand(2, -1), 5))
