@@ -38,8 +38,8 @@ def ours(name: str) -> Method:
 
 def fit_ours(train: Train, settings: Settings) -> Fitted:
     """Train and hold the item vectors; users are served from their histories, tags and friends."""
+    from recsys_spark.kernels.boosted import columns_of
     from recsys_spark.kernels.histories import Positions, from_arrow
-    from recsys_spark.kernels.links import positions_of
     from recsys_spark.kernels.objective import Catalogue
     from recsys_spark.kernels.popularity import Popularity
     from recsys_spark.kernels.recommender import Recommender
@@ -71,7 +71,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     recommender = Recommender(artifact)
     vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, popularity)
     y_unit = _unit(vectors.y)
-    position = positions_of(vectors.link)
+    position = columns_of(vectors.link)
 
     def scores(users: Longs) -> Doubles:
         x = recommender.user_vectors(histories.take(users), vectors.token)

@@ -57,8 +57,8 @@ def fold_boosted(
     return after
 
 
-def columns_of(links: npt.NDArray[np.int32]) -> I64:
-    """The column of each link number in a block whose items have the numbers ``links``, -1 for one that is not there.
+def columns_of(links: npt.NDArray[np.integer]) -> I64:
+    """The column of each link number among items that have the numbers ``links`` (-1: none), -1 for one that is not there.
 
     >>> columns_of(np.array([2, -1, 0], np.int32)).tolist()
     [2, -1, 0]

@@ -211,18 +211,6 @@ def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column
         capacity = needed
 
 
-def positions_of(link_numbers: I64) -> I64:
-    """Where each link number is among ``link_numbers``, -1 for one that is not; -1 among them is none.
-
-    >>> positions_of(np.array([3, -1, 0])).tolist()
-    [2, -1, -1, 0]
-    """
-    positions = np.full(link_numbers.max(initial=-1) + 1, -1)
-    known = np.flatnonzero(link_numbers >= 0)
-    positions[link_numbers[known]] = known
-    return positions
-
-
 @compiled(REORDERED)
 def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: I64, row: I64, column: I64) -> int:
     """Fill ``found`` as far as it reaches; how much there is."""

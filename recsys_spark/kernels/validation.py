@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from recsys_spark.kernels.boosted import columns_of
 from recsys_spark.kernels.histories import Histories, kept, shuffled_ties, without_friends
-from recsys_spark.kernels.links import positions_of
 from recsys_spark.kernels.metrics import METRICS, user_metrics
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import slice_borders
@@ -177,7 +177,7 @@ class _Block:
 
 def _blocks(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Iterator[_Block]:
     vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
-    position = positions_of(vectors.link)
+    position = columns_of(vectors.link)
     step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / len(catalogue.ids))))
     for start in range(0, held.asked.n_users, step):
         users = np.arange(start, min(held.asked.n_users, start + step))
