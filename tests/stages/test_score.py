@@ -44,8 +44,8 @@ class World:
             {
                 "user_id": user,
                 "x": x.tolist(),
-                "linked": self.link[boost > 0].tolist(),
-                "boosts": boost[boost > 0].tolist(),
+                "linked": np.sort(self.link[boost > 0]).tolist(),
+                "boosts": [boost[self.link == number].item() for number in np.sort(self.link[boost > 0])],
                 "source": "history",
             }
             for user, x, boost in zip(self.users, self.x, self.boost, strict=True)
