@@ -113,13 +113,6 @@ def kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
     )
 
 
-def n_distinct(histories: Histories) -> Ints:
-    """[n] how many different items each user has."""
-    user = np.repeat(np.arange(histories.n_users), histories.lengths)
-    pairs = np.unique(user * (int(histories.items.max(initial=0)) + 1) + histories.items)
-    return np.bincount(pairs // (int(histories.items.max(initial=0)) + 1), minlength=histories.n_users)
-
-
 def without_friends(histories: Histories) -> Histories:
     """The same users, whose friends say nothing."""
     return with_social(histories, histories.social_items, np.zeros(len(histories.social_items), bool))

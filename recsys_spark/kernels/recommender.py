@@ -9,8 +9,8 @@ import numpy.typing as npt
 import torch
 
 from recsys_spark.kernels.artifact import Artifact
-from recsys_spark.kernels.histories import Floats, Histories, Ints, Positions, kept, n_distinct
-from recsys_spark.kernels.links import Evidence, Links, evidence_for
+from recsys_spark.kernels.histories import Floats, Histories, Ints, Positions, kept
+from recsys_spark.kernels.links import Evidence, Links, chosen_of, evidence_for
 from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity
 
@@ -118,7 +118,7 @@ class Recommender:
         if not parts:
             return Evidence(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
         found = Evidence(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
-        n_items = torch.from_numpy(n_distinct(known)[found.row])
+        n_items = torch.from_numpy(np.diff(chosen_of(known, len(self._links.diagonal)).indptr)[found.row])
         boosts = link_boosts(torch.from_numpy(found.value), n_items, self._tensors["items.link"])
         return Evidence(found.row, found.item, (boosts / self._tensors["temperature"]).numpy())
 
