@@ -33,8 +33,8 @@ class Encoder(Section):
     """Put before every user text."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 128
     """Tokens read per text; the rest is cut."""
-    batch_tokens: Count = 1024
-    """Tokens per forward pass, padding included."""
+    batch_tokens: Annotated[int, Field(ge=0)] = 0
+    """Tokens per forward pass, padding included; 0 is 1,024 on a CPU, which stay in its cache, and 32,768 on a GPU."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes the GPU that Spark assigned, in local mode a free one, else the CPU; `cuda` fails without a GPU."""
 

@@ -6,7 +6,7 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from numpy.typing import NDArray
 from recsys_spark.errors import EncoderError
 from recsys_spark.kernels.encoder_backends import Backend
 from recsys_spark.kernels.encoder_files import EncoderSpec
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 log = logging.getLogger("recsys_spark")
 
@@ -27,6 +30,8 @@ TO_DO = {
     OUT_OF_MEMORY: "see who else is on the GPU (nvidia-smi); lower encoder.max_length, or encode on the CPU",
 }
 PLAIN_TEXT = "text"
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1_024, 32_768
+"""Where the configuration does not say: what a core's cache holds, and what keeps a GPU at work."""
 MAX_CHARACTERS_PER_TOKEN = 64
 """Text beyond max_length x this is not even tokenised: a megabyte of text would cost seconds and be cut anyway."""
 
@@ -48,14 +53,20 @@ class Encoded:
 class TextEncoder:
     """A loaded encoder. Vectors depend on the texts, their order and the thread count, on nothing else.
 
-    With one exception: where a GPU's memory was exhausted, ``batch_tokens`` stays lower than the spec's from then on.
-    Other batch-mates may change a vector's last bits.
+    With one exception: where a GPU's memory was exhausted, ``batch_tokens`` stays lower from then on. Other batch-mates may
+    change a vector's last bits.
     """
 
     def __init__(self, backend: Backend, tokenizer: Any, spec: EncoderSpec, pad_id: int) -> None:
         self.backend, self.tokenizer, self.spec, self.pad_id, self.device = backend, tokenizer, spec, pad_id, "cpu"
-        self.batch_tokens = spec.batch_tokens
         self._proven: set[str] = set()
+        self._fitting: int | None = None
+
+    @property
+    def batch_tokens(self) -> int:
+        """Tokens per forward pass at most, padding included."""
+        asked = self.spec.batch_tokens or (CPU_BATCH_TOKENS if self.device == "cpu" else GPU_BATCH_TOKENS)
+        return asked if self._fitting is None else min(asked, self._fitting)
 
     def to(self, device: str) -> None:
         """Move the model to ``device``, in place."""
@@ -83,7 +94,8 @@ class TextEncoder:
     def encode_each(self, texts: Sequence[str]) -> Encoded:
         """What became of each text: a vector, of length 1 where the spec normalises, or the reason why there is none."""
         tokens = self.tokenise(texts)
-        vectors, reasons, n_slots = np.zeros((len(texts), self.spec.width), np.float32), {}, 0
+        reasons: dict[int, str] = {}
+        done, n_slots = [], 0
         left = np.array([len(ids) for ids in tokens], np.int64)
         n_tokens = int(left.sum())
         while left.any():
@@ -97,15 +109,18 @@ class TextEncoder:
                 if pooled is None:
                     reasons[int(rows[0])] = OUT_OF_MEMORY
                 else:
-                    vectors[rows] = pooled
+                    done.append((rows, pooled))
                 left[rows] = 0
                 n_slots += sum(len(tokens[row]) for row in rows) if self.backend.packs else size
+        vectors = np.zeros((len(texts), self.spec.width), np.float32)
+        for rows, pooled in done:
+            vectors[rows] = pooled.cpu().numpy()
         odd = ~np.isfinite(vectors).all(axis=1)
         reasons |= dict.fromkeys(np.flatnonzero(odd).tolist(), NOT_FINITE)
         vectors[odd] = 0
         return Encoded(unit_rows(vectors) if self.spec.normalise else vectors, reasons, n_tokens, n_slots)
 
-    def _pooled(self, tokens: Sequence[list[int]]) -> Floats | None:
+    def _pooled(self, tokens: Sequence[list[int]]) -> Tensor | None:
         """:meth:`forward`, or None where the GPU's memory does not suffice; what the attempt held is free again then."""
         import torch
 
@@ -130,7 +145,7 @@ class TextEncoder:
             lower,
             self.batch_tokens,
         )
-        self.batch_tokens = lower
+        self._fitting = lower
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per text, special tokens included, cut at ``max_length``."""
@@ -138,8 +153,11 @@ class TextEncoder:
         encodings = self.tokenizer.encode_batch_fast([valid_unicode(text[:kept]) for text in texts])
         return [encoding.ids for encoding in encodings]
 
-    def forward(self, tokens: Sequence[list[int]]) -> Floats:
-        """Pooled vectors ``[b, h]``, not normalised, of one batch padded to its longest text."""
+    def forward(self, tokens: Sequence[list[int]]) -> Tensor:
+        """Pooled vectors float32 ``[b, h]``, not normalised, of one batch padded to its longest text.
+
+        They are on the device still, and a GPU may be at work on them: nobody waits for it before the last batch.
+        """
         import torch
 
         width = max(map(len, tokens))
@@ -158,7 +176,8 @@ class TextEncoder:
                 # Summed in float32: a bfloat16 counts to 256 only.
                 weights = attended.float().unsqueeze(1)
                 pooled = torch.bmm(weights, hidden.float()).squeeze(1) / weights.sum(2)
-            return cast(Floats, pooled.float().cpu().numpy())
+            # A copy: a slice would keep all of its batch in memory until the last batch.
+            return pooled.to(torch.float32, copy=True)
 
 
 def plan_batches(lengths: Ints, batch_tokens: int) -> Iterator[Ints]:
