@@ -71,6 +71,10 @@ class Evidence(NamedTuple):
     value: F32
     """[nnz] f_j, at least LEAST"""
 
+    def where(self, chosen: Flags) -> Evidence:
+        """Some of it."""
+        return Evidence(self.row[chosen], self.item[chosen], self.value[chosen])
+
 
 @dataclass(frozen=True)
 class Fitted:

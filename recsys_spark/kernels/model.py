@@ -8,7 +8,7 @@ known by tags and friends only.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 import torch
@@ -66,6 +66,10 @@ class Tokens:
     """[B, S]"""
     social_weights: Tensor
     """[B, S] sums to 1 per user, zero where there is none"""
+
+    def to(self, device: torch.device) -> Tokens:
+        """The same on another device."""
+        return Tokens(**{field.name: getattr(self, field.name).to(device) for field in fields(Tokens)})
 
 
 def tokens_of(histories: Histories) -> Tokens:
@@ -167,7 +171,7 @@ class UserTower(nn.Module):
 
     def forward(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
         """Outputs [B, 2 + T, d] at every token, from item tokens [n_items, d]; see :func:`last_outputs`."""
-        t = tokens.items.shape[1]
+        t, device = tokens.items.shape[1], item_tokens.device
         history = item_tokens[tokens.items] + self.behaviour(tokens.behaviours) + self.gap(tokens.gaps)
         history = history + self.position.weight[:t].unsqueeze(0)
         taste = (item_tokens[tokens.social_items] * tokens.social_weights.unsqueeze(-1)).sum(1)
@@ -175,10 +179,10 @@ class UserTower(nn.Module):
         start = self.start + torch.where(has_social, self.social(taste), 0.0)
         h = self.drop(torch.cat([self.text(tokens.texts).unsqueeze(1), start.unsqueeze(1), history], dim=1))
         s = t + 2
-        absent = torch.arange(s).unsqueeze(0) >= tokens.lengths.unsqueeze(1) + 2
+        absent = torch.arange(s, device=device).unsqueeze(0) >= tokens.lengths.unsqueeze(1) + 2
         absent[:, 0] = ~tokens.has_text
-        later = torch.ones(s, s, dtype=torch.bool).triu(1)
-        blocked = (later | absent[:, None, :]) & ~torch.eye(s, dtype=torch.bool)
+        later = torch.ones(s, s, dtype=torch.bool, device=device).triu(1)
+        blocked = (later | absent[:, None, :]) & ~torch.eye(s, dtype=torch.bool, device=device)
         log_weights = F.pad(tokens.log_weights, (2, 0))
         for block in self.blocks:
             h = block(h, blocked, log_weights)
@@ -187,7 +191,8 @@ class UserTower(nn.Module):
 
     def _together(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
         """[B, T, d] weighted sums of the item tokens so far, over the root of the squared weights, so that they keep a scale."""
-        absent = torch.arange(tokens.items.shape[1]).unsqueeze(0) >= tokens.lengths.unsqueeze(1)
+        places = torch.arange(tokens.items.shape[1], device=item_tokens.device)
+        absent = places.unsqueeze(0) >= tokens.lengths.unsqueeze(1)
         share = (self.bag_gamma * tokens.log_weights).exp().masked_fill(absent, 0.0)
         sums = (item_tokens[tokens.items] * share.unsqueeze(-1)).cumsum(1)
         together: Tensor = sums / share.square().cumsum(1).clamp(min=1e-12).sqrt().unsqueeze(-1)
@@ -226,4 +231,4 @@ def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:
     """x_i [B, d]: the output at each user's last behaviour, or at the start token where there is none."""
-    return outputs[torch.arange(len(lengths)), lengths + 1]
+    return outputs[torch.arange(len(lengths), device=outputs.device), lengths + 1]

@@ -7,7 +7,9 @@ new item down.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +19,15 @@ from torch.nn import functional as F
 
 from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories
-from recsys_spark.kernels.links import Fitted, evidence_without_self
+from recsys_spark.kernels.layout import I64
+from recsys_spark.kernels.links import Evidence
 from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity, Replay
 from recsys_spark.kernels.softmax_loss import Boosts, softmax_loss
 
 MIN_LOSS_WEIGHT = 0.05
+EvidenceOf = Callable[[Histories, I64, I64], Evidence]
+"""Evidence at behaviours (row, column) of a batch; `links.evidence_without_self` says of which."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,9 @@ class Trainable(nn.Module):
 
     def centred(self, vectors: npt.NDArray[np.float32], present: npt.NDArray[np.bool_]) -> Tensor:
         """Text vectors minus their mean, at unit scale; absent ones are zero."""
-        out = (torch.from_numpy(vectors) - self.text_mean) / self.text_scale
-        return out * torch.from_numpy(present).unsqueeze(1)
+        device = self.text_mean.device
+        out = (torch.from_numpy(vectors).to(device) - self.text_mean) / self.text_scale
+        return out * torch.from_numpy(present).to(device).unsqueeze(1)
 
 
 @dataclass(frozen=True)
@@ -93,14 +99,14 @@ class Objective:
         type_weights: npt.NDArray[np.float64],
         settings: ModelConfig,
         predict_repeats: bool,
-        links: Fitted,
+        evidence: EvidenceOf,
     ) -> None:
-        self.links = links
+        self.evidence, self.device = evidence, model.items.delta.device
         self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
         self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
         self.replayed = replayed
         self.type_weights = np.clip(type_weights / (type_weights.max() or 1.0), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
-        self.features, self.known = torch.from_numpy(replayed.features), torch.from_numpy(replayed.known)
+        self.features, self.known = self._here(replayed.features), self._here(replayed.known)
         # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
         self.absent = torch.where(self.known[0], 0.0, -torch.inf)
         self.draw = counts**0.75 / (counts**0.75).sum()
@@ -111,15 +117,18 @@ class Objective:
         model, items = self.model, self.model.items
         tokens = tokens_of(batch)
         # One mask for histories and candidates alike: for this step the hidden items are known by text alone.
-        shown = torch.from_numpy((rng.random(len(self.vectors)) >= self.settings.id_dropout).astype(np.float32))
+        shown = self._here((rng.random(len(self.vectors)) >= self.settings.id_dropout).astype(np.float32))
         delta = items.delta * shown.unsqueeze(1)
-        outputs = model.tower(tokens, items.w_in(self.vectors) + delta)
+        outputs = model.tower(tokens.to(self.device), items.w_in(self.vectors) + delta)
         made = self._predictions(outputs, tokens, batch, rng)
         if not len(made.target):
             return None
         ce = self._softmax(made, delta, rng)
         bce = (self._cosine_bce(made.x, made.target, rng) * made.weight).sum()
         return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(made.target)
+
+    def _here(self, values: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
 
     def _predictions(self, outputs: Tensor, tokens: Tokens, batch: Histories, rng: np.random.Generator) -> Predictions:
         """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
@@ -142,27 +151,28 @@ class Objective:
         row, later = torch.cat([row, rows]), torch.cat([later, chosen])
         flat = batch.offsets[row.numpy()] + later.numpy()
         # By type alone: old behaviours and short plays are evidence of what goes with what as well as any.
-        weight = torch.from_numpy(self.type_weights[batch.behaviours[flat]])
+        weight = self._here(self.type_weights[batch.behaviours[flat]])
         slices = self.replayed.slice_of(batch.times[flat])
         # Those of the start token have no behaviour before them, so no links.
         after = len(row) - len(rows)
-        evidence = evidence_without_self(self.links, batch, row[:after].numpy(), column.numpy())
+        evidence = self.evidence(batch, row[:after].numpy(), column.numpy())
         known = self.replayed.known[slices[evidence.row], evidence.item]
-        at, item, value = (torch.from_numpy(values[known]) for values in evidence)
-        n_items = tokens.is_first.cumsum(1)[row[at], column[at]]
-        boosts = Boosts(at, item, link_boosts(value, n_items, self.model.items.link))
-        return Predictions(x, tokens.items[row, later], weight / weight.sum(), slices, boosts)
+        evidence = evidence.where(known)
+        n_items = tokens.is_first.numpy().cumsum(1)[row[evidence.row], column[evidence.row]]
+        at, item, value, n = (self._here(values) for values in (*evidence, n_items))
+        boosts = Boosts(at, item, link_boosts(value, n, self.model.items.link))
+        return Predictions(x, tokens.items[row, later].to(self.device), weight / weight.sum(), slices, boosts)
 
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
         loss = made.x.new_zeros(())
         if self.sampled:
-            drawn = torch.from_numpy(rng.choice(len(self.draw), size=self.settings.n_sampled, p=self.draw))
+            drawn = self._here(rng.choice(len(self.draw), size=self.settings.n_sampled, p=self.draw))
             text = self.model.items.w_theta(self.vectors[drawn])
         else:
             text = self.model.items.w_theta(self.vectors)
         for s in np.unique(made.slices).tolist():
-            at = torch.from_numpy(np.flatnonzero(made.slices == s))
+            at = self._here(np.flatnonzero(made.slices == s))
             x, target, weight = made.x[at], made.target[at], made.weight[at]
             boosts = made.boosts.of_rows(at, len(made.x))
             if self.sampled:
@@ -190,7 +200,7 @@ class Objective:
         boosts: Boosts,
     ) -> Tensor:
         """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
-        log_expected = torch.from_numpy(np.log(len(drawn) * self.draw[drawn.numpy()]).astype(np.float32))
+        log_expected = self._here(np.log(len(drawn) * self.draw[drawn.cpu().numpy()]).astype(np.float32))
         theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
         own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.draw)).squeeze(1)
         theta, bias = self._candidates(s, text, delta, drawn)
@@ -202,7 +212,7 @@ class Objective:
     def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
         """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
         model = self.model
-        drawn = torch.from_numpy(rng.integers(len(self.draw), size=self.settings.n_negatives))
+        drawn = self._here(rng.integers(len(self.draw), size=self.settings.n_negatives))
         y = F.normalize(model.items.w_y(self.vectors[torch.cat([target, drawn])]), dim=1)
         unit = F.normalize(x, dim=1)
         own = (unit * y[: len(target)]).sum(1) * model.cosine_scale + model.cosine_shift

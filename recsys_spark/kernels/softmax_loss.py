@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 BLOCK_ELEMENTS = 1 << 20
+DEVICE_BLOCK_ELEMENTS = 1 << 27
+"""On a GPU, whose memory is as fast for a large block, and which a small one does not fill."""
 
 
 class Boosts(NamedTuple):
@@ -24,7 +26,9 @@ class Boosts(NamedTuple):
 
     def of_rows(self, rows: Tensor, n_rows: int) -> Boosts:
         """Those of some of ``n_rows`` rows, renumbered; ``rows`` ascending."""
-        place = torch.full((n_rows,), -1).index_copy_(0, rows, torch.arange(len(rows)))[self.row]
+        device = self.row.device
+        place = torch.full((n_rows,), -1, device=device)
+        place = place.index_copy_(0, rows, torch.arange(len(rows), device=device))[self.row]
         kept = place >= 0
         return Boosts(place[kept], self.item[kept], self.value[kept])
 
@@ -39,8 +43,8 @@ class Boosts(NamedTuple):
         low = torch.searchsorted(ordered, self.item)
         times = torch.searchsorted(ordered, self.item, right=True) - low
         cell = torch.repeat_interleave(times)
-        column = order[low[cell] + torch.arange(len(cell)) - (times.cumsum(0) - times)[cell]]
-        return torch.zeros(n_rows, len(items)).index_put((self.row[cell], column), self.value[cell])
+        column = order[low[cell] + torch.arange(len(cell), device=cell.device) - (times.cumsum(0) - times)[cell]]
+        return self.value.new_zeros(n_rows, len(items)).index_put((self.row[cell], column), self.value[cell])
 
     def at(self, items: Tensor, n_items: int) -> Tensor:
         """[n_rows, k] the values of ``items`` [n_rows, k] of the rows, 0 where there is none.
@@ -50,10 +54,10 @@ class Boosts(NamedTuple):
         [[0.0, 0.5], [0.25, 0.0]]
         """
         if not len(self.value):
-            return torch.zeros(items.shape)
+            return self.value.new_zeros(items.shape)
         # By row, so ascending only where items within a row are: the order of a search is made here.
         cells, order = (self.row * n_items + self.item).sort()
-        wanted = torch.arange(len(items)).unsqueeze(1) * n_items + items
+        wanted = torch.arange(len(items), device=items.device).unsqueeze(1) * n_items + items
         place = torch.searchsorted(cells, wanted.contiguous()).clamp(max=len(cells) - 1)
         return torch.where(cells[place] == wanted, self.value[order][place], 0.0)
 
@@ -74,9 +78,10 @@ class _SoftmaxLoss(torch.autograd.Function):
         grad_x, grad_theta, grad_bias = torch.empty_like(x), torch.zeros_like(theta), torch.zeros_like(bias)
         grad_boost = torch.empty_like(boost)
         loss = x.new_zeros(())
-        rows = max(1, BLOCK_ELEMENTS // max(len(theta), 1))
+        most = BLOCK_ELEMENTS if x.device.type == "cpu" else DEVICE_BLOCK_ELEMENTS
+        rows = max(1, most // max(len(theta), 1))
         starts = list(range(0, len(x), rows))
-        edges = torch.searchsorted(boost_row, torch.tensor([*starts, len(x)])).tolist()
+        edges = torch.searchsorted(boost_row, torch.tensor([*starts, len(x)], device=x.device)).tolist()
         for k, start in enumerate(starts):
             part, boosted = slice(start, start + rows), slice(edges[k], edges[k + 1])
             logits = torch.addmm(bias, x[part], theta.T)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,8 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.kernels.histories import Histories, shuffled_ties, with_social
-from recsys_spark.kernels.links import fit_links
+from recsys_spark.kernels.links import evidence_without_self, fit_links
+from recsys_spark.kernels.links_device import DeviceLinks
 from recsys_spark.kernels.model import TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, popularity_at, replay
@@ -121,7 +123,9 @@ class Data:
         return self.all_weights[histories.behaviours]
 
 
-def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None) -> Artifact:
+def fit(
+    data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None, device: str = "cpu"
+) -> Artifact:
     """Train and return the artifact.
 
     With `patience`, a trial run without the held-out behaviours says after how many epochs to stop, at which scale P is
@@ -142,8 +146,8 @@ def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lam
         if settings.patience
         else None
     )
-    trial = NO_TRIAL if held is None else try_out(data, held, settings, seed, on_epoch)
-    run = Run(data, settings, seed)
+    trial = NO_TRIAL if held is None else try_out(data, held, settings, seed, on_epoch, device)
+    run = Run(data, settings, seed, device)
     losses = []
     for entry in run.epochs(trial.epochs or settings.epochs):
         losses.append(entry)
@@ -156,10 +160,10 @@ def fit(data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lam
     return run.artifact(facts, temperature=trial.temperature, cold_item_boost=trial.cold_item_boost)
 
 
-def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch) -> Trial:
+def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch, device: str) -> Trial:
     """Train without the held-out behaviours until none of the last `patience` epochs was better than one before."""
     past = data.before(held.train, held.moment)
-    run = Run(past, settings, seed)
+    run = Run(past, settings, seed, device)
     entries: list[TrialEpoch] = []
     best = 0
     for loss in run.epochs(settings.epochs):
@@ -177,7 +181,7 @@ def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoc
 class Run:
     """One training, from fresh weights."""
 
-    def __init__(self, data: Data, settings: ModelConfig, seed: int) -> None:
+    def __init__(self, data: Data, settings: ModelConfig, seed: int, device: str = "cpu") -> None:
         torch.manual_seed(seed)
         self.data, self.settings, self.rng = data, settings, np.random.default_rng(seed)
         catalogue, histories = data.catalogue, data.histories
@@ -191,7 +195,8 @@ class Run:
             n_heads=settings.n_heads,
             dropout=settings.dropout,
         )
-        self.model = Trainable(self.shape, catalogue, self.warm)
+        self.device = torch.device(device)
+        self.model = Trainable(self.shape, catalogue, self.warm).to(self.device)
         # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
         social = np.searchsorted(self.warm, histories.social_items)
         known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
@@ -215,7 +220,9 @@ class Run:
             data.all_weights,
             settings,
             data.predict_repeats,
-            fitted,
+            partial(evidence_without_self, fitted)
+            if self.device.type == "cpu"
+            else DeviceLinks(fitted, self.device).evidence_without_self,
         )
 
     def epochs(self, n: int) -> Iterator[EpochLoss]:
@@ -244,7 +251,7 @@ class Run:
 
     def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, cold_item_boost: float = 0.0) -> Artifact:
         """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""
-        tensors = {name: value.detach().numpy().copy() for name, value in self.model.state_dict().items()}
+        tensors = {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
         tensors["items.settled"] = self.settled
         tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
         tensors["temperature"] = np.array(temperature, np.float32)

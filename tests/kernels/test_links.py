@@ -11,8 +11,10 @@ import torch
 from recsys_spark.config import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels import links as module
+from recsys_spark.kernels import links_device
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.links import LEAST, Evidence, evidence_for, evidence_without_self, fit_links, strongest
+from recsys_spark.kernels.links_device import DeviceLinks
 from recsys_spark.kernels.model import link_boosts
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import fit
@@ -58,12 +60,19 @@ def test_evidence_is_eases_fitted_without_the_user(monkeypatch: pytest.MonkeyPat
     np.testing.assert_allclose(dense(found, users.n_users), np.where(want >= LEAST, want, 0), atol=1e-5)
 
 
-def test_training_sees_the_links_of_the_others_alone() -> None:
+@pytest.mark.parametrize("dense_cells", [None, 40, 1 << 20])
+def test_training_sees_the_links_of_the_others_alone(monkeypatch: pytest.MonkeyPatch, dense_cells: int | None) -> None:
+    """Item by item as the CPU goes, and in dense blocks as a GPU does."""
     users = some_histories()
     row = np.repeat(np.arange(users.n_users), users.lengths)
     column = np.arange(len(row)) - users.offsets[row]
     some = np.flatnonzero(np.random.default_rng(1).random(len(row)) < 0.6)
-    found = evidence_without_self(fit_links(users, N, most_items=N, penalty=PENALTY), users, row[some], column[some])
+    fitted = fit_links(users, N, most_items=N, penalty=PENALTY)
+    if dense_cells is None:
+        found = evidence_without_self(fitted, users, row[some], column[some])
+    else:
+        monkeypatch.setattr(links_device, "MOST_CELLS", dense_cells)
+        found = DeviceLinks(fitted, torch.device("cpu")).evidence_without_self(users, row[some], column[some])
     x = chosen(users)
     for k, at in enumerate(some):
         prefix = np.zeros(N)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from recsys_spark.config import Model
 from recsys_spark.errors import TrainingError
@@ -159,3 +160,16 @@ def test_a_type_without_a_weight_counts_by_the_default() -> None:
     assert replace(told, type_weights=[0.5, 2.0], default_weight=0.25).all_weights.tolist() == [0.5, 2.0, 0.25]
     only_default = replace(told, behaviours=(), type_weights=[], default_weight=1.0)
     assert np.isfinite(fit(only_default, SETTINGS, seed=0).tensors["items.delta"]).all()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_learns_what_the_cpu_does(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    seen: list[EpochLoss] = []
+    artifact, again = (
+        fit(data(tasteful_users()), SETTINGS, seed=0, on_epoch=seen.append, device="cuda") for _ in range(2)
+    )
+    assert artifact.tensor_bytes() == again.tensor_bytes(), "two runs of one seed differ"
+    for on_gpu, on_cpu in zip(seen[:8], trained[1], strict=True):
+        assert on_gpu.loss == pytest.approx(on_cpu.loss, rel=0.02)
+    users = histories([[0, 1, 2], [20, 21, 22]])
+    np.testing.assert_allclose(scores(artifact, users), scores(trained[0], users), atol=0.5)
