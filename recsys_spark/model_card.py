@@ -26,10 +26,10 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 
 ## How it did on behaviours it was not shown
 
-{% if best %}A trial run that was not shown some of the last behaviours, asked for those, the whole catalogue ranked by P: recall@10 {{ '%.4f' | format(best.recall) }}, ndcg@10 {{ '%.4f' | format(best.ndcg) }}, `-log P` {{ '%.3f' | format(best.nll) }} after epoch {{ best.epoch }} of {{ facts.trial | length }}. P was truest at temperature {{ '%.2f' | format(best.temperature) }}, which this model has built in; after that, cold items' logits were raised by {{ '%.2f' | format(cold_item_boost) }}.
+{% if facts.held_out %}A trial run of {{ facts.trial[-1].epoch }} epochs that was not shown some of the last behaviours, asked for those, the whole catalogue ranked by P: recall@10 {{ '%.4f' | format(facts.held_out.recall) }}, ndcg@10 {{ '%.4f' | format(facts.held_out.ndcg) }}, `-log P` {{ '%.3f' | format(facts.held_out.nll) }}.
 
-These figures chose when to stop, so they flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
-{% else %}No trial was run: `model.patience` is 0, or too few users had later behaviours.
+It chose what this model has built in: links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, P is truest at temperature {{ '%.2f' | format(facts.temperature) }}, and cold items' logits are raised by {{ '%.2f' | format(facts.cold_item_boost) }}. So these figures flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
+{% else %}No trial was run: `model.trial_epochs` is 0, or too few users had later behaviours.
 {% endif %}
 ## Where it ends
 
@@ -45,7 +45,6 @@ def model_card(
     weights: Mapping[str, float], n_items: int, n_parameters: int, n_links: int, as_of: datetime, now: datetime,
 ) -> str:  # fmt: skip
     """Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the catalogue."""
-    trial = facts["trial"]
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     return template.from_string(_CARD).render(
         facts=facts,
@@ -62,8 +61,6 @@ def model_card(
         last=_day(facts["last_time"]),
         as_of=as_of.isoformat(),
         trained_at=now.strftime("%Y-%m-%d %H:%M UTC"),
-        best=max(trial, key=lambda row: row["ndcg"]) if trial else None,
-        cold_item_boost=facts["cold_item_boost"],
     )
 
 

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.context import Context
+from recsys_spark.kernels.choices import CHOICES
 from recsys_spark.serving import served_users
 from recsys_spark.stages.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs
 
@@ -39,6 +40,8 @@ def report_inputs(ctx: Context) -> ReportInputs:
         evaluation=_evaluation(evaluated),
         losses=ctx.fact("train", "losses"),
         trial=ctx.fact("train", "trial"),
+        held_out=ctx.fact("train", "held_out"),
+        choices={name: ctx.fact("train", name) for name in CHOICES},
         samples=samples(
             served_users(ctx),
             ctx.table("profiles", tables.ITEM_PROFILES),

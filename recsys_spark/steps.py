@@ -14,8 +14,10 @@ from recsys_spark.embeddings import Appended, Snapshot
 from recsys_spark.encoder_provision import ship
 from recsys_spark.errors import DataError
 from recsys_spark.gpus import gpu_profile
+from recsys_spark.kernels.choices import CHOICES
 from recsys_spark.kernels.encoder import Encoded
 from recsys_spark.kernels.encoder_files import EncoderSpec
+from recsys_spark.kernels.validation import K
 from recsys_spark.model_card import model_card
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.progress import ON, ROWS, SLOTS, UNITS, progress
@@ -168,11 +170,16 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
     if not (ctx.spark.sparkContext.master or "").startswith("local"):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
         for entry in artifact.facts["trial"]:
-            log.info(
-                "train: trial epoch %d, held-out ndcg %.4f (%.1f s)", entry["epoch"], entry["ndcg"], entry["seconds"]
-            )
+            log.info("train: trial epoch %d loss %.4f (%.1f s)", entry["epoch"], entry["loss"], entry["seconds"])
         for loss in artifact.facts["losses"]:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
+    if artifact.facts["held_out"]:
+        log.info(
+            "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f",
+            K,
+            artifact.facts["held_out"]["ndcg"],
+            *(artifact.facts[name] for name in CHOICES),
+        )
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
     attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
     card = model_card(
@@ -190,5 +197,5 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         now=ctx.now,
     )
     attempt.write_file(MODEL_CARD, card.encode())
-    kept = ("losses", "trial", "seconds", "n_users", "n_positions")
+    kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions")
     return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}

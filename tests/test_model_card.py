@@ -13,8 +13,8 @@ from tests.kernels.worlds import N_ITEMS, data, tasteful_users
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-def card(patience: int) -> tuple[str, Artifact]:
-    settings = Model(width=16, n_layers=1, epochs=2, batch_positions=256, patience=patience)
+def card(trial_epochs: int) -> tuple[str, Artifact]:
+    settings = Model(width=16, n_layers=1, epochs=2, batch_positions=256, trial_epochs=trial_epochs)
     artifact = fit(data(tasteful_users(600)), settings, seed=0)
     artifact.facts["encoder_id"] = "enc-7"
     text = model_card(
@@ -25,18 +25,19 @@ def card(patience: int) -> tuple[str, Artifact]:
 
 
 def test_the_card_names_model_data_and_what_was_found() -> None:
-    text, artifact = card(patience=2)
-    best = max(artifact.facts["trial"], key=lambda row: row["ndcg"])
+    text, artifact = card(trial_epochs=2)
+    facts = artifact.facts
     for part in (
         artifact.model_id, "`enc-7` (minilm), width 8", "configuration `c0ffee`, seed 5", "2026-01-02 12:00 UTC",
         f"600 users, 3600 behaviours, 32 items of {N_ITEMS}", "browse (weight 1.0), buy (weight 4.0)",
-        "1970-01-01, 1970-01-01", f"ndcg@10 {best['ndcg']:.4f}", f"{artifact.facts['losses'][-1]['loss']:.4f} in the last",
+        "1970-01-01, 1970-01-01", f"ndcg@10 {facts['held_out']['ndcg']:.4f}", f"{facts['losses'][-1]['loss']:.4f} in the last",
+        "A trial run of 2 epochs", f"links count {facts['link_strength']:.1f} times", f"temperature {facts['temperature']:.2f}",
     ):  # fmt: skip
         assert part in text
     assert "No trial" not in text
 
 
 def test_a_model_without_a_trial_says_so() -> None:
-    text, _ = card(patience=0)
+    text, _ = card(trial_epochs=0)
     assert "No trial was run" in text
     assert "ndcg@10" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -16,54 +16,16 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
+from recsys_spark.kernels.choices import USUAL_STRENGTH, Choices, choose, clearly_better
+from recsys_spark.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
 from recsys_spark.kernels.histories import Histories, shuffled_ties, with_social
 from recsys_spark.kernels.links import evidence_without_self, fit_links
 from recsys_spark.kernels.links_device import DeviceLinks
-from recsys_spark.kernels.model import TowerShape
+from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
 from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, popularity_at, replay
 from recsys_spark.kernels.recommender import Recommender
-from recsys_spark.kernels.validation import Found, HeldOut, K, cold_item_boost, hold_out, measure
-
-
-@dataclass(frozen=True)
-class EpochLoss:
-    """Mean losses of an epoch and how long it took."""
-
-    epoch: int
-    of: int
-    """How many epochs this run has at most"""
-    loss: float
-    cross_entropy: float
-    bce: float
-    seconds: float
-
-    def line(self) -> str:
-        """For a log."""
-        return (
-            f"epoch {self.epoch}/{self.of} loss {self.loss:.4f} "
-            f"(cross-entropy {self.cross_entropy:.4f}, bce {self.bce:.4f}) {self.seconds:.1f} s"
-        )
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain values, for JSON."""
-        return asdict(self)
-
-
-@dataclass(frozen=True)
-class TrialEpoch:
-    """An epoch of the trial run, and what it found of the held-out behaviours."""
-
-    loss: EpochLoss
-    found: Found
-
-    def line(self) -> str:
-        """For a log."""
-        return f"trial {self.loss.line()}, held-out ndcg@{K} {self.found.ndcg:.4f}"
-
-    def as_dict(self) -> dict[str, float]:
-        """Plain values, for JSON."""
-        return {**self.loss.as_dict(), **asdict(self.found)}
+from recsys_spark.kernels.validation import Asked, Found, HeldOut, hold_out, measure
 
 
 @dataclass(frozen=True)
@@ -72,13 +34,13 @@ class Trial:
 
     entries: Sequence[TrialEpoch]
     epochs: int
-    """How many were best; 0 where there was no trial"""
-    temperature: float
-    cold_item_boost: float
+    """For how many to train; 0 where the trial does not say"""
+    choices: Choices
+    found: Found | None
+    """How the held-out behaviours were found with these choices"""
 
 
-NO_TRIAL = Trial((), 0, 1.0, 0.0)
-OnEpoch = Callable[[EpochLoss | TrialEpoch], None]
+NO_TRIAL = Trial((), 0, Choices(), None)
 
 
 @dataclass(frozen=True)
@@ -126,11 +88,11 @@ class Data:
 def fit(
     data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None, device: str = "cpu"
 ) -> Artifact:
-    """Train and return the artifact.
+    """Train on ``device`` and return the artifact.
 
-    With `patience`, a trial run without the held-out behaviours says after how many epochs to stop, at which scale P is
-    true, and how far cold items may be pushed; then the model that is returned is trained on everything, for so many epochs.
-    Raises TrainingError where no user has a behaviour, or where the loss is no longer a finite number.
+    A trial run without the held-out behaviours says what the loss cannot (`Choices`), and with `patience` after how many epochs
+    to stop; then the model that is returned is trained on everything. Raises TrainingError where no user has a behaviour, or where the loss is
+    no longer a finite number.
     """
     if not len(data.histories.items):
         raise TrainingError(
@@ -143,7 +105,7 @@ def fit(
     started = time.monotonic()
     held = (
         hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed))
-        if settings.patience
+        if settings.trial_epochs or settings.patience
         else None
     )
     trial = NO_TRIAL if held is None else try_out(data, held, settings, seed, on_epoch, device)
@@ -154,28 +116,41 @@ def fit(
         on_epoch(entry)
     facts = {
         "trial": [entry.as_dict() for entry in trial.entries],
+        "held_out": asdict(trial.found) if trial.found else None,
         "losses": [entry.as_dict() for entry in losses],
         "seconds": time.monotonic() - started,
     }
-    return run.artifact(facts, temperature=trial.temperature, cold_item_boost=trial.cold_item_boost)
+    return run.artifact(facts, trial.choices)
 
 
 def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch, device: str) -> Trial:
-    """Train without the held-out behaviours until none of the last `patience` epochs was better than one before."""
+    """Train without the held-out behaviours: `trial_epochs`, or with `patience` until so many of the last epochs were worse.
+
+    Worse is what is worse than the best by more than chance: ndcg of a few hundred users goes up and down by itself.
+    """
     past = data.before(held.train, held.moment)
     run = Run(past, settings, seed, device)
     entries: list[TrialEpoch] = []
-    best = 0
-    for loss in run.epochs(settings.epochs):
-        recommender = Recommender(run.artifact({}))
-        entries.append(TrialEpoch(loss, measure(held, recommender, past.catalogue)))
+    best, good = np.empty(0), 0
+    chosen: Asked
+    n_epochs = settings.epochs if settings.patience else min(settings.trial_epochs, settings.epochs)
+    for loss in run.epochs(n_epochs):
+        if not settings.patience and loss.epoch < n_epochs:
+            entries.append(TrialEpoch(loss, None))
+            on_epoch(entries[-1])
+            continue
+        asked = Asked(held, Recommender(run.artifact({}, Choices(link_strength=1.0))), past.catalogue)
+        found, per_user = measure(asked, USUAL_STRENGTH)
+        entries.append(TrialEpoch(loss, found))
         on_epoch(entries[-1])
-        if entries[-1].found.ndcg > entries[best].found.ndcg or loss.epoch == 1:
-            best, chosen = len(entries) - 1, recommender
-        elif len(entries) - 1 - best >= settings.patience:
+        if not good or not clearly_better(best, per_user):
+            good, chosen = loss.epoch, asked
+        elif loss.epoch - good >= settings.patience:
             break
-    boost = cold_item_boost(held, chosen, past.catalogue, settings.cold_item_cost)
-    return Trial(entries, best + 1, entries[best].found.temperature, boost)
+        if not len(best) or per_user.mean() > best.mean():
+            best = per_user
+    choices, found = choose(chosen, settings.cold_item_cost)
+    return Trial(entries, good if settings.patience else 0, choices, found)
 
 
 class Run:
@@ -249,13 +224,14 @@ class Run:
             total = float(means[0] + settings.bce_weight * means[1])
             yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
-    def artifact(self, facts: dict[str, Any], *, temperature: float = 1.0, cold_item_boost: float = 0.0) -> Artifact:
-        """The weights as they are now, P = softmax(logit / ``temperature``), cold items' logits with ``cold_item_boost``."""
+    def artifact(self, facts: dict[str, Any], choices: Choices) -> Artifact:
+        """The weights as they are now and what was chosen beside them."""
         tensors = {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
         tensors["items.settled"] = self.settled
         tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
-        tensors["temperature"] = np.array(temperature, np.float32)
-        tensors["items.beta"] = tensors["items.beta"] + np.float32(cold_item_boost) * IS_COLD
+        tensors["temperature"] = np.array(choices.temperature, np.float32)
+        tensors["items.beta"] = tensors["items.beta"] + np.float32(choices.cold_item_boost) * IS_COLD
+        tensors["items.link"][0] += np.float32(np.log(choices.link_strength) / SCALAR_STEPS)
         return Artifact(
             tensors,
             {
@@ -267,7 +243,7 @@ class Run:
                 "n_positions": len(self.histories.items),
                 "first_time": float(self.histories.times.min()),
                 "last_time": float(self.histories.times.max()),
-                "cold_item_boost": cold_item_boost,
+                **asdict(choices),
                 **facts,
             },
         )

@@ -1,4 +1,4 @@
-"""Behaviours that a trial run is not shown: how long to train and the scale of P are decided by those and by nothing else.
+"""Behaviours that a trial run is not shown, and how a model does on them: what the loss cannot say is decided there alone.
 
 The held-out part is the newest slice of time, as a list is for the days that come. Data without times give up the last item
 of every tenth user instead. Friends say nothing in a trial.
@@ -14,6 +14,8 @@ import numpy.typing as npt
 
 from recsys_spark.kernels.boosted import columns_of
 from recsys_spark.kernels.histories import Histories, kept, shuffled_ties, without_friends
+from recsys_spark.kernels.layout import F64
+from recsys_spark.kernels.links import Evidence
 from recsys_spark.kernels.metrics import METRICS, user_metrics
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import slice_borders
@@ -26,7 +28,6 @@ MIN_USERS = 20
 MAX_HIDDEN = 0.3
 MAX_SCORES = 1e8
 BLOCK_SCORES = 1e7
-BOOSTS = np.arange(0.0, 6.01, 0.25)
 TEMPERATURES = np.exp(np.linspace(-1.2, 1.2, 25)).astype(np.float32)
 
 Longs = npt.NDArray[np.int64]
@@ -112,49 +113,55 @@ def _hide(
     return HeldOut(train, moment, train.take(users), row, pairs % n_items, repeats)
 
 
-def measure(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Found:
-    """Metrics over the truth; ``catalogue`` as it was at the moment of the cut."""
-    rank, nll = np.empty(len(held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
-    for block in _blocks(held, recommender, catalogue):
-        nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
-        if not held.repeats:
-            block.leave_out_seen()
-        rank[block.part] = block.ranks()
-    recall, ndcg = _means(held, rank)
-    return Found(ndcg, recall, float(nll[len(nll) // 2] / len(rank)), float(TEMPERATURES[int(nll.argmin())]))
+class Asked:
+    """The held-out users and all items as a model sees them; ``catalogue`` as it was at the moment of the cut."""
 
+    def __init__(self, held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> None:
+        self.held, self.cold = held, catalogue.popularity.total <= 0
+        items = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
+        self.x, self.theta, self.bias = recommender.user_vectors(held.asked, items.token), items.theta, items.bias
+        boosts, column = recommender.user_boosts(held.asked, items.link), columns_of(items.link)
+        self.boosts = boosts._replace(item=column[boosts.item])
 
-def cold_item_boost(held: HeldOut, recommender: Recommender, catalogue: Catalogue, cost: float) -> float:
-    """The largest of BOOSTS that may be added to the logits of items without a behaviour.
+    def blocks(self, link_strength: float) -> Iterator[Block]:
+        """Some users at a time; boosts are ``link_strength`` times what the model says."""
+        held, n_items = self.held, len(self.theta)
+        step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / n_items)))
+        for start in range(0, held.asked.n_users, step):
+            stop = min(held.asked.n_users, start + step)
+            part = slice(*np.searchsorted(held.truth_row, [start, stop]))
+            own = slice(*np.searchsorted(self.boosts.row, [start, stop]))
+            boosts = Evidence(self.boosts.row[own] - start, self.boosts.item[own], self.boosts.value[own])
+            block = Block(
+                held.asked.take(np.arange(start, stop)), self.x[start:stop] @ self.theta.T + self.bias, boosts, part,
+                held.truth_row[part] - start, held.truth_item[part],
+            )  # fmt: skip
+            block.add_boosts(link_strength)
+            yield block
 
-    The logits alone say what is likely next, and an item that only its text is known of is seldom likelier than the best
-    of those that many have touched: a list of the likeliest would hide cold items until someone finds them elsewhere.
-    With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best.
-    """
-    cold = catalogue.popularity.total <= 0
-    new = np.flatnonzero(cold)
-    if not cold[held.truth_item].any():
-        return 0.0
-    rank = np.empty((len(BOOSTS), len(held.truth_row)), np.int64)
-    for block in _blocks(held, recommender, catalogue):
-        if not held.repeats:
-            block.leave_out_seen()
-        for k, step in enumerate(np.diff(BOOSTS, prepend=0.0)):
-            block.logits[:, new] += np.float32(step)
-            rank[k, block.part] = block.ranks()
-    ndcg = np.array([_means(held, one)[1] for one in rank])
-    if ndcg.max() <= 0:
-        return 0.0
-    return float(BOOSTS[np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1]])
+    def ndcg(self, rank: Longs) -> F64:
+        """[n] ndcg at K of each user; ``rank`` of each truth."""
+        return self._metrics(rank)[:, METRICS.index("ndcg")]
+
+    def recall(self, rank: Longs) -> F64:
+        """[n] recall at K of each user."""
+        return self._metrics(rank)[:, METRICS.index("recall")]
+
+    def _metrics(self, rank: Longs) -> F64:
+        n_truth = np.bincount(self.held.truth_row, minlength=self.held.asked.n_users)
+        values: F64 = user_metrics(self.held.truth_row, rank, n_truth, [K])[:, 0]
+        return values
 
 
 @dataclass(frozen=True)
-class _Block:
+class Block:
     """The logits of some of the asked users."""
 
     asked: Histories
     logits: npt.NDArray[np.float32]
     """[n_asked, n_items]"""
+    boosts: Evidence
+    """of which `item` is a column"""
     part: slice
     """where their truth is"""
     row: Longs
@@ -162,7 +169,12 @@ class _Block:
     item: Longs
     """[n_truth]"""
 
+    def add_boosts(self, times: float) -> None:
+        """Add so many times the boosts to the logits."""
+        self.logits[self.boosts.row, self.boosts.item] += np.float32(times) * self.boosts.value
+
     def leave_out_seen(self) -> None:
+        """For lists without repeats."""
         self.logits[np.repeat(np.arange(self.asked.n_users), self.asked.lengths), self.asked.items] = -np.inf
 
     def ranks(self) -> Longs:
@@ -175,25 +187,17 @@ class _Block:
         return found
 
 
-def _blocks(held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> Iterator[_Block]:
-    vectors = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
-    position = columns_of(vectors.link)
-    step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / len(catalogue.ids))))
-    for start in range(0, held.asked.n_users, step):
-        users = np.arange(start, min(held.asked.n_users, start + step))
-        asked = held.asked.take(users)
-        logits = recommender.user_vectors(asked, vectors.token) @ vectors.theta.T + vectors.bias
-        boosts = recommender.user_boosts(asked, vectors.link)
-        logits[boosts.row, position[boosts.item]] += boosts.value
-        part = slice(*np.searchsorted(held.truth_row, [start, start + len(users)]))
-        yield _Block(asked, logits, part, held.truth_row[part] - start, held.truth_item[part])
-
-
-def _means(held: HeldOut, rank: Longs) -> tuple[float, float]:
-    """Recall and ndcg at K."""
-    n_truth = np.bincount(held.truth_row, minlength=held.asked.n_users)
-    values = user_metrics(held.truth_row, rank, n_truth, [K])[:, 0].mean(0)
-    return float(values[METRICS.index("recall")]), float(values[METRICS.index("ndcg")])
+def measure(asked: Asked, link_strength: float = 1.0) -> tuple[Found, F64]:
+    """Metrics over the truth, and the ndcg of each user [n]."""
+    rank, nll = np.empty(len(asked.held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
+    for block in asked.blocks(link_strength):
+        nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
+        if not asked.held.repeats:
+            block.leave_out_seen()
+        rank[block.part] = block.ranks()
+    ndcg, recall = asked.ndcg(rank), asked.recall(rank)
+    temperature = float(TEMPERATURES[int(nll.argmin())])
+    return Found(float(ndcg.mean()), float(recall.mean()), float(nll[len(nll) // 2] / len(rank)), temperature), ndcg
 
 
 def _nll(logits: npt.NDArray[np.float32], row: Longs, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -48,7 +48,11 @@ class ReportInputs:
     losses: Sequence[Mapping[str, Any]] = ()
     """One row per epoch: `loss`, and where known `cross_entropy` and `bce`."""
     trial: Sequence[Mapping[str, Any]] = ()
-    """One row per epoch of the trial run, with `ndcg` on the behaviours it was not shown."""
+    """One row per epoch of the trial run, with `ndcg` on the behaviours it was not shown where that was looked at."""
+    held_out: Mapping[str, float] | None = None
+    """`ndcg` and others of the trial run with what it chose; None where there was none."""
+    choices: Mapping[str, float] = field(default_factory=dict)
+    """`link_strength`, `temperature`, `cold_item_boost` of the model."""
     samples: Sequence[Mapping[str, Any]] = ()
     """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest first) and
     `recommendations` (rows `rank, item_id, title, score, reasons`)."""
@@ -73,7 +77,7 @@ def render_report(inputs: ReportInputs) -> str:
         segments=_metric_tables(inputs.metrics),
         metrics_chart=_metrics_chart(inputs.metrics),
         loss_chart=_loss_chart(inputs.losses, inputs.trial),
-        trial=_trial(inputs.trial),
+        trial=_trial(inputs),
         samples=[_sample(row) for row in inputs.samples],
     )
 
@@ -159,18 +163,17 @@ def _loss_chart(rows: Sequence[Mapping[str, Any]], trial: Sequence[Mapping[str, 
     }
     if not rows or not curves:
         return None
-    if trial:
+    if trial and all("ndcg" in row for row in trial):
         curves["trial: held-out ndcg@10"] = [float(row["ndcg"]) for row in trial]
     said = "; ".join(f"{label} from {values[0]:.4g} to {values[-1]:.4g}" for label, values in curves.items())
     return Markup(curve_chart(curves, title="Training by epoch", description=said, prefix="loss"))
 
 
-def _trial(trial: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
-    """The best epoch of the trial run."""
-    if not trial:
+def _trial(inputs: ReportInputs) -> dict[str, Any] | None:
+    """What the trial run found and chose."""
+    if not inputs.held_out:
         return None
-    best = max(trial, key=lambda row: row["ndcg"])
-    return {"epochs": len(trial), "best": best["epoch"], "ndcg": f"{best['ndcg']:.4f}"}
+    return {"epochs": len(inputs.trial), "ndcg": inputs.held_out["ndcg"], **inputs.choices}
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,10 +78,11 @@ def _trainer(
 
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)
+        from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
         from recsys_spark.kernels.objective import Catalogue
         from recsys_spark.kernels.popularity import Popularity
-        from recsys_spark.kernels.training import Data, EpochLoss, TrialEpoch, fit
+        from recsys_spark.kernels.training import Data, fit
 
         table = pa.Table.from_batches(list(batches))
         kinds = table["kind"].to_numpy()

@@ -163,7 +163,7 @@ def test_items_that_go_together_are_learned_as_links() -> None:
 
 def test_reasons_count_the_links_of_a_behaviour() -> None:
     users = tasteful_users()
-    artifact = fit(data(users), Model(width=8, n_layers=1, epochs=2), seed=0)
+    artifact = fit(data(users), Model(width=8, n_layers=1, epochs=2, trial_epochs=0), seed=0)
     recommender, world = Recommender(artifact), catalogue()
     link = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity).link
     boosts = recommender.pair_boosts(link[[0, 39, 1]], link[[1, 2, 39]])

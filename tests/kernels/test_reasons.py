@@ -11,7 +11,7 @@ from recsys_spark.kernels.recommender import ItemVectors, Recommender
 from recsys_spark.kernels.training import fit
 from tests.kernels.worlds import catalogue, data, histories, tasteful_users
 
-SETTINGS = Model(width=16, n_layers=1, epochs=8, batch_positions=256, learning_rate=1e-2, dropout=0.0, patience=0)
+SETTINGS = Model(width=16, n_layers=1, epochs=8, batch_positions=256, learning_rate=1e-2, dropout=0.0, trial_epochs=0)
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import EpochLoss, fit
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
-SETTINGS = Model(width=16, n_layers=1, epochs=8, patience=0, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+SETTINGS = Model(width=16, n_layers=1, epochs=8, trial_epochs=0, batch_positions=256, learning_rate=1e-2, dropout=0.0)
 HALF = N_ITEMS // 2
 
 

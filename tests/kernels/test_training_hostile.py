@@ -16,7 +16,7 @@ from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import fit
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
-SETTINGS = Model(width=16, n_layers=1, epochs=2, batch_positions=256, dropout=0.0, patience=1)
+SETTINGS = Model(width=16, n_layers=1, epochs=2, batch_positions=256, dropout=0.0)
 N_TYPES = 2
 
 

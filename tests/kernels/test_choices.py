@@ -1,0 +1,200 @@
+"""What a trial run decides: when training is long enough, how far links count, the scale of P, how far cold items are pushed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recsys_spark.config import Model
+from recsys_spark.kernels import training
+from recsys_spark.kernels.choices import (
+    COLD_ITEM_BOOSTS,
+    USUAL_STRENGTH,
+    Choices,
+    clearly_better,
+    cold_item_boost,
+    link_strength,
+)
+from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
+from recsys_spark.kernels.popularity import Popularity
+from recsys_spark.kernels.recommender import Recommender
+from recsys_spark.kernels.training import Trial, fit, try_out
+from recsys_spark.kernels.validation import Asked, Found, hold_out
+from tests.kernels.trial_worlds import Fixed, asked, rng, seen_by, users_over_time
+from tests.kernels.worlds import N_ITEMS, catalogue, data
+
+SETTINGS = Model(width=16, n_layers=1, epochs=6, batch_positions=256, learning_rate=1e-2, dropout=0.0)
+SURE, NOISY = 0.001, 2.0
+
+
+def found(ndcg: float, noise: float) -> tuple[Found, np.ndarray]:
+    """A measurement whose users are apart by ``noise``, and not from one measurement to the next alike."""
+    draws = np.random.default_rng(int(ndcg * 1e6)).normal(size=400) * noise
+    return Found(ndcg, 0.0, 1.0, 1.3), ndcg + draws - draws.mean()
+
+
+def trial_of(ndcgs: list[float], patience: int, noise: float, monkeypatch: pytest.MonkeyPatch) -> Trial:
+    values = iter(ndcgs)
+    monkeypatch.setattr(training, "measure", lambda *_: found(next(values), noise))
+    users = users_over_time()
+    held = hold_out(users, N_ITEMS, False, rng())
+    assert held is not None
+    settings = SETTINGS.model_copy(update={"patience": patience})
+    return try_out(data(users), held, settings, 0, lambda _: None, "cpu")
+
+
+@pytest.mark.parametrize(
+    ("ndcgs", "patience", "tried", "epochs"),
+    [
+        ([0.3, 0.2, 0.1], 2, 3, 1),
+        ([0.1, 0.3, 0.2, 0.25], 2, 4, 2),
+        ([0.1, 0.2, 0.3, 0.4, 0.5, 0.6], 1, 6, 6),
+        ([0.1, 0.05], 1, 2, 1),
+    ],
+)
+def test_a_trial_ends_when_patience_does(
+    ndcgs: list[float], patience: int, tried: int, epochs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = trial_of(ndcgs, patience, SURE, monkeypatch)
+    assert (len(trial.entries), trial.epochs) == (tried, epochs)
+
+
+def test_noise_stops_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    trial = trial_of([0.11, 0.13, 0.12, 0.118, 0.125, 0.121], 2, NOISY, monkeypatch)
+    assert (len(trial.entries), trial.epochs) == (6, 6)
+
+
+def test_without_patience_the_trial_is_as_long_as_configured_and_training_too() -> None:
+    seen: list[EpochLoss | TrialEpoch] = []
+    settings = SETTINGS.model_copy(update={"trial_epochs": 2, "epochs": 3})
+    artifact = fit(data(users_over_time()), settings, seed=0, on_epoch=seen.append)
+    assert [type(entry).__name__ for entry in seen] == ["TrialEpoch"] * 2 + ["EpochLoss"] * 3
+    assert ["ndcg" in entry for entry in artifact.facts["trial"]] == [False, True]
+    lines = [entry.line() for entry in seen]
+    assert ["held-out ndcg@10" in line for line in lines] == [False, True, False, False, False]
+    assert [line.startswith("trial") for line in lines] == [True, True, False, False, False]
+
+
+def test_training_takes_the_good_epochs_and_the_choices_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = iter([0.1, 0.4, 0.2, 0.3])
+    monkeypatch.setattr(training, "measure", lambda *_: found(next(values), SURE))
+    monkeypatch.setattr(training, "choose", lambda *_: (Choices(1.5, 3.0, 0.25), Found(0.2, 0.3, 1.0, 1.5)))
+    seen: list[EpochLoss | TrialEpoch] = []
+    settings = SETTINGS.model_copy(update={"patience": 2})
+    artifact = fit(data(users_over_time()), settings, seed=0, on_epoch=seen.append)
+    assert [type(entry).__name__ for entry in seen] == ["TrialEpoch"] * 4 + ["EpochLoss"] * 2
+    assert len(artifact.facts["trial"]) == 4
+    assert len(artifact.facts["losses"]) == 2
+    chosen = {"temperature": 1.5, "link_strength": 3.0, "cold_item_boost": 0.25}
+    assert {name: artifact.facts[name] for name in chosen} == chosen
+    assert artifact.facts["held_out"]["ndcg"] == 0.2
+    assert float(artifact.tensors["temperature"]) == pytest.approx(1.5)
+    plain = Recommender(replace(artifact, tensors={**artifact.tensors, "temperature": np.array(1.0, np.float32)}))
+    world = catalogue()
+    one, other = (
+        r.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
+        for r in (Recommender(artifact), plain)
+    )
+    np.testing.assert_allclose(one.theta * 1.5, other.theta, rtol=1e-5)
+    np.testing.assert_allclose(one.bias * 1.5, other.bias, rtol=1e-5)
+    assert len(artifact.facts["warm_item_ids"]) == len(np.unique(users_over_time().items))
+
+
+def test_a_trial_of_a_planted_world_finds_its_tastes() -> None:
+    artifact = fit(data(users_over_time(200)), SETTINGS, seed=0)
+    # Ten of sixteen items of the taste are used up at most; a list by chance holds half of the other taste.
+    assert artifact.facts["held_out"]["recall"] > 0.6
+
+
+def shop_with_news(new_truth: int, n_users: int = 100) -> Asked:
+    """Items 30 to 39 are new and score about 1.4 below item 1; ``new_truth`` users of a hundred want item 30, the rest item 1."""
+    logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -1.1), (n_users, 1)).astype(np.float32)
+    logits += 0.01 * -np.arange(N_ITEMS, dtype=np.float32)
+    truth = [[30] if user < new_truth else [1] for user in range(n_users)]
+    touched = (np.arange(N_ITEMS) < 30).astype(float)
+    world = replace(catalogue(), popularity=Popularity(touched, touched))
+    return seen_by(Fixed(logits), asked([[0]] * n_users, truth), world)
+
+
+def test_new_items_that_hardly_anybody_wants_are_not_pushed_into_the_list() -> None:
+    assert cold_item_boost(shop_with_news(new_truth=1), 1.0, cost=0.005) < 1.4
+
+
+def test_new_items_that_some_want_are() -> None:
+    assert cold_item_boost(shop_with_news(new_truth=60), 1.0, cost=0.005) > 1.4
+
+
+def test_cost_is_what_may_be_given_up() -> None:
+    boosts = [cold_item_boost(shop_with_news(new_truth=1), 1.0, cost) for cost in (0.0, 0.05, 1.0)]
+    assert boosts == sorted(boosts)
+    assert boosts[0] < boosts[-1] == COLD_ITEM_BOOSTS[-1]
+
+
+def test_a_trial_that_finds_nothing_pushes_nothing() -> None:
+    touched = (np.arange(N_ITEMS) < 25).astype(float)
+    world = replace(catalogue(), popularity=Popularity(touched, touched))
+    logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (100, 1))
+    # Item 39 is cold, and the last of fifteen.
+    held = asked([[0]] * 100, [[24]] * 99 + [[39]])
+    assert cold_item_boost(seen_by(Fixed(logits), held, world), 1.0, cost=0.005) == 0.0
+
+
+def test_without_new_items_nothing_is_pushed() -> None:
+    shop = shop_with_news(new_truth=50)
+    shop.cold[:] = False
+    assert cold_item_boost(shop, 1.0, cost=1.0) == 0.0
+
+
+def test_the_boost_reaches_new_items_alone() -> None:
+    users, world = users_over_time(), catalogue()
+    run = training.Run(data(users), SETTINGS, 0)
+    plain, pushed = (
+        Recommender(run.artifact({}, Choices(cold_item_boost=boost))).item_vectors(
+            world.ids, world.vectors, world.has_vector, Popularity(*2 * [(np.arange(N_ITEMS) % 2).astype(float)])
+        )
+        for boost in (0.0, 2.0)
+    )
+    np.testing.assert_allclose(pushed.bias - plain.bias, np.where(np.arange(N_ITEMS) % 2, 0.0, 2.0), atol=1e-5)
+
+
+def linked_shop(wanted: int, n_users: int = 200) -> Asked:
+    """Links lead to item 3, where without them items 1 and 2 come first; ``wanted`` is what users take."""
+    logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (n_users, 1))
+    boosts = np.zeros_like(logits)
+    # 2 times 0.7 brings it before item 2, 4 times before item 1.
+    boosts[:, 3] = 0.7
+    return seen_by(Fixed(logits, boosts), asked([[0]] * n_users, [[wanted]] * n_users))
+
+
+@pytest.mark.parametrize(("wanted", "strength"), [(3, 3.0), (2, 1.0), (1, USUAL_STRENGTH), (9, USUAL_STRENGTH)])
+def test_links_count_as_far_as_the_held_out_behaviours_say(wanted: int, strength: float) -> None:
+    """The usual strength stays where another one is no better."""
+    assert link_strength(linked_shop(wanted)) == strength
+
+
+def test_a_few_users_do_not_choose() -> None:
+    shop = linked_shop(wanted=3, n_users=40)
+    # Two of forty gain, one loses, the others want what no strength moves.
+    shop.held.truth_item[2:] = 9
+    shop.held.truth_item[2] = 1
+    assert link_strength(shop) == USUAL_STRENGTH
+
+
+def test_better_by_chance_is_not_better() -> None:
+    one = rng().random(1_000)
+    assert not clearly_better(one, one)
+    assert not clearly_better(one + 0.001 * rng().normal(size=1_000) - 0.001, one)
+    assert clearly_better(one + 0.01, one)
+
+
+def test_the_strength_reaches_what_links_add() -> None:
+    users = users_over_time()
+    run = training.Run(data(users), SETTINGS, 0)
+    world = catalogue()
+    plain, strong = (Recommender(run.artifact({}, Choices(link_strength=s))) for s in (1.0, 3.0))
+    items = plain.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
+    one, other = (r.user_boosts(users, items.link).value for r in (plain, strong))
+    assert len(one)
+    np.testing.assert_allclose(other, 3 * one, rtol=1e-5)
