@@ -96,7 +96,9 @@ def shop(n_new: int, n_users: int = 120) -> Histories:
 
 def untouched_bias(users: Histories) -> float:
     world = catalogue()
-    settings = Model(width=16, n_layers=1, epochs=12, batch_positions=128, learning_rate=2e-2, dropout=0.0, trial_epochs=0)
+    settings = Model(
+        width=16, n_layers=1, epochs=12, batch_positions=128, learning_rate=2e-2, dropout=0.0, trial_epochs=0
+    )
     artifact = fit(data(users), settings, seed=0)
     one = Recommender(artifact).item_vectors(
         np.array(["new"], object), world.vectors[:1], np.ones(1, bool), Popularity(np.zeros(1), np.zeros(1))
