@@ -1,4 +1,4 @@
-"""Our lists beside the best rivals', outside Spark: `make bench-quality` writes benchmarks/results/quality.{md,json,png}.
+"""Our lists beside the best rivals', outside Spark: `make bench-quality` writes benchmarks/results/quality.{md,json,png} and calibration.png.
 
 Data sets come from RECSYS_DATA_DIR; MOOCCubeX's Chinese is read by the model in RECSYS_E5_DIR where that is set. Rows are
 written after each method, so a run that is cut short loses one method at most; two runs must not write one folder at once.
@@ -16,6 +16,7 @@ from pathlib import Path
 from benchmarks.encode import comma_separated
 from benchmarks.ledger import say
 from benchmarks.quality_baselines import BASELINES, TEXT_NEIGHBOURS
+from benchmarks.quality_calibration import CATALOGUE, calibration_rows
 from benchmarks.quality_data import World
 from benchmarks.quality_methods import Method, Texts, Train, served, tune
 from benchmarks.quality_metrics import evaluate
@@ -57,14 +58,18 @@ def measure(
         "tune_s": tune_s, "fit_s": fit_s, "fit_cpu_s": fit_cpu_s, "evaluate_s": time.perf_counter() - wall,
     }  # fmt: skip
     rows = figure_rows(values, ids, **facts)
+    calibration = calibration_rows(fitted, split, **facts)
     store_values(split.label, method.name, values, cache)
-    keep(folder, split.train.name, split.protocol, rows, ids, cache)
+    keep(folder, split.train.name, split.protocol, [*rows, *calibration], ids, cache)
     main = next(row for row in rows if row["segment"] == main_segment(rows))
     say(
         f"{split.train.name}, {split.protocol}, {method.name}: recall {main['recall']:.4f} ndcg {main['ndcg']:.4f} "
         f"({main['ndcg_low']:.4f} to {main['ndcg_high']:.4f}), {main['segment']}; "
         f"tuning {tune_s:.0f} s, fit {fit_s:.1f} s, {facts['settings']}"
     )
+    for row in calibration:
+        if row["items"] == CATALOGUE:
+            say(f"  {row['event']}: ECE {row['ece']:.4f}, {row['ece_chance']:.4f} by chance; {row['n_users']:,} users")
 
 
 def run(world: World, methods: list[str], protocols: list[str], n_threads: int, folder: Path, cache: Path) -> list[str]:

@@ -53,6 +53,8 @@ class Fitted:
     score: Score
     serves: Mask
     """[n_users] whom it knows anything of; the others get what is popular, as a shop would do"""
+    log_prob: Score | None = None
+    """Log of the probability that each item of the whole catalogue is a user's next; None where a method gives none"""
 
 
 @dataclass(frozen=True)

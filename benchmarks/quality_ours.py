@@ -73,14 +73,20 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     y_unit = _unit(vectors.y)
     position = columns_of(vectors.link)
 
-    def scores(users: Longs) -> Doubles:
+    def of_users(users: Longs) -> tuple[Real, Cells]:
         x = recommender.user_vectors(histories.take(users), vectors.token)
         boosts = recommender.user_boosts(histories.take(users), vectors.link)
-        return combined(
-            x, y_unit, vectors.theta, vectors.bias, score, (boosts.row, position[boosts.item], boosts.value)
-        )
+        return x, (boosts.row, position[boosts.item], boosts.value)
 
-    return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social)
+    def scores(users: Longs) -> Doubles:
+        x, boosts = of_users(users)
+        return combined(x, y_unit, vectors.theta, vectors.bias, score, boosts)
+
+    def log_prob(users: Longs) -> Doubles:
+        x, boosts = of_users(users)
+        return log_probabilities(x, vectors.theta, vectors.bias, score.temperature, boosts)
+
+    return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social, log_prob)
 
 
 Cells = tuple[Longs, Longs, Real]
@@ -88,18 +94,24 @@ Cells = tuple[Longs, Longs, Real]
 
 
 def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score, boosts: Cells) -> Doubles:
-    """[B, n_items] w_cos * cos(x, y) + w_ce * log P, P the softmax of (theta.x + b + boosts) / T over the whole catalogue.
+    """[B, n_items] w_cos * cos(x, y) + w_ce * log P.
 
     >>> one, none = np.ones((1, 1)), np.empty(0, np.int64)
     >>> combined(one, np.array([[1.0], [-1.0]]), np.zeros((2, 1)), np.zeros(2), Score(), (none, none, none)).round(4).tolist()
     [[0.3069, -1.6931]]
     """
-    logits = np.asarray(x, np.float64) @ theta.T + bias
-    logits[boosts[0], boosts[1]] += boosts[2]
-    logits /= score.temperature
-    log_p = logits - logsumexp(logits, axis=1, keepdims=True)
+    log_p = log_probabilities(x, theta, bias, score.temperature, boosts)
     scores: Doubles = score.w_cos * (_unit(x) @ y_unit.T) + score.w_ce * log_p
     return scores
+
+
+def log_probabilities(x: Real, theta: Real, bias: Real, temperature: float, boosts: Cells) -> Doubles:
+    """[B, n_items] log P, the softmax of (theta.x + b + boosts) / T over the whole catalogue; the model's own T is in all three."""
+    logits = np.asarray(x, np.float64) @ theta.T + bias
+    logits[boosts[0], boosts[1]] += boosts[2]
+    logits /= temperature
+    log_p: Doubles = logits - logsumexp(logits, axis=1, keepdims=True)
+    return log_p
 
 
 def without(world: World, texts: Texts, settings: Settings) -> tuple[World, Texts]:

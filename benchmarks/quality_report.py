@@ -12,6 +12,7 @@ import matplotlib.pyplot as plt
 
 from benchmarks.ledger import OTHER, OWN, Row, table
 from benchmarks.quality_metrics import SEGMENTS, K
+from benchmarks.quality_reliability import CHART, calibration_table, draw_reliability
 from benchmarks.quality_results import DIFFERENCE, FIGURE, LEDGER, best_rival, is_ours, main_segment
 
 PROTOCOLS = {
@@ -23,7 +24,7 @@ PROTOCOLS = {
 
 
 def write_results(folder: Path, rows: Sequence[Row]) -> None:
-    """quality.md and quality.png in ``folder``."""
+    """quality.md, quality.png and calibration.png in ``folder``."""
     lines = [
         "# Quality of the lists, ours beside the rivals'",
         "",
@@ -37,9 +38,11 @@ def write_results(folder: Path, rows: Sequence[Row]) -> None:
         "",
     ]
     for part, protocol, some in panels(rows):
-        lines += [f"## {part}, {PROTOCOLS[protocol]}", "", *figures_table(some), *differences_table(some)]
+        lines += [f"## {part}, {PROTOCOLS[protocol]}", ""]
+        lines += [*figures_table(some), *differences_table(some), *calibration_table(some)]
     (folder / "quality.md").write_text("\n".join(lines).rstrip() + "\n")
     draw(folder / "quality.png", rows)
+    draw_reliability(folder / CHART, rows)
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:

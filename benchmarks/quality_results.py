@@ -125,7 +125,7 @@ def keep(folder: Path, dataset: str, protocol: str, rows: Sequence[Row], user_id
 
 
 def _stays(row: Row, method: str) -> bool:
-    return bool(row["kind"] == FIGURE and row["method"] != method)
+    return bool(row["kind"] != DIFFERENCE and row["method"] != method)
 
 
 def is_ours(method: str) -> bool:

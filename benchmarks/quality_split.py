@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality_data import Longs, Mask, World
+from benchmarks.quality_data import Doubles, Longs, Mask, World
 
 TRAIN_SHARE = 0.9
 HIDDEN_USERS = 0.1
@@ -32,6 +32,8 @@ class Split:
     """[n_truth] ascending"""
     truth_item: Longs
     """[n_truth] ascending within a user; no pair twice, and none that is in train"""
+    truth_time: Doubles
+    """[n_truth] Rows.time of the first row of the pair that is hidden"""
 
     @property
     def label(self) -> str:
@@ -41,6 +43,12 @@ class Split:
         for column in (self.truth_user, self.truth_item, rows.user, rows.item):
             digest.update(np.ascontiguousarray(column).tobytes())
         return f"{self.train.name}-{self.protocol}-{digest.hexdigest()[:12]}"
+
+    def next_items(self) -> tuple[Longs, Longs]:
+        """Users with a truth, ascending, and of each the first item of it by time, ties by item id; any one where there are no times."""
+        order = np.lexsort((self.truth_item, self.truth_time, self.truth_user))
+        users, first = np.unique(self.truth_user[order], return_index=True)
+        return users, self.truth_item[order][first]
 
 
 def split_by_time(world: World, purpose: str) -> Split:
@@ -130,5 +138,8 @@ def _hide(protocol: str, world: World, purpose: str, order: Longs, user: Longs, 
 def _split(protocol: str, world: World, purpose: str, keep: Mask, said: Mask, profile: Mask) -> Split:
     """The truth is every pair of the other rows that train does not have: what was seen is left out of every list."""
     train = world.only(keep, said, profile)
-    truth = np.setdiff1d(_keys(world)[~keep], _keys(train))
-    return Split(protocol, purpose, train, truth // world.n_items, truth % world.n_items)
+    hidden = _keys(world)[~keep]
+    truth = np.setdiff1d(hidden, _keys(train))
+    asked, first = np.isin(hidden, truth), np.full(len(truth), np.inf)
+    np.minimum.at(first, np.searchsorted(truth, hidden[asked]), world.rows.time[~keep][asked])
+    return Split(protocol, purpose, train, truth // world.n_items, truth % world.n_items, first)
