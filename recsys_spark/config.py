@@ -48,7 +48,7 @@ class Behaviours(Section):
     """What `value` (hours, plays, stars) does to the weight: nothing, or a factor of value, log(1 + value), sqrt(value). A null value counts as factor 1."""
     half_life_days: Positive | None = 90.0
     """A behaviour's weight halves every so many days before `as_of`; give a very large number for no decay."""
-    max_history: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 50
+    max_history: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 200
     """L: the most recent behaviours kept per user."""
 
 
