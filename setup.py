@@ -32,6 +32,7 @@ setup(
         "pydantic>=2.7",
         "matplotlib>=3.8",
         "jinja2>=3.1",
+        "tqdm>=4.42.1",
     ],
     extras_require={
         "bench": [

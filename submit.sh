@@ -1,26 +1,58 @@
 #!/usr/bin/env bash
-# Runs one stage, or the whole pipeline, through spark-submit. `./submit.sh --help` explains.
+# Runs one stage, the whole pipeline, or a command beside them through spark-submit. `./submit.sh --help` explains.
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
+COMMANDS='compact encoders vacuum'
+# Of the job; which of them a stage or a command takes stands in options_of.
+JOB_OPTIONS='--run-date --as-of --set --device --days --dry-run --candidates --texts --users --items --rounds --out'
+
+among() { # WORD WORDS
+  [[ " $2 " == *" $1 "* ]]
+}
+
 stages() {
-  local file
-  for file in "$ROOT"/jobs/*.py; do basename "$file" .py; done | paste -sd' ' -
+  local file name
+  for file in "$ROOT"/jobs/*.py; do
+    name="$(basename "$file" .py)"
+    among "$name" "$COMMANDS" || echo "$name"
+  done | paste -sd' ' -
+}
+
+options_of() { # STAGE or COMMAND
+  case "$1" in
+    compact) ;;
+    vacuum) echo '--days --dry-run' ;;
+    encoders) echo '--run-date --candidates --texts --users --items --rounds --out' ;;
+    *) echo '--run-date --as-of --set --device' ;;
+  esac
 }
 
 usage() {
   cat <<USAGE
-usage: ./submit.sh STAGE --config FILE --run-date YYYY-MM-DD [options] [spark-submit options]
+usage: ./submit.sh STAGE   --config FILE --run-date YYYY-MM-DD [options] [spark-submit options]
+       ./submit.sh COMMAND --config FILE [options] [spark-submit options]
 
-STAGE is one of: $(stages)
+STAGE is one of:   $(stages)
+COMMAND is one of: $COMMANDS
 
-options of this job
-  --config FILE           the job's configuration, a TOML file (--conf k=v stays Spark's)
+options of stages, which go to the job
+  --config FILE           the job's configuration, a TOML file (--conf k=v stays Spark's); of commands as well
   --run-date YYYY-MM-DD   the partition that is written
   --as-of TIME            data cut-off; no behaviour at or after it is read (default: run-date)
   --set KEY=VALUE         override one configuration key, such as run.top_n=50; may be repeated
   --device DEVICE         auto, cpu or cuda: overrides encoder.device and score.device
+
+options of commands, which go to the job
+  vacuum    --days N      keep what a run of so many days used (default: 30)
+            --dry-run     say what would go, and delete nothing
+  encoders  --run-date YYYY-MM-DD  data before this day (default: today)
+            --candidates LIST      MODEL[@BACKEND],... or a .toml file
+            --texts N --users N --items N --rounds N
+            --out DIR     where the report goes, on the driver's machine
+
+options of submit.sh
   --env-archive FILE      a packed Python environment, unpacked and used on every executor
   --with-env              pack .venv into such an archive first (its base Python must be on the nodes)
   --verbose               show stack traces, and spark-submit's own settings
@@ -55,10 +87,12 @@ esac
 stage="$1"
 shift
 if [[ "$stage" == */* || ! -f "$ROOT/jobs/$stage.py" ]]; then
-  fail "there is no stage '$stage'" "stages:   $(stages)" "to do:    ./submit.sh STAGE --config FILE --run-date YYYY-MM-DD"
+  fail "there is no stage '$stage'" "stages:   $(stages)" "commands: $COMMANDS" \
+    "to do:    ./submit.sh STAGE --config FILE --run-date YYYY-MM-DD"
 fi
+own_options="$(options_of "$stage")"
 
-config='' run_date='' master='' conf_master='' deploy_mode='' conf_deploy_mode='' properties_file='' spark_conf_file='' env_archive=''
+config='' run_date='' candidates='' master='' conf_master='' deploy_mode='' conf_deploy_mode='' properties_file='' spark_conf_file='' env_archive=''
 with_env=false gpu=false
 job_args=() spark_args=() py_files=() files=() archives=()
 
@@ -82,10 +116,18 @@ while (($#)); do
     option="${option%%=*}"
     width=1
   fi
+  if among "$option" "$JOB_OPTIONS" && ! among "$option" "$own_options"; then
+    fail "$stage takes no $option" "expected: ${own_options:-none of $JOB_OPTIONS}" "to do:    ./submit.sh --help"
+  fi
   case "$option" in
     -h | --help)
       usage
       exit 0
+      ;;
+    --dry-run)
+      job_args+=("$1")
+      shift
+      continue
       ;;
     --with-env)
       with_env=true
@@ -102,7 +144,8 @@ while (($#)); do
       shift
       continue
       ;;
-    --config | --run-date | --as-of | --set | --device | --env-archive | --spark-conf-file | \
+    --config | --run-date | --as-of | --set | --device | --days | --candidates | --texts | --users | --items | \
+      --rounds | --out | --env-archive | --spark-conf-file | \
       --master | --deploy-mode | --conf | -c | --properties-file | --py-files | --files | --archives)
       (($# >= width)) || fail "$option needs a value" "to do:    ./submit.sh --help"
       ;;
@@ -117,7 +160,8 @@ while (($#)); do
   case "$option" in
     --config) config="$value" ;;
     --run-date) run_date="$value" ;;
-    --as-of | --set | --device) job_args+=("$option" "$value") ;;
+    --candidates) candidates="$value" ;;
+    --as-of | --set | --device | --days | --texts | --users | --items | --rounds | --out) job_args+=("$option" "$value") ;;
     --env-archive) env_archive="$value" ;;
     --spark-conf-file) spark_conf_file="$value" ;;
     # spark-submit takes the last of these and forgets the earlier ones, so they are joined with ours.
@@ -135,7 +179,9 @@ while (($#)); do
 done
 
 [[ -n "$config" ]] || fail "--config is missing" "expected: --config FILE, a TOML file; see conf/ for examples"
-[[ -n "$run_date" ]] || fail "--run-date is missing" "expected: --run-date YYYY-MM-DD"
+if [[ -z "$run_date" ]] && ! among "$stage" "$COMMANDS"; then
+  fail "--run-date is missing" "expected: --run-date YYYY-MM-DD"
+fi
 if [[ "$config" != *://* && ! -f "$config" ]]; then
   fail "the configuration file does not exist" "found:    $config" "to do:    pass --config FILE; see conf/ for examples"
 fi
@@ -204,6 +250,10 @@ fi
 if [[ "$deploy_mode" == cluster ]]; then
   files=("$config" "${files[@]}")
   config="$(basename "$config")"
+  if [[ -f "$candidates" ]]; then
+    files+=("$candidates")
+    candidates="$(basename "$candidates")"
+  fi
 else
   export PYSPARK_DRIVER_PYTHON="$python"
   if [[ "$master" == local* ]]; then export PYSPARK_PYTHON="${PYSPARK_PYTHON:-$python}"; fi
@@ -217,5 +267,8 @@ submit_args+=(--py-files "$(joined "${py_files[@]}")")
 if ((${#files[@]})); then submit_args+=(--files "$(joined "${files[@]}")"); fi
 if ((${#archives[@]})); then submit_args+=(--archives "$(joined "${archives[@]}")"); fi
 
-exec "$spark_submit" "${submit_args[@]}" "${spark_args[@]}" \
-  "$ROOT/jobs/$stage.py" --config "$config" --run-date "$run_date" "${job_args[@]}"
+required=(--config "$config")
+if [[ -n "$run_date" ]]; then required+=(--run-date "$run_date"); fi
+if [[ -n "$candidates" ]]; then job_args+=(--candidates "$candidates"); fi
+
+exec "$spark_submit" "${submit_args[@]}" "${spark_args[@]}" "$ROOT/jobs/$stage.py" "${required[@]}" "${job_args[@]}"

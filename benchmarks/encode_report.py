@@ -10,7 +10,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.encode_results import LEDGER, LIMIT, OURS, RIVAL, UDF_RIVAL, cases, of, title, tokens_per_s
+from benchmarks.encode_results import LEDGER, LIMIT, OURS, PARTS, RIVAL, UDF_RIVAL, cases, of, title, tokens_per_s
 from benchmarks.encode_tables import TABLES
 from benchmarks.ledger import OTHER, OWN, Row
 
@@ -26,11 +26,24 @@ def write_results(folder: Path, rows: Sequence[Row]) -> None:
         f"`make bench-encode` on {LEDGER.measured_on(rows)}. Instructions that multiply int8: {instructions(rows)}. Texts: {origins(rows)}. "
         "Methods take turns; ratios are medians over the rounds, of tokens per second unless CPU-seconds, those of all processes, are named.",
         "",
+        *not_measured(rows),
     ]
     for lines_of in TABLES:
         lines += lines_of(rows)
     (folder / "encode.md").write_text("\n".join(lines).rstrip() + "\n")
     draw(folder / "encode.png", rows)
+
+
+def not_measured(rows: Sequence[Row]) -> list[str]:
+    """A line for each part that the rows say nothing of, with the command that measures it.
+
+    >>> not_measured([{"part": part} for part in PARTS if part != "quality"])
+    ['- not measured: quality; `make bench-encode PARTS=quality` does it', '']
+    """
+    lines = [
+        f"- not measured: {part}; `make bench-encode PARTS={part}` does it" for part in PARTS if not of(rows, part)
+    ]
+    return [*lines, ""] if lines else []
 
 
 def instructions(rows: Sequence[Row]) -> str:

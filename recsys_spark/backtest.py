@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -67,8 +66,7 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
         held_out=held_out,
         users=truth.select("user_id").distinct(),
     )
-    run_date = ctx.run_date
-    return replace(ctx, area=ctx.store.area(run_date, AREA), as_of=as_of, hidden=hidden), truth
+    return ctx.walk_of(ctx.store.area(ctx.run_date, AREA), as_of, hidden), truth
 
 
 def _metrics(back: Context, truth: DataFrame) -> DataFrame:

@@ -27,7 +27,7 @@ USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and 
   recsys-spark demo     [--dir DIR --users N --items N --behaviours N]
 
 Options of stages: --as-of TIME, --set KEY=VALUE (such as run.top_n=50), --device auto|cpu|cuda, --verbose. On a
-cluster use submit.sh.
+cluster use submit.sh, with the same words for stages, compact, vacuum and encoders.
 """
 
 

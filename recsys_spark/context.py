@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -64,6 +64,13 @@ class Context:
     def embeddings(self) -> DataFrame:
         """EMBEDDINGS of the encoder the embed stage used."""
         return self.store.embeddings(self.fact("embed", "encoder_id"))
+
+    def walk_of(self, area: Area, as_of: datetime, hidden: Hidden) -> Context:
+        """Another walk of the same run, with the encoder that this one has found, if it has: large models take long to hash."""
+        other = replace(self, area=area, as_of=as_of, hidden=hidden)
+        if "encoder" in self.__dict__:
+            other.__dict__["encoder"] = self.encoder
+        return other
 
     def table(self, stage: str, table: tables.Table) -> DataFrame:
         """A table of a finished stage of this walk."""

@@ -120,14 +120,30 @@ def _why_none(properties: Mapping[str, str], device: str) -> str | None:
     return None
 
 
-def gpu_profile(spark: SparkSession, stage: str, device: str) -> ResourceProfile | None:
+def why_on_cpu(master: str, asked: str, device: str, backend: str) -> str | None:
+    """What a plan cannot know of an encoder: that its own machine has no GPU, or that the backend is for the CPU; else None.
+
+    ``asked`` is the setting, ``device`` what the backend left of it.
+
+    >>> why_on_cpu("yarn", "auto", "cpu", "int8")
+    'on the CPU, because int8 computes there only'
+    """
+    if asked == "auto" and master.split("[", maxsplit=1)[0] == "local":
+        import torch
+
+        if not torch.cuda.is_available():
+            return "on the CPU: torch here has no CUDA"
+    return f"on the CPU, because {backend} computes there only" if device != asked else None
+
+
+def gpu_profile(spark: SparkSession, stage: str, device: str, why: str | None = None) -> ResourceProfile | None:
     """The ``profile`` of a stage's `mapInArrow` whose device is set to ``device``, None where it needs none; logs which and why.
 
-    Raises ConfigError, as :func:`gpu_plan` does.
+    ``why`` is what to log where the caller knows better than the plan. Raises ConfigError, as :func:`gpu_plan` does.
     """
     properties = dict(spark.sparkContext.getConf().getAll())
     plan = gpu_plan(properties, device)
-    log.info("%s: %s", stage, plan.why)
+    log.info("%s: %s", stage, why or plan.why)
     if plan.kind == "none":
         return None
     builder = ResourceProfileBuilder().require(TaskResourceRequests().cpus(plan.cpus).resource("gpu", 1))

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -55,6 +55,12 @@ STAGES = (
 )
 NAMES = tuple(stage.name for stage in STAGES)
 WALK = NAMES[: NAMES.index("rerank") + 1]
+OWN_INPUTS = {
+    "ingest": "input",
+    # Under the same settings `auto` may be another backend on another driver, and a folder may hold another model.
+    "embed": "encoder_id",
+}
+"""Stage -> the fact that says what it went by beside settings and earlier stages."""
 
 
 def run_pipeline(
@@ -86,11 +92,13 @@ def run_pipeline(
 
 
 def _check_encoder(ctx: Context, stages: Sequence[str]) -> None:
-    """Raise what embed would raise of its model and device before the hours that the stages ahead of it may take."""
-    if not {"ingest", "embed"} <= set(stages):
-        return
-    with named_failures("embed"):
-        if ctx.area.manifest("embed") is None:
+    """Raise what embed would raise of its model and device before the hours that the stages ahead of it may take.
+
+    Where embed is done as well: whether it is depends on the model. A rerun with nothing to do reads the model's files once
+    for that, in seconds where they have gigabytes; without it other weights at the same path would go unnoticed.
+    """
+    if {"ingest", "embed"} <= set(stages):
+        with named_failures("embed"):
             _ = ctx.encoder
 
 
@@ -121,29 +129,53 @@ def run_stages(ctx: Context, names: Sequence[str]) -> None:
 def _run_stage(ctx: Context, stage: Stage) -> None:
     label = stage.name if ctx.hidden is None else f"  backtest {stage.name}"
     with named_failures(stage.name):
-        ingest_input = input_snapshot(ctx) if stage.name == "ingest" else None
-        key = stage_key(ctx, stage, ingest_input)
         _check_upstream(ctx, stage)
+        own = _own_inputs(ctx, stage)
+        key = stage_key(ctx, stage, own)
         done = ctx.area.manifest(stage.name)
         if done is not None and done.key == key and outcome.still_there(ctx, stage.name):
             log.info("%-18s done before, skipped", label)
             return
+        if stage.name == "embed":
+            _check_same_encoder(ctx, own["encoder_id"])
         log.info("%-18s started", label)
         started = time.monotonic()
         attempt = ctx.area.attempt(stage.name)
-        facts = dict(stage.step(ctx, attempt))
-        if ingest_input is not None:
-            facts["input"] = ingest_input
+        facts = {**stage.step(ctx, attempt), **own}
         manifest = attempt.commit(key, facts, round(time.monotonic() - started, 2))
     counted = ", ".join(f"{n:,} {table}" for table, n in manifest.rows.items())
     log.info("%-18s finished in %.1f s%s", label, manifest.seconds, f": {counted}" if counted else "")
 
 
-def stage_key(ctx: Context, stage: Stage, ingest_input: list[dict[str, Any]] | None = None) -> str:
-    """16 hex digits of all a stage's result depends on: version, date, settings, input, and the stages before.
+def _own_inputs(ctx: Context, stage: Stage) -> dict[str, Any]:
+    """What a run of the stage itself goes by beside settings and earlier stages, as it is now; a fact of its manifest by then.
 
-    The input is ``ingest_input`` for a run of ingest itself; later stages go by the one that ingest has recorded, so
-    that files which arrive while a run walks through its stages do not stop it half-way.
+    A backtest is of the encoder whose lists it is for: whether it is done can be said without the model.
+    """
+    if stage.name == "ingest":
+        return {"input": input_snapshot(ctx)}
+    if stage.name == "embed":
+        main = ctx.store.area(ctx.run_date)
+        return {"encoder_id": main.finished("embed").facts["encoder_id"] if ctx.hidden else ctx.encoder[0].encoder_id}
+    return {}
+
+
+def _check_same_encoder(ctx: Context, encoder_id: str) -> None:
+    if ctx.encoder[0].encoder_id != encoder_id:
+        raise StoreError(
+            "The model is not the one whose lists the backtest is for",
+            where=ctx.cfg.encoder.model,
+            found=f"encoder_id {ctx.encoder[0].encoder_id}",
+            expected=f"encoder_id {encoder_id}, with which `embed` finished",
+            action="Run `pipeline`, which encodes with the model as it is now, or put the earlier one back.",
+        )
+
+
+def stage_key(ctx: Context, stage: Stage, own: Mapping[str, Any] | None = None) -> str:
+    """16 hex digits of all a stage's result depends on: version, date, settings, input, encoder, and the stages before.
+
+    Input and encoder are those of ``own`` for a run of ingest or embed itself; later stages go by what these have recorded,
+    so that files which arrive while a run walks through its stages do not stop it half-way, and score needs no text encoder.
     """
     content: dict[str, Any] = {
         "version": __version__,
@@ -153,17 +185,15 @@ def stage_key(ctx: Context, stage: Stage, ingest_input: list[dict[str, Any]] | N
         "settings": {name: _setting(ctx.cfg, name) for name in stage.settings},
         "after": {name: stage_key(ctx, STAGES[NAMES.index(name)]) for name in stage.after},
     }
-    if stage.name == "ingest":
-        content["input"] = ctx.fact("ingest", "input") if ingest_input is None else ingest_input
-    if "embed" in stage.after:
-        # Under the same settings `auto` may be another backend on another driver, and a folder may hold another model.
-        content["encoder_id"] = ctx.fact("embed", "encoder_id")
+    if fact := OWN_INPUTS.get(stage.name):
+        content[fact] = ctx.fact(stage.name, fact) if own is None else own[fact]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def _check_upstream(ctx: Context, stage: Stage) -> None:
     for name in stage.after:
-        if ctx.area.finished(name).key != stage_key(ctx, STAGES[NAMES.index(name)]):
+        # The key first: it names the earliest stage that is missing.
+        if stage_key(ctx, STAGES[NAMES.index(name)]) != ctx.area.finished(name).key:
             raise StoreError(
                 f"The stage `{name}` finished with other settings or input",
                 where=ctx.area.folder,

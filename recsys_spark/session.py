@@ -59,9 +59,13 @@ def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str
     """
     chosen = dict(DEFAULTS)
     if submitted is None:
-        chosen |= {"spark.master": "local[*]", **LOCAL_DEFAULTS, **LOCAL_SQL}
-    elif submitted.get("spark.master", "").startswith("local"):
+        chosen["spark.master"] = "local[*]"
+    given = properties if submitted is None else submitted
+    if given.get("spark.master", chosen.get("spark.master", "")).startswith("local"):
         chosen |= LOCAL_SQL
+        if submitted is None:
+            # On a cluster no executor would find a driver that calls itself localhost.
+            chosen |= LOCAL_DEFAULTS
     chosen |= properties
     submitted = submitted or {}
     chosen = {key: value for key, value in chosen.items() if key not in submitted} | REQUIRED

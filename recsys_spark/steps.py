@@ -13,7 +13,7 @@ from recsys_spark.context import Context, Facts
 from recsys_spark.embeddings import Appended, Snapshot
 from recsys_spark.encoder_provision import ship
 from recsys_spark.errors import DataError
-from recsys_spark.gpus import gpu_profile
+from recsys_spark.gpus import gpu_profile, why_on_cpu
 from recsys_spark.kernels.choices import CHOICES
 from recsys_spark.kernels.encoder import Encoded
 from recsys_spark.kernels.encoder_files import EncoderSpec
@@ -136,6 +136,8 @@ def embed(ctx: Context, attempt: Attempt) -> Facts:
 
 
 def _encode_and_append(ctx: Context, spec: EncoderSpec, unseen: DataFrame, n_unseen: int, known: Snapshot) -> Appended:
+    master, asked = ctx.spark.sparkContext.master or "", ctx.cfg.encoder.device
+    why = why_on_cpu(master, asked, spec.device, spec.backend)
     with progress(ctx.spark, "embed", n_unseen, rows="texts", units="tokens") as counts:
 
         def report(device: str, encoded: Encoded) -> None:
@@ -147,7 +149,7 @@ def _encode_and_append(ctx: Context, spec: EncoderSpec, unseen: DataFrame, n_uns
             spec,
             n_texts=n_unseen,
             n_threads=task_threads(ctx.spark),
-            profile=gpu_profile(ctx.spark, "embed", spec.device),
+            profile=gpu_profile(ctx.spark, "embed", spec.device, why),
             own_machine=is_local(ctx.spark),
             report=report,
         )

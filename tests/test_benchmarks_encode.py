@@ -186,13 +186,18 @@ def test_the_report_shows_every_part_and_its_chart(tmp_path: Path) -> None:
         "| second run, same items | 5,000 | 0 | 2.00 |",
     ):
         assert expected in text
+    assert "not measured" not in text
     assert (tmp_path / "encode.png").stat().st_size > 0
 
 
 @pytest.mark.parametrize("part", PARTS)
-def test_the_report_of_one_part_alone_can_be_written(part: str, tmp_path: Path) -> None:
+def test_the_report_of_one_part_alone_can_be_written_and_names_what_is_missing(part: str, tmp_path: Path) -> None:
     write_results(tmp_path, [row for row in one_of_each() if row["part"] == part])
-    assert "## Targets" in (tmp_path / "encode.md").read_text()
+    text = (tmp_path / "encode.md").read_text()
+    assert "## Targets" in text
+    for other in PARTS:
+        line = f"- not measured: {other}; `make bench-encode PARTS={other}` does it"
+        assert (line in text.splitlines()) == (other != part)
 
 
 def test_texts_that_are_measured_alone_leave_the_rows_of_others(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,3 +155,15 @@ def test_nothing_heavy_is_imported_with_the_foundation() -> None:
 def test_jobs_know_only_the_command_line() -> None:
     for file in (ROOT / "jobs").glob("*.py"):
         assert set(imports(file.read_text(encoding="utf-8"))) <= {"sys", f"{PACKAGE}.cli.main"}, file.name
+
+
+def test_what_the_package_imports_is_installed_with_it() -> None:
+    setup = (ROOT / "setup.py").read_text(encoding="utf-8")
+    required = re.findall(r'"([\w-]+)[><=]', setup[setup.index("install_requires") : setup.index("extras_require")])
+    constraints = (ROOT / "constraints.txt").read_text(encoding="utf-8").lower()
+    # Brought by PySpark, numba and jinja2, which say in which version.
+    brought = {"py4j", "llvmlite", "markupsafe"}
+    known = {PACKAGE, *brought, *sys.stdlib_module_names, *required}
+    found = {name.split(".")[0] for module in modules() for name in imports(source_of(module))}
+    assert found - known == set()
+    assert [name for name in required if f"\n{name.lower()}==" not in constraints] == []

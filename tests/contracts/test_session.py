@@ -6,10 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 
 from recsys_spark.errors import ConfigError
-from recsys_spark.gpus import DYNAMIC, EXECUTOR_AMOUNT, STAGE_AMOUNT, TASK_AMOUNT, gpu_plan
-from recsys_spark.session import REQUIRED, chosen_properties
+from recsys_spark.gpus import DYNAMIC, EXECUTOR_AMOUNT, STAGE_AMOUNT, TASK_AMOUNT, gpu_plan, why_on_cpu
+from recsys_spark.session import LOCAL_DEFAULTS, LOCAL_SQL, REQUIRED, chosen_properties
 
 GPU_CONF = Path(__file__).parents[2] / "conf" / "spark" / "gpu.conf"
 
@@ -25,6 +26,14 @@ def test_without_spark_submit_the_session_is_local() -> None:
 def test_section_of_the_configuration_lies_above_the_defaults() -> None:
     section = {PARTITIONS: "64", ADAPTIVE: "false", "spark.master": "local[1]"}
     assert chosen_properties(section, None).items() >= section.items()
+
+
+@pytest.mark.parametrize("master", ["yarn", "spark://h:7077", "k8s://https://h:443"])
+def test_a_cluster_that_the_configuration_names_gets_nothing_that_is_for_one_machine(master: str) -> None:
+    chosen = chosen_properties({"spark.master": master}, None)
+    assert chosen["spark.master"] == master
+    assert not chosen.keys() & {*LOCAL_DEFAULTS, *LOCAL_SQL}
+    assert chosen_properties({"spark.master": "local[2]"}, None).items() >= (LOCAL_DEFAULTS | LOCAL_SQL).items()
 
 
 def test_what_spark_submit_was_given_is_left_alone() -> None:
@@ -105,6 +114,27 @@ def test_stage_without_a_profile_says_why(properties: dict[str, str], device: st
     plan = gpu_plan(properties, device)
     assert plan.kind == "none"
     assert why in plan.why
+
+
+@pytest.mark.parametrize(
+    ("master", "asked", "backend", "cuda", "why"),
+    [
+        ("local[2]", "auto", "torch-float32", False, "on the CPU: torch here has no CUDA"),
+        ("local[2]", "auto", "int8", False, "on the CPU: torch here has no CUDA"),
+        ("local[2]", "auto", "int8", True, "on the CPU, because int8 computes there only"),
+        ("local[2]", "auto", "torch-float16", True, None),
+        ("local[2]", "cpu", "int8", False, None),
+        ("yarn", "auto", "int8", False, "on the CPU, because int8 computes there only"),
+        ("yarn", "auto", "torch-float16", False, None),
+        ("local-cluster[2,1,1024]", "auto", "torch-float32", False, None),
+    ],
+)
+def test_an_encoder_that_nobody_sent_to_the_cpu_says_why_it_is_there(
+    monkeypatch: pytest.MonkeyPatch, master: str, asked: str, backend: str, cuda: bool, why: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    device = "cpu" if backend == "int8" else asked
+    assert why_on_cpu(master, asked, device, backend) == why
 
 
 @pytest.mark.parametrize(

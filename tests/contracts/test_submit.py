@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -11,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from recsys_spark import cli, commands
 
 ROOT = Path(__file__).parents[2]
 JOB = ("--run-date", "2026-01-02")
@@ -88,6 +92,50 @@ def test_options_that_are_not_ours_reach_spark_submit_untouched_and_in_order(arg
     got = argv(*theirs)
     script = got.index(str(ROOT / "jobs" / "pipeline.py"))
     assert got[script - len(theirs) : script] == theirs
+
+
+@pytest.mark.parametrize("name", ["train", "compact", "vacuum", "encoders"])
+def test_every_option_of_the_job_reaches_the_job_and_no_other_is_taken_for_one(
+    submit: Submit, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    with pytest.raises(SystemExit):
+        cli.main([name, "--help"])
+    shown = " ".join(capsys.readouterr().out.split("\n\n")[0].split())
+    known = dict(re.findall(r"(--[a-z-]+)(?: ([^\]\s]+))?", shown))
+    known.pop("--config")
+    given = [[option, "1"] if value else [option] for option, value in known.items()]
+    done = submit(name, "--config", str(config), "--conf", "spark.a=1", *itertools.chain(*given))
+    assert done.returncode == 0, done.stderr
+    argv = (tmp_path / "argv").read_text().split("\0")[:-1]
+    script = argv.index(str(ROOT / "jobs" / f"{name}.py"))
+    words = argv[script + 1 :]
+    assert words[:2] == ["--config", str(config)]
+    assert sorted(words[2:]) == sorted(itertools.chain(*given))
+    assert [option for option in known if option in argv[:script]] in ([], ["--verbose"])
+
+
+def test_a_command_needs_no_run_date_and_none_that_it_does_not_take_is_passed(
+    submit: Submit, config: Path, tmp_path: Path
+) -> None:
+    done = submit("vacuum", "--config", str(config), "--days=30", "--dry-run", "--master", "yarn")
+    assert done.returncode == 0, done.stderr
+    argv = (tmp_path / "argv").read_text().split("\0")[:-1]
+    assert argv[argv.index(str(ROOT / "jobs" / "vacuum.py")) + 1 :] == [
+        "--config", str(config), "--days", "30", "--dry-run",
+    ]  # fmt: skip
+
+
+def test_a_file_of_candidates_travels_with_a_driver_that_runs_on_the_cluster(
+    submit: Submit, config: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "candidates.toml"
+    file.touch()
+    asked = ("--candidates", str(file), "--master", "yarn", "--deploy-mode", "cluster")
+    done = submit("encoders", "--config", str(config), *asked)
+    assert done.returncode == 0, done.stderr
+    argv = (tmp_path / "argv").read_text().split("\0")[:-1]
+    assert value_of(argv, "--files") == f"{config},{file}"
+    assert value_of(argv, "--candidates") == file.name
 
 
 def test_verbose_is_for_both(argv: Callable[..., list[str]]) -> None:
@@ -253,6 +301,11 @@ def test_works_from_another_directory_with_a_relative_config(submit: Submit, con
         (["train", *JOB], "--config is missing"),
         (["train", "--config", "{config}"], "--run-date is missing"),
         (["train", "--config"], "--config needs a value"),
+        (["compact", "--config", "{config}", *JOB], "compact takes no --run-date"),
+        (["vacuum", "--config", "{config}", *JOB], "expected: --days --dry-run"),
+        (["encoders", "--config", "{config}", "--set", "run.top_n=5"], "encoders takes no --set"),
+        (["train", "--config", "{config}", *JOB, "--days", "30"], "train takes no --days"),
+        (["vacuum", "--config", "{config}", "--days"], "--days needs a value"),
         (["train", "--config", "/nowhere.toml", *JOB], "/nowhere.toml"),
         (["train", "--config", "{config}", *JOB, "--env-archive", "/nowhere.tgz"], "/nowhere.tgz"),
     ],
@@ -284,7 +337,18 @@ def test_spark_submit_is_found_inside_pips_pyspark(
     assert (tmp_path / "argv").exists()
 
 
-def test_help_lists_every_stage(submit: Submit) -> None:
+def test_help_lists_every_stage_and_every_command_that_has_a_job(submit: Submit) -> None:
     done = submit("--help")
     assert done.returncode == 0
-    assert all(p.stem in done.stdout for p in (ROOT / "jobs").glob("*.py"))
+    listed = {
+        kind: words.split()
+        for kind, words in re.findall(r"^(STAGE|COMMAND) is one of: *(.+)$", done.stdout, re.MULTILINE)
+    }
+    assert sorted(listed["STAGE"]) == sorted([*cli.STAGE_NAMES, "pipeline"])
+    assert sorted(listed["STAGE"] + listed["COMMAND"]) == sorted(p.stem for p in (ROOT / "jobs").glob("*.py"))
+    assert set(listed["COMMAND"]) <= set(commands.COMMANDS)
+
+
+def test_each_job_runs_what_it_is_named_after() -> None:
+    for file in (ROOT / "jobs").glob("*.py"):
+        assert f'main(["{file.stem}", *sys.argv[1:]])' in file.read_text(encoding="utf-8"), file.name

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.errors import StoreError
+from recsys_spark.errors import EncoderError, StoreError
 from recsys_spark.pipeline import WALK, run_pipeline
 from recsys_spark.serving import load_artifact
 from tests import tiny_encoder
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
 
 NARROW = 16
+AFTER_EMBED = WALK[WALK.index("embed") + 1 :]
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +57,17 @@ def refused(spark: SparkSession, shop: Path, stage: str, **over: object) -> Stor
     return caught.value
 
 
+def test_without_its_model_stages_after_embed_are_done_and_a_whole_run_ends_before_ingest(
+    spark: SparkSession, shop: Path
+) -> None:
+    (shop.parent / "tiny-encoder").rename(shop.parent / "away")
+    before = attempts(shop)
+    run_pipeline(spark, load(shop, evaluate__enabled=False), RUN_DATE, stages=AFTER_EMBED)
+    with pytest.raises(EncoderError):
+        run_pipeline(spark, load(shop, evaluate__enabled=False, behaviours__default_weight=0.5), RUN_DATE)
+    assert attempts(shop) == before, "work was begun"
+
+
 @pytest.mark.parametrize("stage", ["train", "score", "rerank"])
 def test_a_stage_alone_refuses_another_encoder_than_the_one_that_was_run(
     spark: SparkSession, shop: Path, stage: str, monkeypatch: pytest.MonkeyPatch
@@ -68,17 +80,16 @@ def test_a_stage_alone_refuses_another_encoder_than_the_one_that_was_run(
 
 # With equal widths nothing would fail: two spaces of vectors would be mixed in silence.
 @pytest.mark.parametrize("width", [NARROW, tiny_encoder.WIDTH])
-def test_other_weights_under_the_same_name_are_refused_by_score_and_trained_on_by_train(
+def test_other_weights_under_the_same_name_are_found_by_embed_refused_by_score_and_trained_on_by_train(
     spark: SparkSession, shop: Path, width: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, folder = encoder_of_width(shop.parent, width, monkeypatch), shop.parent / "tiny-encoder"
     shutil.rmtree(folder)
     other.rename(folder)
-    # As after a vacuum: the texts of this date are encoded again.
-    shutil.rmtree(shop.parent / "store" / "embeddings")
     cfg = load(shop, evaluate__enabled=False, score__temperature=2.0)
     first = run_pipeline(spark, cfg, RUN_DATE, stages=("embed",))
     assert first.fact("embed", "width") == width
+    assert first.fact("embed", "n_encoded") == first.fact("embed", "n_texts")
     error = refused(spark, shop, "score", score__temperature=2.0)
     assert "`train` finished with other settings" in error.what
     again = run_pipeline(spark, cfg, RUN_DATE, stages=("train", "score"))

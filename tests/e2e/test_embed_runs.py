@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from pyspark.sql import SparkSession
 
 from recsys_spark import pipeline, serving, steps, tables
@@ -140,16 +141,19 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Counts]:
     return seen
 
 
-def test_every_text_is_encoded_once_and_none_in_a_second_run(
-    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_text_is_encoded_once_and_none_in_a_second_run_and_the_cpu_is_named(
+    spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    cfg, counts = load(write_shop(tmp_path)), watched(monkeypatch)
+    caplog.set_level("INFO", "recsys_spark")
+    cfg, counts = load(write_shop(tmp_path), encoder__device="auto"), watched(monkeypatch)
     first = run_pipeline(spark, cfg, RUN_DATE, stages=TO_EMBED)
     n_texts = first.fact("embed", "n_texts")
     assert [count.value[ROWS] for count in counts] == [n_texts] == [N_ITEMS + 2]
     second = run_pipeline(spark, cfg, "2026-01-02", stages=TO_EMBED)
     assert (second.fact("embed", "n_texts"), second.fact("embed", "n_encoded")) == (n_texts, 0)
     assert len(counts) == 1, "a second run encoded something"
+    on_cpu = [line for line in caplog.messages if line == "embed: on the CPU: torch here has no CUDA"]
+    assert len(on_cpu) == (0 if torch.cuda.is_available() else 1)
 
 
 def test_two_independent_runs_give_equal_bytes(spark: SparkSession, tmp_path: Path) -> None:

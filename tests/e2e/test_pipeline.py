@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,11 +14,12 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import pipeline, tables
+from recsys_spark import backtest, pipeline, tables
 from recsys_spark.context import Context
-from recsys_spark.errors import PublishRefused, RecsysError
+from recsys_spark.errors import PublishRefused, RecsysError, StoreError
 from recsys_spark.pipeline import run_pipeline
 from tests.e2e.small_shop import KINDS, N_USERS, RUN_DATE, TOP_N, load, write_shop
+from tests.tiny_encoder import tiny_encoder
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +134,27 @@ def test_a_rerun_of_a_finished_run_does_nothing(spark: SparkSession, shop: Path,
     before = {name: run.area.finished(name).attempt for name in pipeline.NAMES}
     again = run_pipeline(spark, load(shop), RUN_DATE)
     assert {name: again.area.finished(name).attempt for name in pipeline.NAMES} == before
+
+
+def test_a_backtest_is_of_the_encoder_whose_lists_it_is_for(run: Context, shop: Path) -> None:
+    model, kept = shop.parent / "tiny-encoder", shop.parent / "kept"
+    # Of a run of `evaluate` alone: that has not looked for the encoder.
+    back, _ = backtest._backtest(replace(run))
+    manifest = Path(back.area.folder) / "embed.json"
+    written = manifest.read_text(encoding="utf-8")
+    model.rename(kept)
+    try:
+        assert backtest._backtest(run)[0].encoder is run.encoder, "a run looks for its encoder once"
+        pipeline.run_stages(back, pipeline.WALK)
+        assert manifest.read_text(encoding="utf-8") == written, "a finished stage ran again"
+        tiny_encoder(shop.parent, seed=1)
+        manifest.unlink()
+        with pytest.raises(StoreError, match="not the one whose lists the backtest is for"):
+            pipeline.run_stages(back, ["embed"])
+    finally:
+        manifest.write_text(written, encoding="utf-8")
+        shutil.rmtree(model, ignore_errors=True)
+        kept.rename(model)
 
 
 def test_a_later_setting_reruns_only_what_depends_on_it(spark: SparkSession, shop: Path, run: Context) -> None:
