@@ -68,6 +68,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
         max_history=world.settings.behaviours.max_history,
     )
     artifact = fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line()}"))
+    score = score.chosen(artifact.facts["w_cos"])
     recommender = Recommender(artifact)
     vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, popularity)
     y_unit = _unit(vectors.y)
@@ -101,7 +102,7 @@ def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score, boost
     [[0.3069, -1.6931]]
     """
     log_p = log_probabilities(x, theta, bias, score.temperature, boosts)
-    scores: Doubles = score.w_cos * (_unit(x) @ y_unit.T) + score.w_ce * log_p
+    scores: Doubles = score.cosine_weight * (_unit(x) @ y_unit.T) + score.w_ce * log_p
     return scores
 
 

@@ -56,6 +56,7 @@ def demo(words: Sequence[str]) -> int:
                 "metrics": ctx.table("evaluate", METRICS),
             },
             published=ctx.store.published_path(ctx.run_date),
+            w_cos=ctx.fact("score", "w_cos"),
         )
 
     return demo.main(words, runner)

@@ -87,8 +87,8 @@ class Profiles(Section):
 class Score(Section):
     """The combined rank: score = w_cos * cosine + w_ce * log P."""
 
-    w_cos: Annotated[NonNegative, Field(le=1e6)] = 1.0
-    """Weight of the cosine similarity."""
+    w_cos: Annotated[NonNegative, Field(le=1e6)] | None = None
+    """Weight of the cosine similarity; by default what the model's trial run chose, 1 where there was none."""
     w_ce: Annotated[NonNegative, Field(le=1e6)] = 1.0
     """Weight of the cross-entropy similarity, log P."""
     temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
@@ -110,9 +110,18 @@ class Score(Section):
 
     @model_validator(mode="after")
     def _some_weight(self) -> Self:
-        if not self.w_cos and not self.w_ce:
+        if self.w_cos == 0 and not self.w_ce:
             raise ValueError("w_cos and w_ce are both 0: every item would score the same")
         return self
+
+    @property
+    def cosine_weight(self) -> float:
+        """`w_cos`, 1 where nobody has said what it is."""
+        return 1.0 if self.w_cos is None else self.w_cos
+
+    def chosen(self, w_cos: float) -> Score:
+        """The same with what a model chose, where the configuration does not say; of the cosine alone the weight is 1."""
+        return self if self.w_cos is not None or not self.w_ce else self.model_copy(update={"w_cos": w_cos})
 
 
 class Rerank(Section):

@@ -30,10 +30,11 @@ _SHOWN_METRICS = ("recall", "ndcg", "hit_rate", "coverage")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a pipeline run left: ``user_profiles``, ``item_profiles``, ``recommendations``, ``metrics`` by name, and the path."""
+    """What a pipeline run left: ``user_profiles``, ``item_profiles``, ``recommendations``, ``metrics`` by name, the path, the weight of the cosine."""
 
     tables: Mapping[str, DataFrame]
     published: str
+    w_cos: float
 
 
 Runner = Callable[[SparkSession, Config, date], Outcome]
@@ -53,7 +54,7 @@ def main(argv: Sequence[str], runner: Runner) -> int:
     as_of = datetime(END.year, END.month, END.day, tzinfo=UTC)
     people = gather_people(outcome.tables, SHOWCASE, as_of=as_of)
     metrics = gather_metrics(outcome.tables["metrics"], k=min(cfg.evaluate.k)) if "metrics" in outcome.tables else []
-    print("\n" + narrate(people, metrics, outcome.published, w_cos=cfg.score.w_cos, w_ce=cfg.score.w_ce))
+    print("\n" + narrate(people, metrics, outcome.published, w_cos=outcome.w_cos, w_ce=cfg.score.w_ce))
     return 0
 
 

@@ -76,7 +76,7 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
     if attempt.rows["rejected_rows"]:
         log.warning("score: %d vectors cannot be scored; see rejected_rows", attempt.rows["rejected_rows"])
     size = CatalogueSize(attempt.rows["item_vectors"], width)
-    score_cfg = with_block_bytes(ctx, size)
+    score_cfg = with_block_bytes(ctx, size).chosen(artifact.facts["w_cos"])
     exclusions, n = exclusions_of(ctx), candidates_per_user(ctx.cfg)
     known = build_candidates(
         sound(users),
@@ -101,6 +101,7 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         # Everything they could get is excluded.
         "users_with_empty_list": n_users - n_lists,
         "max_block_bytes": score_cfg.max_block_bytes,
+        "w_cos": score_cfg.cosine_weight,
     }
 
 
@@ -161,7 +162,7 @@ def rerank(ctx: Context, attempt: Attempt) -> Facts:
             user_profiles,
             model,
             matrix,
-            ctx.cfg,
+            ctx.cfg.model_copy(update={"score": ctx.cfg.score.chosen(ctx.fact("score", "w_cos"))}),
             model_id=ctx.fact("train", "model_id"),
             n_threads=task_threads(ctx.spark),
         ),

@@ -177,7 +177,7 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
     if artifact.facts["held_out"]:
         log.info(
-            "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f",
+            "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f, w_cos %.2f",
             K,
             artifact.facts["held_out"]["ndcg"],
             *(artifact.facts[name] for name in CHOICES),

@@ -7,17 +7,21 @@ reason. How far cold items are pushed: what is likeliest is seldom what nobody h
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from recsys_spark.kernels.layout import F64
-from recsys_spark.kernels.validation import Asked, Found, measure
+from recsys_spark.kernels.validation import Asked, Block, Found, measure
 
 USUAL_STRENGTH = 2.0
 """Better than what the loss finds (1) on each of five public data sets; docs/decisions/0014."""
-CHOICES = ("link_strength", "temperature", "cold_item_boost")
+CHOICES = ("link_strength", "temperature", "cold_item_boost", "w_cos")
 LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0)
+USUAL_COSINE = 1.0
+COSINES = (0.0, 0.5, USUAL_COSINE, 2.0, 4.0)
+"""Weights of the cosine beside the logit as it was trained."""
 COLD_ITEM_BOOSTS = np.arange(0.0, 6.01, 0.25)
 
 
@@ -31,6 +35,8 @@ class Choices:
     """times what the loss found"""
     cold_item_boost: float = 0.0
     """added to the logits of items that nobody has chosen, before the temperature"""
+    w_cos: float = USUAL_COSINE
+    """weight of the cosine beside log P, where the configuration does not say"""
 
 
 def choose(asked: Asked, cold_item_cost: float) -> tuple[Choices, Found]:
@@ -39,25 +45,41 @@ def choose(asked: Asked, cold_item_cost: float) -> tuple[Choices, Found]:
     ``asked`` is of a model with a link strength of 1.
     """
     strength = link_strength(asked)
-    found, _ = measure(asked, strength)
-    return Choices(found.temperature, strength, cold_item_boost(asked, strength, cold_item_cost)), found
+    cosine = cosine_weight(asked, strength)
+    found, _ = measure(asked, strength, cosine)
+    boost = cold_item_boost(asked, strength, cosine, cold_item_cost)
+    # The temperature divides the logits alone.
+    return Choices(found.temperature, strength, boost, cosine / found.temperature), found
 
 
 def link_strength(asked: Asked) -> float:
     """That of LINK_STRENGTHS with the best ndcg; the usual one where that is not clearly better."""
     if not len(asked.boosts.value):
         return USUAL_STRENGTH
-    rank = np.empty((len(LINK_STRENGTHS), len(asked.held.truth_row)), np.int64)
-    for block in asked.blocks(0.0):
+    return _best(asked, LINK_STRENGTHS, USUAL_STRENGTH, 0.0, USUAL_COSINE, Block.add_boosts)
+
+
+def cosine_weight(asked: Asked, strength: float) -> float:
+    """That of COSINES with the best ndcg; the usual one where that is not clearly better."""
+    return _best(asked, COSINES, USUAL_COSINE, strength, 0.0, Block.add_cosine)
+
+
+def _best(
+    asked: Asked, values: Sequence[float], usual: float, strength: float, cosine: float,
+    add: Callable[[Block, float], None],
+) -> float:  # fmt: skip
+    """The best of ascending ``values``, how often ``add`` is done to the logits of ``strength`` and ``cosine``."""
+    rank = np.empty((len(values), len(asked.held.truth_row)), np.int64)
+    for block in asked.blocks(strength):
+        block.add_cosine(cosine)
         if not asked.held.repeats:
             block.leave_out_seen()
-        for k, step in enumerate(np.diff(LINK_STRENGTHS, prepend=0.0)):
-            block.add_boosts(float(step))
+        for k, step in enumerate(np.diff(values, prepend=0.0)):
+            add(block, float(step))
             rank[k, block.part] = block.ranks()
     ndcg = [asked.ndcg(one) for one in rank]
-    best = int(np.argmax([values.mean() for values in ndcg]))
-    usual = LINK_STRENGTHS.index(USUAL_STRENGTH)
-    return LINK_STRENGTHS[best] if clearly_better(ndcg[best], ndcg[usual]) else USUAL_STRENGTH
+    best = int(np.argmax([of_users.mean() for of_users in ndcg]))
+    return values[best] if clearly_better(ndcg[best], ndcg[values.index(usual)]) else usual
 
 
 def clearly_better(one: F64, other: F64) -> bool:
@@ -70,7 +92,7 @@ def clearly_better(one: F64, other: F64) -> bool:
     return bool(difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
-def cold_item_boost(asked: Asked, strength: float, cost: float) -> float:
+def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -> float:
     """The largest of COLD_ITEM_BOOSTS that may be added to the logits of items without a behaviour.
 
     The logits alone say what is likely next, and an item that only its text is known of is seldom likelier than the best
@@ -82,6 +104,7 @@ def cold_item_boost(asked: Asked, strength: float, cost: float) -> float:
         return 0.0
     rank = np.empty((len(COLD_ITEM_BOOSTS), len(asked.held.truth_row)), np.int64)
     for block in asked.blocks(strength):
+        block.add_cosine(cosine)
         if not asked.held.repeats:
             block.leave_out_seen()
         for k, step in enumerate(np.diff(COLD_ITEM_BOOSTS, prepend=0.0)):

@@ -16,7 +16,7 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
-from recsys_spark.kernels.choices import USUAL_STRENGTH, Choices, choose, clearly_better
+from recsys_spark.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices, choose, clearly_better
 from recsys_spark.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
 from recsys_spark.kernels.histories import Histories, shuffled_ties, with_social
 from recsys_spark.kernels.links import evidence_without_self, fit_links
@@ -140,7 +140,7 @@ def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoc
             on_epoch(entries[-1])
             continue
         asked = Asked(held, Recommender(run.artifact({}, Choices(link_strength=1.0))), past.catalogue)
-        found, per_user = measure(asked, USUAL_STRENGTH)
+        found, per_user = measure(asked, USUAL_STRENGTH, USUAL_COSINE)
         entries.append(TrialEpoch(loss, found))
         on_epoch(entries[-1])
         if not good or not clearly_better(best, per_user):

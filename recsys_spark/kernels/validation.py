@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.kernels.boosted import columns_of
+from recsys_spark.kernels.encoder import unit_rows
 from recsys_spark.kernels.histories import Histories, kept, shuffled_ties, without_friends
 from recsys_spark.kernels.layout import F64
 from recsys_spark.kernels.links import Evidence
@@ -28,7 +29,8 @@ MIN_USERS = 20
 MAX_HIDDEN = 0.3
 MAX_SCORES = 1e8
 BLOCK_SCORES = 1e7
-TEMPERATURES = np.exp(np.linspace(-1.2, 1.2, 25)).astype(np.float32)
+TEMPERATURES = np.exp(np.linspace(-1.2, 2.0, 33)).astype(np.float32)
+AT_ONE = int(np.abs(TEMPERATURES - 1).argmin())
 
 Longs = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
@@ -60,7 +62,7 @@ class Found:
     """at K, over the whole catalogue, without what the user has touched unless repeats are asked for"""
     recall: float
     nll: float
-    """mean -log P(item) of a held-out behaviour, P over the whole catalogue"""
+    """mean -log P(item) of a held-out behaviour, P over the whole catalogue at temperature 1"""
     temperature: float
     """T that makes -log P least"""
 
@@ -120,6 +122,7 @@ class Asked:
         self.held, self.cold = held, catalogue.popularity.total <= 0
         items = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
         self.x, self.theta, self.bias = recommender.user_vectors(held.asked, items.token), items.theta, items.bias
+        self.x_unit, self.y_unit = unit_rows(self.x), unit_rows(items.y)
         boosts, column = recommender.user_boosts(held.asked, items.link), columns_of(items.link)
         self.boosts = boosts._replace(item=column[boosts.item])
 
@@ -133,8 +136,8 @@ class Asked:
             own = slice(*np.searchsorted(self.boosts.row, [start, stop]))
             boosts = Evidence(self.boosts.row[own] - start, self.boosts.item[own], self.boosts.value[own])
             block = Block(
-                held.asked.take(np.arange(start, stop)), self.x[start:stop] @ self.theta.T + self.bias, boosts, part,
-                held.truth_row[part] - start, held.truth_item[part],
+                held.asked.take(np.arange(start, stop)), self.x[start:stop] @ self.theta.T + self.bias,
+                self.x_unit[start:stop] @ self.y_unit.T, boosts, part, held.truth_row[part] - start, held.truth_item[part],
             )  # fmt: skip
             block.add_boosts(link_strength)
             yield block
@@ -160,6 +163,8 @@ class Block:
     asked: Histories
     logits: npt.NDArray[np.float32]
     """[n_asked, n_items]"""
+    cosines: npt.NDArray[np.float32]
+    """[n_asked, n_items]"""
     boosts: Evidence
     """of which `item` is a column"""
     part: slice
@@ -172,6 +177,11 @@ class Block:
     def add_boosts(self, times: float) -> None:
         """Add so many times the boosts to the logits."""
         self.logits[self.boosts.row, self.boosts.item] += np.float32(times) * self.boosts.value
+
+    def add_cosine(self, times: float) -> None:
+        """Add so many times the cosine to the logits: they are ranks then, and no logits any more."""
+        if times:
+            self.logits[:] += np.float32(times) * self.cosines
 
     def leave_out_seen(self) -> None:
         """For lists without repeats."""
@@ -187,17 +197,18 @@ class Block:
         return found
 
 
-def measure(asked: Asked, link_strength: float = 1.0) -> tuple[Found, F64]:
-    """Metrics over the truth, and the ndcg of each user [n]."""
+def measure(asked: Asked, link_strength: float = 1.0, cosine: float = 0.0) -> tuple[Found, F64]:
+    """Metrics over the truth, and the ndcg of each user [n]; lists are by the logit and ``cosine`` times the cosine."""
     rank, nll = np.empty(len(asked.held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
     for block in asked.blocks(link_strength):
         nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
+        block.add_cosine(cosine)
         if not asked.held.repeats:
             block.leave_out_seen()
         rank[block.part] = block.ranks()
     ndcg, recall = asked.ndcg(rank), asked.recall(rank)
     temperature = float(TEMPERATURES[int(nll.argmin())])
-    return Found(float(ndcg.mean()), float(recall.mean()), float(nll[len(nll) // 2] / len(rank)), temperature), ndcg
+    return Found(float(ndcg.mean()), float(recall.mean()), float(nll[AT_ONE] / len(rank)), temperature), ndcg
 
 
 def _nll(logits: npt.NDArray[np.float32], row: Longs, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

@@ -52,7 +52,7 @@ class ReportInputs:
     held_out: Mapping[str, float] | None = None
     """`ndcg` and others of the trial run with what it chose; None where there was none."""
     choices: Mapping[str, float] = field(default_factory=dict)
-    """`link_strength`, `temperature`, `cold_item_boost` of the model."""
+    """`link_strength`, `temperature`, `cold_item_boost`, `w_cos` of the model."""
     samples: Sequence[Mapping[str, Any]] = ()
     """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest first) and
     `recommendations` (rows `rank, item_id, title, score, reasons`)."""

@@ -124,7 +124,7 @@ class _Words:
     ) -> None:
         self.histories, self.found, self.items, self.positions = histories, found, items, positions
         self.recommender, self.behaviours = recommender, [*recommender.behaviours, "behaviour"]
-        self.weights = {"w_cos": score.w_cos, "w_ce": score.w_ce / score.temperature}
+        self.weights = {"w_cos": score.cosine_weight, "w_ce": score.w_ce / score.temperature}
         self.n_reasons = n_reasons
 
     def of(self, row: int, listed: list[dict[str, Any]], tags: list[str], friends: list[str]) -> list[list[str]]:

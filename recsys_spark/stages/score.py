@@ -213,7 +213,7 @@ def user_packer(max_block_bytes: int, n: int) -> Callable[[Batches], Batches]:
 
 def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batches]:
     """The task that folds item blocks into each user block's state and emits the best ``n`` per user."""
-    cosine, ce, temperature = score_cfg.w_cos, score_cfg.w_ce, score_cfg.temperature
+    cosine, ce, temperature = score_cfg.cosine_weight, score_cfg.w_ce, score_cfg.temperature
     log_z = score_cfg.normalise != "none"
     device, dtype = score_cfg.device, score_cfg.dtype
 

@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 
 from recsys_spark.config import Model
-from recsys_spark.kernels import training
+from recsys_spark.kernels import choices, training
 from recsys_spark.kernels.choices import (
     COLD_ITEM_BOOSTS,
     USUAL_STRENGTH,
     Choices,
+    choose,
     clearly_better,
     cold_item_boost,
+    cosine_weight,
     link_strength,
 )
 from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
@@ -80,14 +82,14 @@ def test_without_patience_the_trial_is_as_long_as_configured_and_training_too() 
 def test_training_takes_the_good_epochs_and_the_choices_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.1, 0.4, 0.2, 0.3])
     monkeypatch.setattr(training, "measure", lambda *_: found(next(values), SURE))
-    monkeypatch.setattr(training, "choose", lambda *_: (Choices(1.5, 3.0, 0.25), Found(0.2, 0.3, 1.0, 1.5)))
+    monkeypatch.setattr(training, "choose", lambda *_: (Choices(1.5, 3.0, 0.25, 0.75), Found(0.2, 0.3, 1.0, 1.5)))
     seen: list[EpochLoss | TrialEpoch] = []
     settings = SETTINGS.model_copy(update={"patience": 2})
     artifact = fit(data(users_over_time()), settings, seed=0, on_epoch=seen.append)
     assert [type(entry).__name__ for entry in seen] == ["TrialEpoch"] * 4 + ["EpochLoss"] * 2
     assert len(artifact.facts["trial"]) == 4
     assert len(artifact.facts["losses"]) == 2
-    chosen = {"temperature": 1.5, "link_strength": 3.0, "cold_item_boost": 0.25}
+    chosen = {"temperature": 1.5, "link_strength": 3.0, "cold_item_boost": 0.25, "w_cos": 0.75}
     assert {name: artifact.facts[name] for name in chosen} == chosen
     assert artifact.facts["held_out"]["ndcg"] == 0.2
     assert float(artifact.tensors["temperature"]) == pytest.approx(1.5)
@@ -119,15 +121,15 @@ def shop_with_news(new_truth: int, n_users: int = 100) -> Asked:
 
 
 def test_new_items_that_hardly_anybody_wants_are_not_pushed_into_the_list() -> None:
-    assert cold_item_boost(shop_with_news(new_truth=1), 1.0, cost=0.005) < 1.4
+    assert cold_item_boost(shop_with_news(new_truth=1), 1.0, 0.0, cost=0.005) < 1.4
 
 
 def test_new_items_that_some_want_are() -> None:
-    assert cold_item_boost(shop_with_news(new_truth=60), 1.0, cost=0.005) > 1.4
+    assert cold_item_boost(shop_with_news(new_truth=60), 1.0, 0.0, cost=0.005) > 1.4
 
 
 def test_cost_is_what_may_be_given_up() -> None:
-    boosts = [cold_item_boost(shop_with_news(new_truth=1), 1.0, cost) for cost in (0.0, 0.05, 1.0)]
+    boosts = [cold_item_boost(shop_with_news(new_truth=1), 1.0, 0.0, cost) for cost in (0.0, 0.05, 1.0)]
     assert boosts == sorted(boosts)
     assert boosts[0] < boosts[-1] == COLD_ITEM_BOOSTS[-1]
 
@@ -138,13 +140,13 @@ def test_a_trial_that_finds_nothing_pushes_nothing() -> None:
     logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (100, 1))
     # Item 39 is cold, and the last of fifteen.
     held = asked([[0]] * 100, [[24]] * 99 + [[39]])
-    assert cold_item_boost(seen_by(Fixed(logits), held, world), 1.0, cost=0.005) == 0.0
+    assert cold_item_boost(seen_by(Fixed(logits), held, world), 1.0, 0.0, cost=0.005) == 0.0
 
 
 def test_without_new_items_nothing_is_pushed() -> None:
     shop = shop_with_news(new_truth=50)
     shop.cold[:] = False
-    assert cold_item_boost(shop, 1.0, cost=1.0) == 0.0
+    assert cold_item_boost(shop, 1.0, 0.0, cost=1.0) == 0.0
 
 
 def test_the_boost_reaches_new_items_alone() -> None:
@@ -198,3 +200,21 @@ def test_the_strength_reaches_what_links_add() -> None:
     one, other = (r.user_boosts(users, items.link).value for r in (plain, strong))
     assert len(one)
     np.testing.assert_allclose(other, 3 * one, rtol=1e-5)
+
+
+@pytest.mark.parametrize(("wanted", "weight"), [(2, 2.0), (1, 1.0), (9, 1.0)])
+def test_the_cosine_counts_as_far_as_the_held_out_behaviours_say(wanted: int, weight: float) -> None:
+    """Item 2 is close by the cosine: once leaves it behind item 1, twice brings it before. The usual weight stays where none is better."""
+    shop = linked_shop(wanted)
+    shop.x_unit = np.ones((len(shop.x), 1), np.float32)
+    shop.y_unit = np.zeros((N_ITEMS, 1), np.float32)
+    shop.y_unit[2] = 0.9
+    assert cosine_weight(shop, 0.0) == weight
+
+
+def test_the_temperature_does_not_touch_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists by w_cos cos + logit / T are those by w_cos T cos + logit."""
+    monkeypatch.setattr(choices, "cosine_weight", lambda *_: 2.0)
+    chosen, found = choose(linked_shop(wanted=1), 0.005)
+    assert chosen.temperature == found.temperature != 1.0
+    assert chosen.w_cos * chosen.temperature == pytest.approx(2.0)

@@ -36,7 +36,11 @@ class Fixed:
     def item_vectors(self, *_: object) -> ItemVectors:
         n = self.logits.shape[1]
         return ItemVectors(
-            np.zeros((n, 1)), np.zeros((n, 1)), np.eye(n, dtype=np.float32), np.zeros(n, np.float32), np.arange(n)
+            np.zeros((n, 1)),
+            np.zeros((n, n), np.float32),
+            np.eye(n, dtype=np.float32),
+            np.zeros(n, np.float32),
+            np.arange(n),
         )
 
     def user_boosts(self, asked: Histories, _: object) -> Evidence:

@@ -67,7 +67,7 @@ class World:
         cosine = (x / np.linalg.norm(x, axis=1)[:, None]) @ (y / np.linalg.norm(y, axis=1)[:, None]).T
         logit = x @ theta.T + self.bias + self.boost
         log_prob = logit - np.log(np.exp(logit).sum(1))[:, None]
-        total = score.w_cos * cosine + score.w_ce * log_prob
+        total = score.cosine_weight * cosine + score.w_ce * log_prob
         rows = []
         for i, user in enumerate(self.users):
             allowed = [j for j in np.argsort(-total[i]) if self.available[j] and not self.seen[i, j]]
