@@ -42,7 +42,7 @@ options of stages, which go to the job
   --run-date YYYY-MM-DD   the partition that is written
   --as-of TIME            data cut-off; no behaviour at or after it is read (default: run-date)
   --set KEY=VALUE         override one configuration key, such as run.top_n=50; may be repeated
-  --device DEVICE         auto, cpu or cuda: overrides encoder.device and score.device
+  --device DEVICE         auto, cpu or cuda: overrides encoder.device, model.device and score.device
 
 options of commands, which go to the job
   vacuum    --days N      keep what a run of so many days used (default: 30)

@@ -94,6 +94,8 @@ class Model(Section):
     """Items drawn per step where the softmax is sampled."""
     max_training_users: Count = 2_000_000
     """With more users than this, training takes those with the smallest hash of their id; all of them are served."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where training computes; as `encoder.device`."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of the training task; 0 takes the cores of one executor."""
 

@@ -166,6 +166,8 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
         text_width=ctx.fact("embed", "width"),
         n_threads=ctx.cfg.model.threads or executor_threads(ctx.spark),
+        profile=gpu_profile(ctx.spark, "train", ctx.cfg.model.device),
+        own_machine=is_local(ctx.spark),
     )
     artifact = artifact_of(rows.collect())
     artifact.facts["encoder_id"] = ctx.fact("embed", "encoder_id")

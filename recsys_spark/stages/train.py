@@ -13,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.stages._task_gpus import assigned_gpus
 
 ROW_SCHEMA = "name string, part int, shape array<int>, dtype string, data binary"
 PART_BYTES = 32 * 1024 * 1024
@@ -28,9 +30,19 @@ FACTS, FAILURE = "facts", "failure"
 
 
 def build_model_rows(
-    items: DataFrame, users: DataFrame, cfg: Config, *, n_users: int, text_width: int, n_threads: int
+    items: DataFrame,
+    users: DataFrame,
+    cfg: Config,
+    *,
+    n_users: int,
+    text_width: int,
+    n_threads: int,
+    profile: ResourceProfile | None = None,
+    own_machine: bool = False,
 ) -> DataFrame:
     """Train and return the artifact as rows (ROW_SCHEMA); :func:`artifact_of` puts it together.
+
+    ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody assigned.
 
     ``items`` and ``users`` are model_inputs.item_inputs and user_inputs, ``n_users`` the number of users: where it is
     above `model.max_training_users` they are thinned by a hash of their id. A failure inside the task comes back as a row, because an exception would make
@@ -49,7 +61,7 @@ def build_model_rows(
         .repartition(1)
         .sortWithinPartitions("kind", "id")
     )
-    return stream.mapInArrow(_trainer(cfg, text_width, n_threads), ROW_SCHEMA)
+    return stream.mapInArrow(_trainer(cfg, text_width, n_threads, own_machine), ROW_SCHEMA, profile=profile)
 
 
 def artifact_of(rows: Iterable[Row]) -> Artifact:
@@ -68,7 +80,7 @@ def artifact_of(rows: Iterable[Row]) -> Artifact:
 
 
 def _trainer(
-    cfg: Config, text_width: int, n_threads: int
+    cfg: Config, text_width: int, n_threads: int, own_machine: bool
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     settings, behaviours = cfg.model, sorted(cfg.behaviours.weights)
     seed = cfg.run.seed
@@ -78,6 +90,7 @@ def _trainer(
 
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)
+        from recsys_spark.kernels.devices import task_device
         from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
         from recsys_spark.kernels.objective import Catalogue
@@ -114,7 +127,10 @@ def _trainer(
             predict_repeats=cfg.score.exclude_seen is not True,
         )
         try:
-            artifact = fit(data, settings, seed=seed, on_epoch=report)
+            with task_device(
+                settings.device, assigned_gpus(), setting="model.device", error=TrainingError, own_machine=own_machine
+            ) as device:
+                artifact = fit(data, settings, seed=seed, on_epoch=report, device=device)
         except TrainingError as error:
             yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
             return
