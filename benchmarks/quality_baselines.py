@@ -1,7 +1,7 @@
 """The rivals, each with the grid it is tuned over on the validation slice.
 
 Here: popularity, recent popularity, ItemKNN, EASE, text nearest neighbours of the frozen encoder; quality_factors.py has iALS,
-BPR and MLlib's ALS. Absent so far: SASRec, BERT4Rec. Id-only methods see each (user, item) once, whatever the behaviour.
+BPR and MLlib's ALS, quality_sequences.py SASRec and BERT4Rec. Id-only methods see each (user, item) once, whatever the behaviour.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from scipy.linalg import lapack
 from benchmarks.quality_data import Longs, Mask, World
 from benchmarks.quality_factors import FACTORS
 from benchmarks.quality_methods import Fitted, Floats, Method, Settings, Train, has_history, popularity
+from benchmarks.quality_sequences import SEQUENCES
 from recsys_spark.kernels.encoder import unit_rows
 
 BLOCK_ROWS = 1_024
@@ -156,6 +157,7 @@ BASELINES: Mapping[str, Method] = {
         ),
         Method("EASE", fit_ease, [{"lambda": penalty} for penalty in (200.0, 50.0, 500.0, 1_000.0, 3_000.0)]),
         *FACTORS,
+        *SEQUENCES,
         Method(TEXT_NEIGHBOURS, fit_text, [{"n_last": n} for n in (20, 5, 1_000)], serves_cold_users=True),
     )
 }

@@ -1,4 +1,4 @@
-"""The quality benchmark's methods against brute force, and its profiles; _factors.py has the rest of the rivals."""
+"""The quality benchmark's methods against brute force, and its profiles; _factors.py and _sequences.py have the rest of the rivals."""
 
 from __future__ import annotations
 
