@@ -61,6 +61,7 @@ def train(name: str, world: World, settings: Settings, batch: int, n_threads: in
             get_trainer_func=trainer,
             get_trainer_func_kwargs={"updates": settings["updates"]},
             recommend_torch_device="cpu",
+            **({"mask_prob": settings["masked"]} if "masked" in settings else {}),
         )
         model.fit(data_set(world))
     return model
@@ -106,9 +107,9 @@ def vectors(model: TransformerModelBase, world: World) -> tuple[Longs, Floats, L
     The product is the logit, by which RecTools' own `recommend` orders.
     """
     everything, network = data_set(world), model.torch_model.eval()
-    known = model.data_preparator.transform_dataset_u2i(everything, everything.user_id_map.external_ids)
     sessions = []
     with torch.no_grad(), quiet():
+        known = model.data_preparator.transform_dataset_u2i(everything, everything.user_id_map.external_ids)
         items = network.item_model.get_all_embeddings()
         for batch in model.data_preparator.get_dataloader_recommend(known, USERS_AT_ONCE):
             sessions.append(network.encode_sessions(batch, items)[:, -1].numpy())

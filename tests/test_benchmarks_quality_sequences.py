@@ -48,7 +48,8 @@ def test_a_network_of_rectools_learns_an_order_and_scores_as_its_own_recommend_d
     everyone, n_items = np.arange(36), 12
     walks = [(user, (user + step) % n_items, float(step)) for user in everyone.tolist() for step in range(5)]
     world = world_of(walks, len(everyone), n_items)
-    model = train(name, world, {**SHORT, "updates": updates}, 16, 1)
+    masked = {"masked": 0.2} if name == "BERT4Rec" else {}
+    model = train(name, world, {**SHORT, **masked, "updates": updates}, 16, 1)
     users, of_users, items, of_items = vectors(model, world)
     assert sorted(users.tolist()) == everyone.tolist()
     scores = np.empty((len(users), n_items), np.float32)
