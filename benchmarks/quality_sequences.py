@@ -75,9 +75,9 @@ SEQUENCES = tuple(
         ),
         # It learns from the masked items alone, so it needs more steps, or more masks.
         "BERT4Rec": (
-            {"width": 64, "updates": 6_000, "masked": 0.2},
-            {"width": 64, "updates": 3_000, "masked": 0.5},
-            {"width": 128, "updates": 3_000, "masked": 0.2},
+            {"width": 64, "updates": 6_000, "masked": 0.5},
+            {"width": 64, "updates": 3_000, "masked": 0.2},
+            {"width": 128, "updates": 3_000, "masked": 0.5},
         ),
     }.items()
 )
