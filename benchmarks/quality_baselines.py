@@ -1,7 +1,7 @@
 """The rivals, each with the grid it is tuned over on the validation slice.
 
-Here: popularity, recent popularity, ItemKNN, EASE, iALS (`implicit`), text nearest neighbours of the frozen encoder.
-Absent so far: MLlib ALS, BPR or LightFM, SASRec, BERT4Rec. Id-only methods see each (user, item) once, whatever the behaviour.
+Here: popularity, recent popularity, ItemKNN, EASE, text nearest neighbours of the frozen encoder; quality_factors.py has iALS,
+BPR and MLlib's ALS, quality_sequences.py SASRec and BERT4Rec. Id-only methods see each (user, item) once, whatever the behaviour.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import scipy.sparse as sp
 from scipy.linalg import lapack
 
 from benchmarks.quality_data import Longs, Mask, World
+from benchmarks.quality_factors import FACTORS
 from benchmarks.quality_methods import Fitted, Floats, Method, Settings, Train, has_history, popularity
+from benchmarks.quality_sequences import SEQUENCES
 from recsys_spark.kernels.encoder import unit_rows
 
 BLOCK_ROWS = 1_024
@@ -107,27 +109,6 @@ def ease_weights(x: sp.csr_matrix, penalty: float) -> Floats:
     return weights
 
 
-def fit_ials(train: Train, settings: Settings) -> Fitted:
-    """Implicit-feedback ALS (Hu, Koren and Volinsky 2008) by `implicit`; confidence 1 + alpha."""
-    from implicit.als import AlternatingLeastSquares
-    from threadpoolctl import threadpool_limits
-
-    # It brings threads of its own, and BLAS threads below them would fight over the cores.
-    with threadpool_limits(1, "blas"):
-        model = AlternatingLeastSquares(
-            factors=settings["factors"],
-            regularization=settings["regularization"],
-            alpha=settings["alpha"],
-            iterations=15,
-            use_gpu=False,
-            num_threads=train.n_threads,
-            random_state=0,
-        )
-        model.fit(train.world.matrix, show_progress=False)
-    factors, items = np.array(model.user_factors), np.array(model.item_factors)
-    return Fitted(lambda users: factors[users] @ items.T, has_history(train.world))
-
-
 def fit_text(train: Train, settings: Settings) -> Fitted:
     """Cosine of an item's text with the mean of the last `n_last` items' texts; vectors centred on the catalogue's mean.
 
@@ -175,16 +156,8 @@ BASELINES: Mapping[str, Method] = {
             [{"neighbours": n, "shrink": shrink} for n in (200, 50, 1_000) for shrink in (0.0, 10.0)],
         ),
         Method("EASE", fit_ease, [{"lambda": penalty} for penalty in (200.0, 50.0, 500.0, 1_000.0, 3_000.0)]),
-        Method(
-            "iALS",
-            fit_ials,
-            [
-                {"factors": factors, "alpha": alpha, "regularization": penalty}
-                for factors in (64, 128)
-                for alpha in (1.0, 5.0, 20.0)
-                for penalty in (0.01, 1.0, 10.0)
-            ],
-        ),
+        *FACTORS,
+        *SEQUENCES,
         Method(TEXT_NEIGHBOURS, fit_text, [{"n_last": n} for n in (20, 5, 1_000)], serves_cold_users=True),
     )
 }

@@ -1,6 +1,6 @@
 """What a method is to the quality benchmark, and how it is tuned.
 
-To add one: write `fit(train, settings) -> Fitted`, put a Method into the registry of its module (BASELINES, or OURS), done.
+To add one: write `fit(train, settings) -> Fitted`, put a Method into the registry of its module (BASELINES, FACTORS, SEQUENCES), done.
 """
 
 from __future__ import annotations

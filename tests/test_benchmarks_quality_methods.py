@@ -1,4 +1,4 @@
-"""The quality benchmark's methods against brute force, and its profiles against hand-made cases."""
+"""The quality benchmark's methods against brute force, and its profiles; _factors.py and _sequences.py have the rest of the rivals."""
 
 from __future__ import annotations
 
@@ -131,17 +131,6 @@ def test_tuning_takes_the_setting_that_is_best_on_the_validation_slice_and_never
     tuned = tune(Method("m", fit, [{"sign": -1}, {"sign": 1}]), split, no_texts, 1)
     assert tuned.settings == {"sign": 1}
     assert [settings for settings, _ in tuned.tried] == [{"sign": -1}, {"sign": 1}]
-
-
-def test_ials_finds_what_belongs_together() -> None:
-    pytest.importorskip("implicit")
-    world = tiny_world(NONE)
-    split = split_last(world, TEST)
-    train = Train(split.train, no_texts)
-    fitted = BASELINES["iALS"].fit(train, {"factors": 64, "alpha": 5.0, "regularization": 10.0})
-    found = evaluate(served(fitted, split.train), split)[OVERALL].means[1]
-    popular = evaluate(served(BASELINES["popularity"].fit(train, {}), split.train), split)[OVERALL].means[1]
-    assert found > 1.1 * popular
 
 
 def test_ours_learns_the_topics_of_the_tiny_world(tmp_path: Path) -> None:
