@@ -76,7 +76,9 @@ def _stages(command: str, words: list[str]) -> int:
     parser.add_argument("--as-of", help="data cut-off (default: run-date)")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one config value")
     parser.add_argument(
-        "--device", choices=DEVICES, help="where embed, train and score compute: encoder.device, model.device, score.device"
+        "--device",
+        choices=DEVICES,
+        help="where embed, train and score compute: encoder.device, model.device, score.device",
     )
     # Taken out of the words by then, so that it may stand before the command as well.
     parser.add_argument("--verbose", action="store_true", help="show the whole trace of an error")
@@ -90,7 +92,9 @@ def _stages(command: str, words: list[str]) -> int:
     parse_date(options.run_date)
     if options.as_of:
         parse_time(options.as_of)
-    devices = dict.fromkeys(("encoder.device", "model.device", "score.device"), options.device) if options.device else {}
+    devices = (
+        dict.fromkeys(("encoder.device", "model.device", "score.device"), options.device) if options.device else {}
+    )
     cfg = load_config(options.config, devices | dict(_override(text) for text in options.set))
     spark = create_session(cfg.spark)
     try:
