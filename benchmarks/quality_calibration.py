@@ -12,7 +12,7 @@ Each event is looked at in two ways:
 - UNSEEN: P renormalised over what the user has not touched, which is what a list without touched items is drawn from.
 
 Training draws its target from the next `target_window` behaviours rather than the very next, so P is of a moment a little later.
-A temperature other than 1 comes of a trial run (`model.patience`), and the push that a trial gives cold items comes after it.
+A temperature other than 1 comes of a trial run (`model.trial_epochs`), and the push that a trial gives cold items comes after it.
 """
 
 from __future__ import annotations

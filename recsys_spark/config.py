@@ -88,7 +88,7 @@ class Score(Section):
     """The combined rank: score = w_cos * cosine + w_ce * log P."""
 
     w_cos: Annotated[NonNegative, Field(le=1e6)] | None = None
-    """Weight of the cosine similarity; by default what the model's trial run chose, 1 where there was none."""
+    """Weight of the cosine similarity; by default what the model's trial run chose (1 where there was none), times `w_ce` / `temperature`."""
     w_ce: Annotated[NonNegative, Field(le=1e6)] = 1.0
     """Weight of the cross-entropy similarity, log P."""
     temperature: Annotated[float, Field(ge=1e-6, le=1e6)] = 1.0
@@ -120,8 +120,13 @@ class Score(Section):
         return 1.0 if self.w_cos is None else self.w_cos
 
     def chosen(self, w_cos: float) -> Score:
-        """The same with what a model chose, where the configuration does not say; of the cosine alone the weight is 1."""
-        return self if self.w_cos is not None or not self.w_ce else self.model_copy(update={"w_cos": w_cos})
+        """The same with what a model chose beside its log P, where the configuration does not say; of the cosine alone the weight is 1.
+
+        It goes with the weight of the logits, so that neither `w_ce` nor `temperature` alone moves a list.
+        """
+        if self.w_cos is not None or not self.w_ce:
+            return self
+        return self.model_copy(update={"w_cos": w_cos * self.w_ce / self.temperature})
 
 
 class Rerank(Section):

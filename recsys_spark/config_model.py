@@ -67,9 +67,9 @@ class Model(Section):
     epochs: Count = 12
     """Passes over the training histories, at most."""
     trial_epochs: Annotated[int, Field(ge=0)] = 6
-    """Passes of a trial run that is not shown the newest behaviours; on those it is chosen how far links count, at which temperature P is true, and how far cold items are pushed. 0: no trial, and the usual values."""
+    """Passes of a trial run that is not shown the newest behaviours; on those it is chosen how far links and the cosine count, at which temperature P is true, and how far cold items are pushed. 0: no trial (unless `patience` asks for one), and the usual values."""
     patience: Annotated[int, Field(ge=0)] = 0
-    """With it the trial run takes up to `epochs` passes and ends after so many that are worse on those behaviours by more than chance, and training takes as many as were good; 0 trains `epochs` passes whatever the trial finds."""
+    """With it the trial run takes up to `epochs` passes, whatever `trial_epochs` says, and ends after so many that are worse on those behaviours by more than two standard errors, and training takes as many as were good; 0 trains `epochs` passes whatever the trial finds."""
     cold_item_cost: Share = 0.005
     """Share of the trial run's ndcg that may be given up so that cold items are shown; 0 shows them where they cost nothing."""
     batch_positions: Count = 2048

@@ -78,10 +78,11 @@ def _person(person: Person, w_cos: float, w_ce: float) -> str:
         lines.append(_line("  likes ", ", ".join(person["tags"])))
     if person["friends"]:
         lines.append(_line("  knows ", ", ".join(person["friends"])))
-    formula = f"{_factor(w_cos)}cosine + {_factor(w_ce)}log P"
+    formula = f"{_factor(w_cos)}cosine + {_factor(w_ce)}log P" if w_cos else f"{_factor(w_ce)}log P"
     lines.append(f"  gets{'score = ' + formula:>{WIDTH - 6}}")
     for item in person["recommendations"]:
-        parts = f"{item['score']:6.2f} = {_factor(w_cos)}{item['cosine']:5.2f} + {_factor(w_ce)}{item['log_prob']:6.2f}"
+        cosine = f"{_factor(w_cos)}{item['cosine']:5.2f} + " if w_cos else ""
+        parts = f"{item['score']:6.2f} = {cosine}{_factor(w_ce)}{item['log_prob']:6.2f}"
         room = WIDTH - len(parts) - 10
         lines.append(f"    {item['rank']:>2}  {_short(item['title'], room):<{room}}  {parts}")
         lines += [_line("          ", reason) for reason in item["reasons"]]
@@ -120,7 +121,7 @@ def _ago(days: float) -> str:
 
 
 def _factor(weight: float) -> str:
-    return "" if weight == 1.0 else f"{weight:g} x "
+    return "" if weight == 1.0 else f"{round(weight, 2):g} x "
 
 
 def _short(text: str, room: int) -> str:

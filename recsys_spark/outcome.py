@@ -41,6 +41,7 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
         "config_fingerprint": ctx.cfg.fingerprint(),
         "encoder_id": ctx.fact("embed", "encoder_id"),
         "model_id": ctx.fact("train", "model_id"),
+        "w_cos": ctx.fact("score", "w_cos"),
         "rows": {name: ctx.area.finished(name).rows for name in TIMED},
         "rejected": ctx.fact("ingest", "rejected"),
         "rejected_texts": ctx.fact("embed", "rejected"),

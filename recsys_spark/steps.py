@@ -174,9 +174,13 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
     if not (ctx.spark.sparkContext.master or "").startswith("local"):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
         for entry in artifact.facts["trial"]:
-            log.info("train: trial epoch %d loss %.4f (%.1f s)", entry["epoch"], entry["loss"], entry["seconds"])
+            said = f", held-out ndcg {entry['ndcg']:.4f}" if "ndcg" in entry else ""
+            log.info(
+                "train: trial epoch %d loss %.4f (%.1f s)%s", entry["epoch"], entry["loss"], entry["seconds"], said
+            )
         for loss in artifact.facts["losses"]:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
+    log.info("train: computed on the %s", "GPU" if artifact.facts["device"] == "cuda" else "CPU")
     if artifact.facts["held_out"]:
         log.info(
             "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f, w_cos %.2f",

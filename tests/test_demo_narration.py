@@ -61,6 +61,8 @@ def test_weights_other_than_one_are_shown_as_factors():
     text = narrate([person()], [], "x", w_cos=2.0, w_ce=0.5)
     assert "score = 2 x cosine + 0.5 x log P" in text
     assert "2 x  0.75 + 0.5 x  -2.00" in text
+    assert "0.67 x cosine" in narrate([person()], [], "x", w_cos=2 / 3), "a model's choice has many digits"
+    assert "cosine" not in narrate([person()], [], "x", w_cos=0.0)
 
 
 def test_history_says_what_how_and_when_and_how_much_more_there_is():

@@ -16,7 +16,7 @@ from recsys_spark.kernels.layout import F64
 from recsys_spark.kernels.validation import Asked, Block, Found, measure
 
 USUAL_STRENGTH = 2.0
-"""Better than what the loss finds (1) on each of five public data sets; docs/decisions/0014."""
+"""Better than what the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014."""
 CHOICES = ("link_strength", "temperature", "cold_item_boost", "w_cos")
 LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0)
 USUAL_COSINE = 1.0
@@ -40,7 +40,7 @@ class Choices:
 
 
 def choose(asked: Asked, cold_item_cost: float) -> tuple[Choices, Found]:
-    """The best of each for the held-out behaviours, one after the other, and how the model did before cold items were pushed.
+    """The best of each for the held-out behaviours, one after the other, and what it found before cold items were pushed.
 
     ``asked`` is of a model with a link strength of 1.
     """
@@ -53,14 +53,14 @@ def choose(asked: Asked, cold_item_cost: float) -> tuple[Choices, Found]:
 
 
 def link_strength(asked: Asked) -> float:
-    """That of LINK_STRENGTHS with the best ndcg; the usual one where that is not clearly better."""
+    """That of LINK_STRENGTHS with the best ndcg; the usual one where that is not better by more than a standard error."""
     if not len(asked.boosts.value):
         return USUAL_STRENGTH
     return _best(asked, LINK_STRENGTHS, USUAL_STRENGTH, 0.0, USUAL_COSINE, Block.add_boosts)
 
 
 def cosine_weight(asked: Asked, strength: float) -> float:
-    """That of COSINES with the best ndcg; the usual one where that is not clearly better."""
+    """That of COSINES with the best ndcg; the usual one where that is not better by more than a standard error."""
     return _best(asked, COSINES, USUAL_COSINE, strength, 0.0, Block.add_cosine)
 
 
@@ -79,17 +79,17 @@ def _best(
             rank[k, block.part] = block.ranks()
     ndcg = [asked.ndcg(one) for one in rank]
     best = int(np.argmax([of_users.mean() for of_users in ndcg]))
-    return values[best] if clearly_better(ndcg[best], ndcg[values.index(usual)]) else usual
+    return values[best] if better_by(1.0, ndcg[best], ndcg[values.index(usual)]) else usual
 
 
-def clearly_better(one: F64, other: F64) -> bool:
-    """Whether values of users [n] are larger on average than ``other`` ones of the same users by more than a standard error.
+def better_by(n_errors: float, one: F64, other: F64) -> bool:
+    """Whether values of users [n] are larger on average than ``other`` ones of the same users by more than so many standard errors.
 
-    >>> clearly_better(np.array([1.0, 1.0, 0.9]), np.array([0.5, 0.6, 0.5])), clearly_better(np.array([1.0, 0.0]), np.array([0.0, 0.9]))
+    >>> better_by(1.0, np.array([1.0, 1.0, 0.9]), np.array([0.5, 0.6, 0.5])), better_by(1.0, np.array([1.0, 0.0]), np.array([0.0, 0.9]))
     (True, False)
     """
     difference = one - other
-    return bool(difference.mean() > difference.std(ddof=1) / np.sqrt(len(difference)))
+    return bool(difference.mean() > n_errors * difference.std(ddof=1) / np.sqrt(len(difference)))
 
 
 def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -> float:

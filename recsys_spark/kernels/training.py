@@ -16,7 +16,7 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import FORMAT, Artifact
 from recsys_spark.kernels.batches import Schedule, batches, n_batches
-from recsys_spark.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices, choose, clearly_better
+from recsys_spark.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices, better_by, choose
 from recsys_spark.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
 from recsys_spark.kernels.histories import Histories, shuffled_ties, with_social
 from recsys_spark.kernels.links import evidence_without_self, fit_links
@@ -26,6 +26,9 @@ from recsys_spark.kernels.objective import Catalogue, Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, popularity_at, replay
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.validation import Asked, Found, HeldOut, hold_out, measure
+
+STOPPING_ERRORS = 2.0
+"""Of the paired difference to the best of all epochs, which is the best by chance as well."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Trial:
     """For how many to train; 0 where the trial does not say"""
     choices: Choices
     found: Found | None
-    """How the held-out behaviours were found with these choices"""
+    """How the held-out behaviours were found with these choices, before cold items were pushed"""
 
 
 NO_TRIAL = Trial((), 0, Choices(), None)
@@ -126,7 +129,7 @@ def fit(
 def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoch: OnEpoch, device: str) -> Trial:
     """Train without the held-out behaviours: `trial_epochs`, or with `patience` until so many of the last epochs were worse.
 
-    Worse is what is worse than the best by more than chance: ndcg of a few hundred users goes up and down by itself.
+    Worse is what is worse than the best by more than STOPPING_ERRORS: ndcg of a few hundred users goes up and down by itself.
     """
     past = data.before(held.train, held.moment)
     run = Run(past, settings, seed, device)
@@ -143,7 +146,7 @@ def try_out(data: Data, held: HeldOut, settings: ModelConfig, seed: int, on_epoc
         found, per_user = measure(asked, USUAL_STRENGTH, USUAL_COSINE)
         entries.append(TrialEpoch(loss, found))
         on_epoch(entries[-1])
-        if not good or not clearly_better(best, per_user):
+        if not good or not better_by(STOPPING_ERRORS, best, per_user):
             good, chosen = loss.epoch, asked
         elif loss.epoch - good >= settings.patience:
             break
@@ -244,6 +247,7 @@ class Run:
                 "first_time": float(self.histories.times.min()),
                 "last_time": float(self.histories.times.max()),
                 **asdict(choices),
+                "device": self.device.type,
                 **facts,
             },
         )

@@ -27,7 +27,8 @@ SHARE_OF_USERS = 0.1
 USERS_AT_ONCE = 256
 MIN_USERS = 20
 MAX_HIDDEN = 0.3
-MAX_SCORES = 1e8
+MAX_SCORES, MAX_USERS = 1e8, 20_000
+"""Asked are so many users at most that time and memory stay small beside those of training."""
 BLOCK_SCORES = 1e7
 TEMPERATURES = np.exp(np.linspace(-1.2, 2.0, 33)).astype(np.float32)
 AT_ONE = int(np.abs(TEMPERATURES - 1).argmin())
@@ -62,9 +63,9 @@ class Found:
     """at K, over the whole catalogue, without what the user has touched unless repeats are asked for"""
     recall: float
     nll: float
-    """mean -log P(item) of a held-out behaviour, P over the whole catalogue at temperature 1"""
+    """mean -log P(item) of a held-out behaviour, P over the whole catalogue at the temperature below"""
     temperature: float
-    """T that makes -log P least"""
+    """T that makes -log P least; 1 where it is no number"""
 
 
 def hold_out(histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator) -> HeldOut | None:
@@ -109,7 +110,7 @@ def _hide(
     users = np.unique(pairs // n_items)
     if len(users) < MIN_USERS:
         return None
-    users = np.sort(rng.permutation(users)[: max(MIN_USERS, int(MAX_SCORES / n_items))])
+    users = np.sort(rng.permutation(users)[: max(MIN_USERS, min(MAX_USERS, int(MAX_SCORES / n_items)))])
     pairs = pairs[np.isin(pairs // n_items, users)]
     row = np.searchsorted(users, pairs // n_items)
     return HeldOut(train, moment, train.take(users), row, pairs % n_items, repeats)
@@ -197,7 +198,7 @@ class Block:
         return found
 
 
-def measure(asked: Asked, link_strength: float = 1.0, cosine: float = 0.0) -> tuple[Found, F64]:
+def measure(asked: Asked, link_strength: float, cosine: float) -> tuple[Found, F64]:
     """Metrics over the truth, and the ndcg of each user [n]; lists are by the logit and ``cosine`` times the cosine."""
     rank, nll = np.empty(len(asked.held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
     for block in asked.blocks(link_strength):
@@ -207,8 +208,10 @@ def measure(asked: Asked, link_strength: float = 1.0, cosine: float = 0.0) -> tu
             block.leave_out_seen()
         rank[block.part] = block.ranks()
     ndcg, recall = asked.ndcg(rank), asked.recall(rank)
-    temperature = float(TEMPERATURES[int(nll.argmin())])
-    return Found(float(ndcg.mean()), float(recall.mean()), float(nll[AT_ONE] / len(rank)), temperature), ndcg
+    best = int(nll.argmin()) if np.isfinite(nll).all() else AT_ONE
+    return Found(
+        float(ndcg.mean()), float(recall.mean()), float(nll[best] / len(rank)), float(TEMPERATURES[best])
+    ), ndcg
 
 
 def _nll(logits: npt.NDArray[np.float32], row: Longs, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

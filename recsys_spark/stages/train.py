@@ -130,7 +130,7 @@ def _trainer(
             with task_device(
                 settings.device, assigned_gpus(), setting="model.device", error=TrainingError, own_machine=own_machine
             ) as device:
-                artifact = fit(data, settings, seed=seed, on_epoch=report, device=device)
+                artifact = _fitted(lambda: fit(data, settings, seed=seed, on_epoch=report, device=device))
         except TrainingError as error:
             yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
             return
@@ -139,6 +139,22 @@ def _trainer(
             yield _rows(name, np.ascontiguousarray(tensor).tobytes(), tensor.shape, str(tensor.dtype))
 
     return train
+
+
+def _fitted(train: Callable[[], Artifact]) -> Artifact:
+    """What ``train`` gives; raises TrainingError where the GPU's memory is exhausted: Spark would only train again."""
+    import torch
+
+    try:
+        return train()
+    except torch.cuda.OutOfMemoryError as error:
+        raise TrainingError(
+            "The GPU's memory does not suffice for training",
+            where="train",
+            found=str(error).split("\n")[0],
+            expected="4 bytes for each pair of linked items, and about 30 for each of model.batch_positions x items",
+            action="See who else is on it (nvidia-smi); lower model.linked_items or model.batch_positions, or set model.device = cpu.",
+        ) from error
 
 
 def _parts(error: TrainingError) -> dict[str, Any]:

@@ -13,8 +13,8 @@ from recsys_spark.kernels.choices import (
     COLD_ITEM_BOOSTS,
     USUAL_STRENGTH,
     Choices,
+    better_by,
     choose,
-    clearly_better,
     cold_item_boost,
     cosine_weight,
     link_strength,
@@ -186,9 +186,9 @@ def test_a_few_users_do_not_choose() -> None:
 
 def test_better_by_chance_is_not_better() -> None:
     one = rng().random(1_000)
-    assert not clearly_better(one, one)
-    assert not clearly_better(one + 0.001 * rng().normal(size=1_000) - 0.001, one)
-    assert clearly_better(one + 0.01, one)
+    assert not better_by(1.0, one, one)
+    assert not better_by(1.0, one + 0.001 * rng().normal(size=1_000) - 0.001, one)
+    assert better_by(1.0, one + 0.01, one)
 
 
 def test_the_strength_reaches_what_links_add() -> None:

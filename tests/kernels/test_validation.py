@@ -14,7 +14,7 @@ from tests.kernels.worlds import N_ITEMS, data, histories
 
 
 def found_by(logits: np.ndarray, held: HeldOut) -> Found:
-    return measure(seen_by(Fixed(logits), held))[0]
+    return measure(seen_by(Fixed(logits), held), link_strength=1.0, cosine=0.0)[0]
 
 
 def test_the_newest_slice_is_hidden() -> None:
@@ -88,7 +88,9 @@ def test_repeats_are_asked_for_where_lists_hold_them() -> None:
 def test_equal_scores_and_nans_are_no_hits() -> None:
     for value in (0.0, np.nan):
         logits = np.full((2, N_ITEMS), value, np.float32)
-        assert found_by(logits, asked([[0], [1]], [[2], [3]])).ndcg == 0.0
+        found = found_by(logits, asked([[0], [1]], [[2], [3]]))
+        assert found.ndcg == 0.0
+        assert found.temperature == 1.0 or np.isfinite(value)
 
 
 def test_behaviours_of_one_moment_have_no_last() -> None:
@@ -110,8 +112,8 @@ def test_seen_items_take_no_place_and_metrics_are_those_of_the_truth() -> None:
     # User 0: item 2 is first once 0 and 1 are gone. User 1: item 0 is first, item 39 is far.
     assert found.recall == pytest.approx((1 + 0.5) / 2)
     assert found.ndcg == pytest.approx((1 + 1 / (1 + 1 / np.log2(3))) / 2)
-    own = np.log(np.exp(logits[0].astype(float)).sum())
-    assert found.nll == pytest.approx(((own + 2) + own + (own + 39)) / 3, rel=1e-5)
+    own = np.log(np.exp(logits[0].astype(float) / found.temperature).sum())
+    assert found.nll == pytest.approx(own + (2 + 0 + 39) / found.temperature / 3, rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])

@@ -134,7 +134,7 @@ def test_the_trial_run_is_told(full: str) -> None:
     text = " ".join(Outline(full).text.split())
     assert (
         "A trial run of 8 epochs that was not shown some of the last behaviours had ndcg@10 0.0871 on those. It chose that links "
-        "count 3.0 times what the loss found, temperature 1.25 for P, 0.50 on the logits of cold items, and 0.80 as weight of the cosine."
+        "count 3.0 times what the loss found, temperature 1.25 for P, 0.50 on the logits of cold items, and 0.80 as weight of the cosine where the configuration does not say."
     ) in text
     assert "held-out ndcg@10 from 0.05 to 0.08" in text
 
