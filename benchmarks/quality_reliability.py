@@ -87,7 +87,7 @@ def _panel(axis: Axes, row: Row) -> None:
         # No event: the axis names it, and a changed method's name is long.
         f"{row['part']}, {row['protocol']}, {row['method']}\n"
         f"ECE {row['ece']:.4f}, by chance {row['ece_chance']:.4f} (aim: below {AIM}), {row['n_users']:,} users",
-        fontsize=9,
+        fontsize=8,
         loc="left",
     )
     axis.tick_params(labelsize=8)

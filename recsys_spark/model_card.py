@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -26,7 +27,7 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 
 ## How it did on behaviours it was not shown
 
-{% if facts.held_out %}A trial run of {{ facts.trial[-1].epoch }} epochs that was not shown some of the last behaviours, asked for those, the whole catalogue ranked: recall@10 {{ '%.4f' | format(facts.held_out.recall) }}, ndcg@10 {{ '%.4f' | format(facts.held_out.ndcg) }}, `-log P` {{ '%.3f' | format(facts.held_out.nll) }}.
+{% if facts.held_out %}A trial run of {{ facts.trial[-1].epoch }} epochs that was not shown some of the last behaviours, asked for those, the whole catalogue ranked: recall@10 {{ '%.4f' | format(facts.held_out.recall) }}, ndcg@10 {{ '%.4f' | format(facts.held_out.ndcg) }}, `-log P` {{ '%.3f' | format(facts.held_out.nll) }} at the temperature below (an even guess over {{ n_items }} items: {{ '%.3f' | format(even) }}).
 
 It chose what this model has built in: links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, P is truest at temperature {{ '%.2f' | format(facts.temperature) }}, cold items' logits are raised by {{ '%.2f' | format(facts.cold_item_boost) }}, and `w_cos` is {{ '%.2f' | format(facts.w_cos) }} where the configuration does not say. So these figures flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
 {% else %}No trial was run: `model.trial_epochs` is 0, or too few users had later behaviours. Links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, as usual.
@@ -55,6 +56,7 @@ def model_card(
         encoder=encoder,
         weights=dict(weights),
         n_items=n_items,
+        even=math.log(max(n_items, 1)),
         n_parameters=n_parameters,
         n_links=n_links,
         first=_day(facts["first_time"]),
