@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.encode_cases import Case, backends, chosen, device_name, load_ours, load_rival, parameters, the_cases
@@ -158,15 +158,13 @@ def _cosine(theirs: Any, mine: Any) -> float:
     return float(((theirs * mine).sum(1) / norms).min())
 
 
-def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> list[Row]:
-    """All cases, on one core and on ``cores``, each in a process of its own."""
-    rows: list[Row] = []
+def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> Iterator[Row]:
+    """All cases, on ``cores`` and on one, each in a process of its own."""
     for case in chosen(the_cases(tiny=tiny), texts):
-        for n_threads in sorted({1, cores}):
+        for n_threads in sorted({1, cores}, reverse=True):
             with own_process(n_threads) as process:
                 mine = run_in(process, measure_case, case, n_threads, 1 if tiny else 3)
             say(f"kernel: {title(mine[0])}, {mine[1]['n_tokens']:,} tokens")
             for row in mine:
                 say(f"kernel:   {row['method']}: {tokens_per_s(row):,.0f} tokens/s, {row['cpu_s']:.2f} CPU s")
-            rows += mine
-    return rows
+            yield from mine
