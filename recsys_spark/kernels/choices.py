@@ -22,7 +22,8 @@ LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0)
 USUAL_COSINE = 1.0
 COSINES = (0.0, 0.5, USUAL_COSINE, 2.0, 4.0)
 """Weights of the cosine beside the logit as it was trained."""
-COLD_ITEM_BOOSTS = np.arange(0.0, 6.01, 0.25)
+COLD_ITEM_BOOSTS = tuple(0.25 * k for k in range(25))
+Add = Callable[[Block, float], None]
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,15 @@ def cosine_weight(asked: Asked, strength: float) -> float:
     return _best(asked, COSINES, USUAL_COSINE, strength, 0.0, Block.add_cosine)
 
 
-def _best(
-    asked: Asked, values: Sequence[float], usual: float, strength: float, cosine: float,
-    add: Callable[[Block, float], None],
-) -> float:  # fmt: skip
-    """The best of ascending ``values``, how often ``add`` is done to the logits of ``strength`` and ``cosine``."""
+def _best(asked: Asked, values: Sequence[float], usual: float, strength: float, cosine: float, add: Add) -> float:
+    """The best of ``values``; see :func:`_ndcg`."""
+    ndcg = _ndcg(asked, values, strength, cosine, add)
+    best = int(np.argmax([of_users.mean() for of_users in ndcg]))
+    return values[best] if better_by(1.0, ndcg[best], ndcg[values.index(usual)]) else usual
+
+
+def _ndcg(asked: Asked, values: Sequence[float], strength: float, cosine: float, add: Add) -> list[F64]:
+    """ndcg of each user [n] for each of ascending ``values``: how often ``add`` is done to the logits of ``strength`` and ``cosine``."""
     rank = np.empty((len(values), len(asked.held.truth_row)), np.int64)
     for block in asked.blocks(strength):
         block.add_cosine(cosine)
@@ -77,9 +82,7 @@ def _best(
         for k, step in enumerate(np.diff(values, prepend=0.0)):
             add(block, float(step))
             rank[k, block.part] = block.ranks()
-    ndcg = [asked.ndcg(one) for one in rank]
-    best = int(np.argmax([of_users.mean() for of_users in ndcg]))
-    return values[best] if better_by(1.0, ndcg[best], ndcg[values.index(usual)]) else usual
+    return [asked.ndcg(one) for one in rank]
 
 
 def better_by(n_errors: float, one: F64, other: F64) -> bool:
@@ -99,18 +102,14 @@ def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -
     of those that many have touched: a list of the likeliest would hide cold items until someone finds them elsewhere.
     With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best.
     """
-    new = np.flatnonzero(asked.cold)
     if not asked.cold[asked.held.truth_item].any():
         return 0.0
-    rank = np.empty((len(COLD_ITEM_BOOSTS), len(asked.held.truth_row)), np.int64)
-    for block in asked.blocks(strength):
-        block.add_cosine(cosine)
-        if not asked.held.repeats:
-            block.leave_out_seen()
-        for k, step in enumerate(np.diff(COLD_ITEM_BOOSTS, prepend=0.0)):
-            block.logits[:, new] += np.float32(step)
-            rank[k, block.part] = block.ranks()
-    ndcg = np.array([asked.ndcg(one).mean() for one in rank])
+    new = np.flatnonzero(asked.cold)
+
+    def push(block: Block, times: float) -> None:
+        block.logits[:, new] += np.float32(times)
+
+    ndcg = np.array([of_users.mean() for of_users in _ndcg(asked, COLD_ITEM_BOOSTS, strength, cosine, push)])
     if ndcg.max() <= 0:
         return 0.0
-    return float(COLD_ITEM_BOOSTS[np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1]])
+    return COLD_ITEM_BOOSTS[int(np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1])]
