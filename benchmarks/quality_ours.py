@@ -43,7 +43,8 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     from recsys_spark.kernels.objective import Catalogue
     from recsys_spark.kernels.popularity import Popularity
     from recsys_spark.kernels.recommender import Recommender
-    from recsys_spark.kernels.training import Data, fit
+    from recsys_spark.kernels.training import fit
+    from recsys_spark.kernels.training_data import Data
     from recsys_spark.workers import limit_threads
 
     limit_threads(train.n_threads)

@@ -94,6 +94,10 @@ class Model(Section):
     """Items drawn per step where the softmax is sampled."""
     max_training_users: Count = 2_000_000
     """With more users than this, training takes those with the smallest hash of their id; all of them are served."""
+    checkpoint_steps: Annotated[int, Field(ge=0)] = 500
+    """Training writes its state to the store after so many steps each, and goes on there when it was killed; 0: never. Executors must reach the store by a path, or by an address that pyarrow knows."""
+    warm_epochs: Annotated[int, Field(ge=0)] = 0
+    """Above 0 training starts from the newest model of an earlier run date in the store, takes so many passes, half the learning rate and no trial: what that model chose stays. 0 trains from scratch. A backtest always does."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where training computes; as `encoder.device`."""
     threads: Annotated[int, Field(ge=0)] = 0

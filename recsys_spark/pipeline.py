@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark import __version__, backtest, outcome, serving, steps
+from recsys_spark import __version__, backtest, learning, outcome, serving, steps
 from recsys_spark.config import Config
 from recsys_spark.context import Context, Facts
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
@@ -45,7 +45,7 @@ STAGES = (
         "profiles", ("ingest",), ("profiles", "behaviours", "encoder", "rerank.popular_half_life_days"), steps.profiles
     ),
     Stage("embed", ("profiles",), ("encoder",), steps.embed),
-    Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed", "score.exclude_seen"), steps.train),
+    Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed", "score.exclude_seen"), learning.train),
     Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), serving.score),
     Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), serving.rerank),
     Stage("evaluate", ("rerank",), ("evaluate", "run", "behaviours", "score.exclude_seen"), _evaluate),
@@ -59,6 +59,7 @@ OWN_INPUTS = {
     "ingest": "input",
     # Under the same settings `auto` may be another backend on another driver, and a folder may hold another model.
     "embed": "encoder_id",
+    "train": "warm_from",
 }
 """Stage -> the fact that says what it went by beside settings and earlier stages."""
 
@@ -140,9 +141,9 @@ def _run_stage(ctx: Context, stage: Stage) -> None:
             _check_same_encoder(ctx, own["encoder_id"])
         log.info("%-18s started", label)
         started = time.monotonic()
-        attempt = ctx.area.attempt(stage.name)
+        attempt = ctx.area.attempt(stage.name, key)
         facts = {**stage.step(ctx, attempt), **own}
-        manifest = attempt.commit(key, facts, round(time.monotonic() - started, 2))
+        manifest = attempt.commit(facts, round(time.monotonic() - started, 2))
     counted = ", ".join(f"{n:,} {table}" for table, n in manifest.rows.items())
     log.info("%-18s finished in %.1f s%s", label, manifest.seconds, f": {counted}" if counted else "")
 
@@ -157,6 +158,8 @@ def _own_inputs(ctx: Context, stage: Stage) -> dict[str, Any]:
     if stage.name == "embed":
         main = ctx.store.area(ctx.run_date)
         return {"encoder_id": main.finished("embed").facts["encoder_id"] if ctx.hidden else ctx.encoder[0].encoder_id}
+    if stage.name == "train":
+        return {"warm_from": learning.warm_from(ctx)}
     return {}
 
 

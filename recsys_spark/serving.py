@@ -18,6 +18,7 @@ from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.packing_items import rows_per_block
 from recsys_spark.kernels.recommender import ItemMatrix
+from recsys_spark.learning import MODEL_FACTS, model_of
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.session import block_bytes, task_slots, task_threads
 from recsys_spark.stages.ingest import check_top_n, check_top_n_of_list
@@ -26,7 +27,6 @@ from recsys_spark.stages.rerank import build_recommendations, choose
 from recsys_spark.stages.score import CatalogueSize, build_candidates, build_exclusions, restrict_items, user_tasks
 from recsys_spark.stages.vector_checks import check_widths, rejected_vectors, sound
 from recsys_spark.stages.vectors import build_item_vectors, build_user_vectors
-from recsys_spark.steps import MODEL_FACTS, MODEL_TENSORS
 from recsys_spark.store import Attempt
 
 log = logging.getLogger("recsys_spark")
@@ -34,7 +34,7 @@ log = logging.getLogger("recsys_spark")
 
 def load_artifact(ctx: Context) -> Artifact:
     """The model of this walk; raises EncoderError where it was trained on vectors of another encoder than this walk's."""
-    artifact = Artifact.parse(ctx.area.file("train", MODEL_TENSORS), ctx.area.file("train", MODEL_FACTS).decode())
+    artifact = model_of(ctx.area)
     trained = (artifact.facts["encoder_id"], artifact.facts["shape"]["text_width"])
     embedded = (ctx.fact("embed", "encoder_id"), ctx.fact("embed", "width"))
     if trained != embedded:

@@ -8,31 +8,24 @@ from datetime import UTC
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark import __version__, tables
+from recsys_spark import tables
 from recsys_spark.context import Context, Facts
 from recsys_spark.embeddings import Appended, Snapshot
 from recsys_spark.encoder_provision import ship
 from recsys_spark.errors import DataError
 from recsys_spark.gpus import gpu_profile, why_on_cpu
-from recsys_spark.kernels.choices import CHOICES
 from recsys_spark.kernels.encoder import Encoded
 from recsys_spark.kernels.encoder_files import EncoderSpec
-from recsys_spark.kernels.validation import K
-from recsys_spark.model_card import model_card
-from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.progress import ON, ROWS, SLOTS, UNITS, progress
-from recsys_spark.session import executor_threads, is_local, task_threads
+from recsys_spark.session import is_local, task_threads
 from recsys_spark.sources import Mapped, read_table
 from recsys_spark.stages.embed import build_embeddings, check_encoded, profile_texts, rejected_profiles, unseen_texts
 from recsys_spark.stages.ingest import Ingested, build_ingest, validate_ingested
 from recsys_spark.stages.item_profiles import build_item_profiles
-from recsys_spark.stages.train import artifact_of, build_model_rows
 from recsys_spark.stages.user_profiles import build_user_profiles
 from recsys_spark.store import Attempt
 
 log = logging.getLogger("recsys_spark")
-WITH_HISTORY = ("heavy", "regular", "light")
-MODEL_TENSORS, MODEL_FACTS, MODEL_CARD = "model.safetensors", "model.json", "MODEL_CARD.md"
 
 
 def ingest(ctx: Context, attempt: Attempt) -> Facts:
@@ -154,56 +147,3 @@ def _encode_and_append(ctx: Context, spec: EncoderSpec, unseen: DataFrame, n_uns
             report=report,
         )
         return ctx.store.vectors.append(spec.encoder_id, encoded, known=known)
-
-
-def train(ctx: Context, attempt: Attempt) -> Facts:
-    """Profiles and embeddings -> the model artifact."""
-    users = user_inputs(ctx.table("profiles", tables.USER_PROFILES), ctx.embeddings)
-    rows = build_model_rows(
-        item_inputs(ctx.table("profiles", tables.ITEM_PROFILES), ctx.embeddings),
-        users,
-        ctx.cfg,
-        n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
-        text_width=ctx.fact("embed", "width"),
-        n_threads=ctx.cfg.model.threads or executor_threads(ctx.spark),
-        profile=gpu_profile(ctx.spark, "train", ctx.cfg.model.device),
-        own_machine=is_local(ctx.spark),
-    )
-    artifact = artifact_of(rows.collect())
-    artifact.facts["encoder_id"] = ctx.fact("embed", "encoder_id")
-    if not (ctx.spark.sparkContext.master or "").startswith("local"):
-        # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
-        for entry in artifact.facts["trial"]:
-            said = f", held-out ndcg {entry['ndcg']:.4f}" if "ndcg" in entry else ""
-            log.info(
-                "train: trial epoch %d loss %.4f (%.1f s)%s", entry["epoch"], entry["loss"], entry["seconds"], said
-            )
-        for loss in artifact.facts["losses"]:
-            log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
-    log.info("train: computed on the %s", "GPU" if artifact.facts["device"] == "cuda" else "CPU")
-    if artifact.facts["held_out"]:
-        log.info(
-            "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f, w_cos %.2f",
-            K,
-            artifact.facts["held_out"]["ndcg"],
-            *(artifact.facts[name] for name in CHOICES),
-        )
-    attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
-    attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
-    card = model_card(
-        artifact.facts,
-        model_id=artifact.model_id,
-        version=__version__,
-        config_fingerprint=ctx.cfg.fingerprint(),
-        seed=ctx.cfg.run.seed,
-        encoder=ctx.cfg.encoder.model,
-        weights=ctx.cfg.behaviours.weights,
-        n_items=ctx.area.finished("profiles").rows[tables.ITEM_PROFILES.name],
-        n_parameters=sum(tensor.size for name, tensor in artifact.tensors.items() if not name.startswith("links.")),
-        n_links=artifact.tensors["links.values"].size,
-        as_of=ctx.as_of,
-        now=ctx.now,
-    )
-    attempt.write_file(MODEL_CARD, card.encode())
-    kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions")
-    return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}

@@ -61,9 +61,16 @@ class Store:
 
     def areas(self) -> list[Area]:
         """Every walk that was begun, of any date."""
-        runs = f"{self.root}/runs"
-        dates = [name for name in self.files.names(runs) if name.startswith("run_date=")]
-        return [Area(self, f"{runs}/{date}/{name}") for date in dates for name in self.files.names(f"{runs}/{date}")]
+        return [
+            self.area(date, name)
+            for date in self.run_dates()
+            for name in self.files.names(f"{self.root}/runs/run_date={date}")
+        ]
+
+    def run_dates(self) -> list[str]:
+        """Every run date that was begun, ascending."""
+        names = self.files.names(f"{self.root}/runs")
+        return [name.removeprefix("run_date=") for name in names if name.startswith("run_date=")]
 
     def embeddings(self, encoder_id: str) -> DataFrame:
         """All vectors of an encoder, EMBEDDINGS; empty before the first."""
@@ -171,9 +178,9 @@ class Area:
         """A file the stage wrote."""
         return self.store.files.read(f"{self.finished(stage).attempt}/{name}")
 
-    def attempt(self, stage: str) -> Attempt:
-        """A fresh folder to write a stage's output to; nobody reads it before :meth:`Attempt.commit`."""
-        return Attempt(self, stage, f"{self.folder}/{stage}/attempt-{uuid.uuid4().hex[:12]}")
+    def attempt(self, stage: str, key: str = "") -> Attempt:
+        """A fresh folder to write a stage's output to, that goes by ``key``; nobody reads it before :meth:`Attempt.commit`."""
+        return Attempt(self, stage, f"{self.folder}/{stage}/attempt-{uuid.uuid4().hex[:12]}", key)
 
     def _read(self, path: str, table: Table) -> DataFrame:
         return self.store.spark.read.schema(table.schema).parquet(path)
@@ -182,8 +189,8 @@ class Area:
 class Attempt:
     """One try at a stage."""
 
-    def __init__(self, area: Area, stage: str, folder: str) -> None:
-        self.area, self.stage, self.folder = area, stage, folder
+    def __init__(self, area: Area, stage: str, folder: str, key: str) -> None:
+        self.area, self.stage, self.folder, self.key = area, stage, folder, key
         self.rows: dict[str, int] = {}
 
     def write(self, table: Table, df: DataFrame) -> DataFrame:
@@ -195,14 +202,19 @@ class Attempt:
         self.rows[table.name] = written.select(F.lit(1)).count()
         return written
 
+    @property
+    def checkpoint(self) -> str:
+        """Address of a file for the state of this stage's unfinished work; the next attempt finds it, a commit drops it."""
+        return self.area.store.files.qualified(f"{self.area.folder}/{self.stage}/checkpoint.safetensors")
+
     def write_file(self, name: str, content: bytes) -> None:
         """Write a small file beside the tables."""
         self.area.store.files.write(f"{self.folder}/{name}", content)
 
-    def commit(self, key: str, facts: Mapping[str, Any], seconds: float) -> StageManifest:
+    def commit(self, facts: Mapping[str, Any], seconds: float) -> StageManifest:
         """Make the attempt the stage's result and drop earlier and crashed attempts."""
         manifest = StageManifest(
-            self.stage, key, self.folder, self.rows, dict(facts), seconds, datetime.now(UTC).isoformat()
+            self.stage, self.key, self.folder, self.rows, dict(facts), seconds, datetime.now(UTC).isoformat()
         )
         files, folder = self.area.store.files, self.area.folder
         files.write(f"{folder}/{self.stage}.json", json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())

@@ -33,11 +33,11 @@ def lists(spark: SparkSession, *users: str) -> DataFrame:
 
 def test_an_attempt_is_not_read_before_it_is_committed(spark: SparkSession, store: Store) -> None:
     area = store.area("2026-01-01")
-    attempt = area.attempt("ingest")
+    attempt = area.attempt("ingest", "key")
     attempt.write(RELATIONS, relations(spark, ("a", "b")))
     with pytest.raises(StoreError, match="`ingest` has not finished"):
         area.table("ingest", RELATIONS)
-    manifest = attempt.commit("key", {"n": 1}, 0.5)
+    manifest = attempt.commit({"n": 1}, 0.5)
     assert area.table("ingest", RELATIONS).count() == 1
     assert area.finished("ingest") == manifest
     assert manifest.rows == {"relations": 1}
@@ -48,9 +48,9 @@ def test_a_later_attempt_replaces_the_earlier_and_crashed_ones_go(
 ) -> None:
     area = store.area("2026-01-01")
     for pairs in ([("a", "b")], [("a", "b"), ("b", "c")]):
-        attempt = area.attempt("ingest")
+        attempt = area.attempt("ingest", "key")
         attempt.write(RELATIONS, relations(spark, *pairs))
-    attempt.commit("key", {}, 0.0)
+    attempt.commit({}, 0.0)
     assert area.table("ingest", RELATIONS).count() == 2
     assert len(list((tmp_path / "runs/run_date=2026-01-01/main/ingest").glob("attempt-*"))) == 1
 

@@ -48,15 +48,15 @@ def walk(
 ) -> Area:
     """Profiles with these hashes, written so many days ago; and, unless its encoder is None, embedded then."""
     area = store.area(run_date, name)
-    attempt = area.attempt("profiles")
+    attempt = area.attempt("profiles", "key")
     attempt.write(ITEM_PROFILES, frame(store.spark, ITEM_PROFILES, [{"item_id": h, "content_hash": h} for h in items]))
     attempt.write(
         USER_PROFILES,
         frame(store.spark, USER_PROFILES, [{"user_id": h, "content_hash": h} for h in users] + [{"user_id": "none"}]),
     )
-    attempt.commit("key", {}, 0.0)
+    attempt.commit({}, 0.0)
     if encoder_id is not None:
-        area.attempt("embed").commit("key", {"encoder_id": encoder_id}, 0.0)
+        area.attempt("embed", "key").commit({"encoder_id": encoder_id}, 0.0)
     for path in Path(area.folder).glob("*.json"):
         written = {"finished_at": (NOW - timedelta(days=days_ago)).isoformat()}
         FileSystem(store.spark).write(str(path), json.dumps(json.loads(path.read_text()) | written).encode())

@@ -18,6 +18,11 @@ FORMAT = 3
 """Goes up where older tensors can no longer be read."""
 
 
+def is_link(name: str) -> bool:
+    """Whether a tensor is one of links.Links: large, and fitted anew from the behaviours."""
+    return name.startswith("links.")
+
+
 @dataclass(frozen=True)
 class Artifact:
     """A trained model.

@@ -18,12 +18,10 @@ MIN_LEARNING_RATE_SHARE = 0.02
 class Schedule:
     """AdamW with warm-up, cosine decay and gradient clipping."""
 
-    def __init__(self, model: nn.Module, settings: ModelConfig, steps: int) -> None:
+    def __init__(self, model: nn.Module, settings: ModelConfig, steps: int, peak: float) -> None:
         self.parameters = list(model.parameters())
-        self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=settings.learning_rate, weight_decay=settings.weight_decay
-        )
-        self.peak, self.total, self.done = settings.learning_rate, max(1, steps), 0
+        self.optimizer = torch.optim.AdamW(self.parameters, lr=peak, weight_decay=settings.weight_decay)
+        self.peak, self.total, self.done = peak, max(1, steps), 0
 
     def apply(self, loss: Tensor) -> None:
         """One optimiser step."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from recsys_spark.kernels.validation import Found, K
 
@@ -48,6 +49,13 @@ class TrialEpoch:
     def as_dict(self) -> dict[str, float]:
         """Plain values, for JSON."""
         return {**self.loss.as_dict(), **(asdict(self.found) if self.found else {})}
+
+    @staticmethod
+    def parse(values: Mapping[str, Any]) -> TrialEpoch:
+        """Inverse of :meth:`as_dict`."""
+        loss = EpochLoss(**{field.name: values[field.name] for field in fields(EpochLoss)})
+        found = {field.name: values[field.name] for field in fields(Found) if field.name in values}
+        return TrialEpoch(loss, Found(**found) if found else None)
 
 
 OnEpoch = Callable[[EpochLoss | TrialEpoch], None]

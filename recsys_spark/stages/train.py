@@ -7,9 +7,8 @@ the result does not depend on how they were partitioned.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +21,21 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.stages._task_gpus import assigned_gpus
 
+if TYPE_CHECKING:
+    from recsys_spark.kernels.checkpoints import Checkpoints, State
+
 ROW_SCHEMA = "name string, part int, shape array<int>, dtype string, data binary"
 PART_BYTES = 32 * 1024 * 1024
 HASH_SPACE = 1 << 30
 ITEM, USER = 0, 1
 FACTS, FAILURE = "facts", "failure"
+
+
+class Checkpoint(NamedTuple):
+    """Where the checkpoint of a training is, on a file system that executors reach, and what it must be of."""
+
+    uri: str
+    key: str
 
 
 def build_model_rows(
@@ -39,10 +48,14 @@ def build_model_rows(
     n_threads: int,
     profile: ResourceProfile | None = None,
     own_machine: bool = False,
+    checkpoint: Checkpoint | None = None,
+    earlier: Artifact | None = None,
+    bar: bool = False,
 ) -> DataFrame:
     """Train and return the artifact as rows (ROW_SCHEMA); :func:`artifact_of` puts it together.
 
-    ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody assigned.
+    ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody assigned. A
+    training that was killed goes on from its ``checkpoint``; one with an ``earlier`` model starts there. ``bar`` draws a progress bar.
 
     ``items`` and ``users`` are model_inputs.item_inputs and user_inputs, ``n_users`` the number of users: where it is
     above `model.max_training_users` they are thinned by a hash of their id. A failure inside the task comes back as a row, because an exception would make
@@ -61,7 +74,9 @@ def build_model_rows(
         .repartition(1)
         .sortWithinPartitions("kind", "id")
     )
-    return stream.mapInArrow(_trainer(cfg, text_width, n_threads, own_machine), ROW_SCHEMA, profile=profile)
+    return stream.mapInArrow(
+        _trainer(cfg, text_width, n_threads, own_machine, checkpoint, earlier, bar), ROW_SCHEMA, profile=profile
+    )
 
 
 def artifact_of(rows: Iterable[Row]) -> Artifact:
@@ -80,7 +95,13 @@ def artifact_of(rows: Iterable[Row]) -> Artifact:
 
 
 def _trainer(
-    cfg: Config, text_width: int, n_threads: int, own_machine: bool
+    cfg: Config,
+    text_width: int,
+    n_threads: int,
+    own_machine: bool,
+    checkpoint: Checkpoint | None,
+    earlier: Artifact | None,
+    bar: bool,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     settings, behaviours = cfg.model, sorted(cfg.behaviours.weights)
     seed = cfg.run.seed
@@ -91,11 +112,12 @@ def _trainer(
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)
         from recsys_spark.kernels.devices import task_device
-        from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
         from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
         from recsys_spark.kernels.objective import Catalogue
         from recsys_spark.kernels.popularity import Popularity
-        from recsys_spark.kernels.training import Data, fit
+        from recsys_spark.kernels.training import fit
+        from recsys_spark.kernels.training_data import Data
+        from recsys_spark.training_progress import TrainingProgress
 
         table = pa.Table.from_batches(list(batches))
         kinds = table["kind"].to_numpy()
@@ -112,10 +134,6 @@ def _trainer(
         positions = Positions(catalogue.ids)
         histories = from_arrow(users, positions, {b: k for k, b in enumerate(behaviours)}, text_width)
 
-        def report(entry: EpochLoss | TrialEpoch) -> None:
-            # Executor logs, and the terminal in local mode.
-            print(f"train: {entry.line()}", file=sys.stderr, flush=True)
-
         data = Data(
             catalogue,
             histories,
@@ -126,19 +144,63 @@ def _trainer(
             max_history=cfg.behaviours.max_history,
             predict_repeats=cfg.score.exclude_seen is not True,
         )
+        progress = TrainingProgress(bar=bar)
         try:
             with task_device(
                 settings.device, assigned_gpus(), setting="model.device", error=TrainingError, own_machine=own_machine
             ) as device:
-                artifact = _fitted(lambda: fit(data, settings, seed=seed, on_epoch=report, device=device))
+                checkpoints = _checkpoints(checkpoint, settings.checkpoint_steps, device, progress.say)
+                saved, said = _resumed(checkpoints)
+                if said:
+                    progress.say(said)
+                artifact = _fitted(
+                    lambda: fit(
+                        data,
+                        settings,
+                        seed=seed,
+                        on_epoch=progress.epoch,
+                        on_step=progress.step,
+                        device=device,
+                        checkpoints=checkpoints,
+                        saved=saved,
+                        earlier=earlier,
+                    )
+                )
+                artifact.facts["resumed"] = said
         except TrainingError as error:
             yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
             return
+        finally:
+            progress.close()
         yield _rows(FACTS, artifact.facts_json().encode(), (), "bytes")
         for name, tensor in artifact.tensors.items():
             yield _rows(name, np.ascontiguousarray(tensor).tobytes(), tensor.shape, str(tensor.dtype))
 
     return train
+
+
+def _checkpoints(checkpoint: Checkpoint | None, every: int, device: str, say: Callable[[str], None]) -> Checkpoints:
+    from recsys_spark.kernels.checkpoints import NO_CHECKPOINTS, Checkpoints
+
+    if checkpoint is None:
+        return NO_CHECKPOINTS
+    # A GPU draws other numbers than a CPU.
+    return Checkpoints(checkpoint.uri, f"{checkpoint.key}-{device.partition(':')[0]}", every, say)
+
+
+def _resumed(checkpoints: Checkpoints) -> tuple[State | None, str]:
+    """The state to go on from, and what to say of it.
+
+    A checkpoint that is no good is refused and training starts over: at night lists are worth more than the hour that is lost.
+    """
+    try:
+        saved = checkpoints.load()
+    except TrainingError as error:
+        return None, f"the checkpoint is refused, training starts over: {error}"
+    if saved is None:
+        return None, ""
+    place = saved.facts["place"]
+    return saved, f"goes on in epoch {place['epoch']} of the {saved.facts['run']} run, after {place['n_steps']} steps"
 
 
 def _fitted(train: Callable[[], Artifact]) -> Artifact:

@@ -12,8 +12,9 @@ from recsys_spark.config import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.batches import batches
+from recsys_spark.kernels.epochs import EpochLoss
 from recsys_spark.kernels.recommender import Recommender
-from recsys_spark.kernels.training import EpochLoss, fit
+from recsys_spark.kernels.training import fit
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
 SETTINGS = Model(width=16, n_layers=1, epochs=8, trial_epochs=0, batch_positions=256, learning_rate=1e-2, dropout=0.0)

@@ -7,7 +7,7 @@ import numpy as np
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import Popularity
-from recsys_spark.kernels.training import Data
+from recsys_spark.kernels.training_data import Data
 
 N_ITEMS, TEXT_WIDTH = 40, 8
 

@@ -1,0 +1,229 @@
+"""One training run: steps through the histories, from fresh weights, an earlier model's, or where a checkpoint was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from recsys_spark.config import Model as ModelConfig
+from recsys_spark.errors import TrainingError
+from recsys_spark.kernels.artifact import FORMAT, Artifact
+from recsys_spark.kernels.batches import Schedule, batches, n_batches
+from recsys_spark.kernels.checkpoints import State
+from recsys_spark.kernels.choices import Choices
+from recsys_spark.kernels.epochs import EpochLoss
+from recsys_spark.kernels.histories import shuffled_ties, with_social
+from recsys_spark.kernels.links import evidence_without_self, fit_links
+from recsys_spark.kernels.links_device import DeviceLinks
+from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
+from recsys_spark.kernels.objective import Objective, Trainable
+from recsys_spark.kernels.popularity import IS_COLD, replay
+from recsys_spark.kernels.training_data import Data
+from recsys_spark.kernels.warm_start import WARM_LEARNING_RATE, start_from
+
+WEIGHTS, OPTIMISER = "weights.", "optimiser."
+CPU_DRAWS, GPU_DRAWS = "draws.cpu", "draws.cuda"
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is in its walk through the histories."""
+
+    epoch: int
+    n_done: int
+    """batches of this epoch"""
+    n_steps: int
+    """of the whole run"""
+    sums: list[float]
+    """[3] of the losses so far in this epoch, and of what they are weighted by"""
+    seconds: float
+    """spent on this epoch"""
+    draws_at_start: Facts
+    """state of NumPy's generator when the epoch began"""
+    draws: Facts
+    """the same now"""
+
+
+class Step(NamedTuple):
+    """A step that was made."""
+
+    done: int
+    """steps of the run so far"""
+    of: int
+    """steps of the whole run"""
+    loss: float
+    state: Callable[[], State]
+    """to go on from here another time"""
+
+
+class Run:
+    """One training, from fresh weights or from those of ``earlier``."""
+
+    def __init__(
+        self, data: Data, settings: ModelConfig, seed: int, device: str = "cpu", earlier: Artifact | None = None
+    ) -> None:
+        torch.manual_seed(seed)
+        self.data, self.settings, self.rng = data, settings, np.random.default_rng(seed)
+        catalogue, histories = data.catalogue, data.histories
+        self.warm, positions = np.unique(histories.items, return_inverse=True)
+        self.shape = shape_of(
+            settings,
+            text_width=catalogue.vectors.shape[1],
+            n_behaviours=len(data.behaviours),
+            max_history=data.max_history,
+        )
+        self.device = torch.device(device)
+        self.model = Trainable(self.shape, catalogue, self.warm)
+        self.peak = settings.learning_rate
+        if earlier:
+            start_from(self.model, catalogue.ids[self.warm], earlier)
+            self.peak *= WARM_LEARNING_RATE
+        self.model.to(self.device)
+        # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
+        social = np.searchsorted(self.warm, histories.social_items)
+        known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
+        self.histories = replace(with_social(histories, social, known), items=positions)
+        now = catalogue.popularity.features(catalogue.popularity.units())[self.warm]
+        replayed = replay(
+            positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now
+        )
+        self.settled = replayed.known[-1].astype(np.float32)
+        counts = np.bincount(positions, minlength=len(self.warm))
+        fitted = fit_links(
+            self.histories, len(self.warm), most_items=settings.linked_items, penalty=settings.link_penalty
+        )
+        self.links = fitted.links()
+        self.objective = Objective(
+            self.model,
+            catalogue,
+            self.warm,
+            counts,
+            replayed,
+            data.all_weights,
+            settings,
+            data.predict_repeats,
+            partial(evidence_without_self, fitted)
+            if self.device.type == "cpu"
+            else DeviceLinks(fitted, self.device).evidence_without_self,
+        )
+
+    def epochs(
+        self, n: int, *, resumed: State | None = None, on_step: Callable[[Step], None] = lambda _: None
+    ) -> Iterator[EpochLoss]:
+        """Train for ``n`` epochs, at the end of which the learning rate has come down.
+
+        With ``resumed`` the run goes on where that state was, and ends with the same weights as if it had never been stopped.
+        """
+        settings, rng = self.settings, self.rng
+        schedule = Schedule(
+            self.model, settings, n * n_batches(self.histories, settings.batch_positions), peak=self.peak
+        )
+        place = self._restore(resumed, schedule) if resumed else None
+        for epoch in range(place.epoch if place else 1, n + 1):
+            if place:
+                rng.bit_generator.state = place.draws_at_start
+            draws_at_start = rng.bit_generator.state
+            walk = list(batches(self.histories, settings.batch_positions, rng))
+            n_before, sums, spent = 0, np.zeros(3), 0.0
+            if place:
+                rng.bit_generator.state = place.draws
+                n_before, sums, spent, place = place.n_done, np.array(place.sums), place.seconds, None
+            started = time.monotonic() - spent
+            for n_done, rows in enumerate(walk[n_before:], n_before + 1):
+                result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng)
+                if result is None:
+                    continue
+                loss, parts, count = result
+                if not torch.isfinite(loss):
+                    raise TrainingError(
+                        "The training loss is no longer a number",
+                        where=f"epoch {epoch}",
+                        found=loss.item(),
+                        action="Lower model.learning_rate; check the embeddings for odd values.",
+                    )
+                schedule.apply(loss)
+                sums += np.array([parts[0] * count, parts[1] * count, count])
+                now = partial(
+                    Place, epoch, n_done, schedule.done, sums.tolist(), time.monotonic() - started, draws_at_start
+                )
+                on_step(Step(schedule.done, schedule.total, loss.item(), partial(self._state, schedule, now)))
+            means = sums[:2] / max(sums[2], 1)
+            total = float(means[0] + settings.bce_weight * means[1])
+            yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
+
+    def _state(self, schedule: Schedule, place: Callable[[Facts], Place]) -> State:
+        """Weights, the optimiser's moments, all generators and the place."""
+        tensors = {f"{WEIGHTS}{name}": value for name, value in self._weights().items()}
+        for k, moments in schedule.optimizer.state_dict()["state"].items():
+            tensors |= {f"{OPTIMISER}{k}.{name}": value.cpu().numpy() for name, value in moments.items()}
+        tensors[CPU_DRAWS] = torch.get_rng_state().numpy()
+        if self.device.type == "cuda":
+            tensors[GPU_DRAWS] = torch.cuda.get_rng_state(self.device).numpy()
+        return State(tensors, {"place": asdict(place(self.rng.bit_generator.state))})
+
+    def _restore(self, state: State, schedule: Schedule) -> Place:
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in state.tensors.items()}
+        self.model.load_state_dict(
+            {name.removeprefix(WEIGHTS): value for name, value in tensors.items() if name.startswith(WEIGHTS)}
+        )
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith(OPTIMISER):
+                k, _, moment = name.removeprefix(OPTIMISER).partition(".")
+                moments.setdefault(int(k), {})[moment] = value
+        optimiser = schedule.optimizer
+        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        torch.set_rng_state(tensors[CPU_DRAWS])
+        if GPU_DRAWS in tensors:
+            torch.cuda.set_rng_state(tensors[GPU_DRAWS], self.device)
+        place = Place(**state.facts["place"])
+        schedule.done = place.n_steps
+        return place
+
+    def _weights(self) -> dict[str, Any]:
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
+
+    def artifact(self, facts: Facts, choices: Choices) -> Artifact:
+        """The weights as they are now and what was chosen beside them."""
+        tensors = self._weights()
+        tensors["items.settled"] = self.settled
+        tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
+        tensors["temperature"] = np.array(choices.temperature, np.float32)
+        tensors["items.beta"] = tensors["items.beta"] + np.float32(choices.cold_item_boost) * IS_COLD
+        tensors["items.link"][0] += np.float32(np.log(choices.link_strength) / SCALAR_STEPS)
+        return Artifact(
+            tensors,
+            {
+                "format": FORMAT,
+                "shape": self.shape.as_dict(),
+                "behaviours": list(self.data.behaviours),
+                "warm_item_ids": [str(i) for i in self.data.catalogue.ids[self.warm]],
+                "n_users": int(self.histories.n_users),
+                "n_positions": len(self.histories.items),
+                "first_time": float(self.histories.times.min()),
+                "last_time": float(self.histories.times.max()),
+                **asdict(choices),
+                "device": self.device.type,
+                **facts,
+            },
+        )
+
+
+def shape_of(settings: ModelConfig, *, text_width: int, n_behaviours: int, max_history: int) -> TowerShape:
+    """Of the towers that these settings ask for."""
+    return TowerShape(
+        width=settings.width,
+        text_width=text_width,
+        n_behaviours=n_behaviours,
+        max_history=max_history,
+        n_layers=settings.n_layers,
+        n_heads=settings.n_heads,
+        dropout=settings.dropout,
+    )

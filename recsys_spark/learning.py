@@ -1,0 +1,126 @@
+"""The step behind `train`: what the task is given, what it gives back, and the model of an earlier night. Used by ``pipeline`` alone."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from recsys_spark import __version__, tables
+from recsys_spark.context import Context, Facts
+from recsys_spark.gpus import gpu_profile
+from recsys_spark.kernels.artifact import Artifact, is_link
+from recsys_spark.kernels.choices import CHOICES
+from recsys_spark.kernels.training_run import shape_of
+from recsys_spark.kernels.validation import K
+from recsys_spark.kernels.warm_start import why_not
+from recsys_spark.model_card import model_card
+from recsys_spark.model_inputs import item_inputs, user_inputs
+from recsys_spark.session import executor_threads, is_local
+from recsys_spark.stages.train import Checkpoint, artifact_of, build_model_rows
+from recsys_spark.store import Area, Attempt
+
+log = logging.getLogger("recsys_spark")
+WITH_HISTORY = ("heavy", "regular", "light")
+MODEL_TENSORS, MODEL_FACTS, MODEL_CARD = "model.safetensors", "model.json", "MODEL_CARD.md"
+
+
+def train(ctx: Context, attempt: Attempt) -> Facts:
+    """Profiles and embeddings -> the model artifact."""
+    users = user_inputs(ctx.table("profiles", tables.USER_PROFILES), ctx.embeddings)
+    rows = build_model_rows(
+        item_inputs(ctx.table("profiles", tables.ITEM_PROFILES), ctx.embeddings),
+        users,
+        ctx.cfg,
+        n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
+        text_width=ctx.fact("embed", "width"),
+        n_threads=ctx.cfg.model.threads or executor_threads(ctx.spark),
+        profile=gpu_profile(ctx.spark, "train", ctx.cfg.model.device),
+        own_machine=is_local(ctx.spark),
+        checkpoint=Checkpoint(attempt.checkpoint, attempt.key),
+        earlier=_usable(ctx),
+        bar=is_local(ctx.spark) and sys.stderr.isatty(),
+    )
+    artifact = artifact_of(rows.collect())
+    artifact.facts["encoder_id"] = ctx.fact("embed", "encoder_id")
+    if not (ctx.spark.sparkContext.master or "").startswith("local"):
+        # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
+        for entry in artifact.facts["trial"]:
+            said = f", held-out ndcg {entry['ndcg']:.4f}" if "ndcg" in entry else ""
+            log.info(
+                "train: trial epoch %d loss %.4f (%.1f s)%s", entry["epoch"], entry["loss"], entry["seconds"], said
+            )
+        if artifact.facts["resumed"]:
+            log.warning("train: %s", artifact.facts["resumed"])
+        for loss in artifact.facts["losses"]:
+            log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
+    log.info("train: computed on the %s", "GPU" if artifact.facts["device"] == "cuda" else "CPU")
+    if artifact.facts["held_out"]:
+        log.info(
+            "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f, w_cos %.2f",
+            K,
+            artifact.facts["held_out"]["ndcg"],
+            *(artifact.facts[name] for name in CHOICES),
+        )
+    attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
+    attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
+    card = model_card(
+        artifact.facts,
+        model_id=artifact.model_id,
+        version=__version__,
+        config_fingerprint=ctx.cfg.fingerprint(),
+        seed=ctx.cfg.run.seed,
+        encoder=ctx.cfg.encoder.model,
+        weights=ctx.cfg.behaviours.weights,
+        n_items=ctx.area.finished("profiles").rows[tables.ITEM_PROFILES.name],
+        n_parameters=sum(tensor.size for name, tensor in artifact.tensors.items() if not is_link(name)),
+        n_links=artifact.tensors["links.values"].size,
+        as_of=ctx.as_of,
+        now=ctx.now,
+    )
+    attempt.write_file(MODEL_CARD, card.encode())
+    kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions")
+    return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}
+
+
+def warm_from(ctx: Context) -> dict[str, str] | None:
+    """The newest model of an earlier run date that training is to start from; None where there is none, or none is wanted."""
+    if not ctx.cfg.model.warm_epochs or ctx.hidden:
+        return None
+    for run_date in reversed(ctx.store.run_dates()):
+        manifest = ctx.store.area(run_date).manifest("train") if run_date < ctx.run_date else None
+        if manifest:
+            return {"run_date": run_date, "model_id": manifest.facts["model_id"]}
+    return None
+
+
+def _usable(ctx: Context) -> Artifact | None:
+    """That model, unless it is of another encoder or shape, or knows of what comes after as_of: then training is from scratch."""
+    found = warm_from(ctx)
+    if not found:
+        return None
+    earlier = model_of(ctx.store.area(found["run_date"]))
+    encoder_id, cfg = ctx.fact("embed", "encoder_id"), ctx.cfg
+    behaviours = sorted(cfg.behaviours.weights)
+    shape = shape_of(
+        cfg.model,
+        text_width=ctx.fact("embed", "width"),
+        n_behaviours=len(behaviours),
+        max_history=cfg.behaviours.max_history,
+    )
+    why = why_not(earlier, behaviours, shape)
+    if earlier.facts["encoder_id"] != encoder_id:
+        why = f"it is of encoder {earlier.facts['encoder_id']}, and now {encoder_id}"
+    elif earlier.facts["last_time"] >= ctx.as_of.timestamp():
+        why = "it has seen behaviours at or after as_of"
+    if why:
+        log.warning(
+            "train: from scratch; the model of %s is not what training could start from: %s", found["run_date"], why
+        )
+        return None
+    log.info("train: starts from the model of %s", found["run_date"])
+    return Artifact({name: value for name, value in earlier.tensors.items() if not is_link(name)}, earlier.facts)
+
+
+def model_of(area: Area) -> Artifact:
+    """The model of a walk. Raises StoreError where it has none, TrainingError where another version made it."""
+    return Artifact.parse(area.file("train", MODEL_TENSORS), area.file("train", MODEL_FACTS).decode())
