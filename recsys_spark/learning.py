@@ -78,7 +78,7 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         now=ctx.now,
     )
     attempt.write_file(MODEL_CARD, card.encode())
-    kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions")
+    kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions", "resumed")
     return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}
 
 

@@ -117,7 +117,7 @@ def _trainer(
         from recsys_spark.kernels.popularity import Popularity
         from recsys_spark.kernels.training import fit
         from recsys_spark.kernels.training_data import Data
-        from recsys_spark.training_progress import TrainingProgress
+        from recsys_spark.stages._training_progress import TrainingProgress
 
         table = pa.Table.from_batches(list(batches))
         kinds = table["kind"].to_numpy()

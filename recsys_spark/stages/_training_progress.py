@@ -13,7 +13,6 @@ from tqdm import tqdm
 
 from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
 from recsys_spark.kernels.training_run import Step
-from recsys_spark.progress import in_words
 
 BAR_COLUMNS = 100
 
@@ -46,7 +45,7 @@ class TrainingProgress:
         if isinstance(entry, TrialEpoch) and entry.found:
             self._ndcg = entry.found.ndcg
         n_left = loss.of - loss.epoch
-        left = f", about {in_words(n_left * loss.seconds)} left of this run" if n_left else ""
+        left = f", about {tqdm.format_interval(n_left * loss.seconds)} left of this run" if n_left else ""
         self.say(f"{entry.line()}{left}")
 
     def say(self, text: str) -> None:

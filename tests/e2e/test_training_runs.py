@@ -1,0 +1,78 @@
+"""train inside the pipeline: it goes on where it was killed, and starts from last night's model where that is asked for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pyspark.sql import SparkSession
+
+from recsys_spark import learning, pipeline
+from recsys_spark.context import Context
+from recsys_spark.pipeline import run_pipeline
+from tests.e2e.small_shop import RUN_DATE, load, write_shop
+
+TO_TRAIN = pipeline.NAMES[: pipeline.NAMES.index("train") + 1]
+NEXT_DAY = "2026-01-02"
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_shop(tmp_path_factory.mktemp("shop"))
+
+
+@pytest.fixture(scope="module")
+def whole(spark: SparkSession, shop: Path) -> Context:
+    return run_pipeline(spark, load(shop, model__checkpoint_steps=1), RUN_DATE, stages=TO_TRAIN)
+
+
+def test_a_killed_training_goes_on_with_the_same_model_unless_its_checkpoint_is_cut_short(
+    spark: SparkSession, shop: Path, whole: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert whole.fact("train", "resumed") == ""
+    cfg = load(shop, model__checkpoint_steps=1, run__store=str(tmp_path / "store"))
+
+    def die(*_: object, **__: object) -> None:
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(learning, "model_card", die)
+        with pytest.raises(Killed):
+            run_pipeline(spark, cfg, RUN_DATE, stages=TO_TRAIN)
+    [checkpoint] = (tmp_path / "store").rglob("checkpoint.safetensors")
+    content = checkpoint.read_bytes()
+
+    checkpoint.write_bytes(content[:500])
+    ctx = run_pipeline(spark, cfg, RUN_DATE, stages=TO_TRAIN)
+    refused = ctx.fact("train", "resumed")
+    assert refused.startswith("the checkpoint is refused, training starts over: The checkpoint cannot be read")
+    assert str(checkpoint) in refused
+    assert ctx.fact("train", "model_id") == whole.fact("train", "model_id")
+    assert not checkpoint.exists()
+
+    # As if it had been killed once more.
+    checkpoint.write_bytes(content)
+    checkpoint.parent.with_suffix(".json").unlink()
+    ctx = run_pipeline(spark, cfg, RUN_DATE, stages=TO_TRAIN)
+    assert ctx.fact("train", "resumed").startswith("goes on in epoch 3 of the final run")
+    assert ctx.fact("train", "model_id") == whole.fact("train", "model_id")
+
+
+def test_tomorrow_starts_from_the_model_of_today(spark: SparkSession, shop: Path, whole: Context) -> None:
+    cfg = load(shop, model__warm_epochs=1)
+    ctx = run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN)
+    assert ctx.fact("train", "warm_from") == {"run_date": RUN_DATE, "model_id": whole.fact("train", "model_id")}
+    assert (len(ctx.fact("train", "losses")), ctx.fact("train", "trial")) == (1, [])
+    assert ctx.fact("train", "losses")[0]["loss"] < whole.fact("train", "losses")[0]["loss"]
+    finished = ctx.area.finished("train")
+    assert run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN).area.finished("train") == finished
+
+
+def test_a_model_of_another_shape_is_not_taken(spark: SparkSession, shop: Path, whole: Context) -> None:
+    cfg = load(shop, model__warm_epochs=1, model__width=8)
+    ctx = run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN)
+    assert len(ctx.fact("train", "losses")) == 3
