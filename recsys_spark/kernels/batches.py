@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.process_group import ALONE, Group
 
 MIN_LEARNING_RATE_SHARE = 0.02
 
@@ -23,18 +24,26 @@ class Schedule:
         self.optimizer = torch.optim.AdamW(self.parameters, lr=peak, weight_decay=settings.weight_decay)
         self.peak, self.total, self.done = peak, max(1, steps), 0
 
-    def apply(self, loss: Tensor) -> None:
-        """One optimiser step."""
+    def apply(self, loss: Tensor | None, weight: float, group: Group = ALONE) -> float:
+        """One optimiser step of all of the ``group``, by the weighted mean of their losses, which is returned; None is of weight 0.
+
+        No step is made where that is no finite number.
+        """
         warmup = max(1, min(200, self.total // 10))
         progress = min(1.0, self.done / self.total)
         decay = MIN_LEARNING_RATE_SHARE + (1 - MIN_LEARNING_RATE_SHARE) * 0.5 * (1 + np.cos(np.pi * progress))
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.peak * min(1.0, (self.done + 1) / warmup) * decay
+        for settings in self.optimizer.param_groups:
+            settings["lr"] = self.peak * min(1.0, (self.done + 1) / warmup) * decay
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        if loss is not None:
+            loss.backward()  # type: ignore[no-untyped-call]
+        mean = group.average(self.parameters, 0.0 if loss is None else loss.item(), weight)
+        if not np.isfinite(mean):
+            return mean
         nn.utils.clip_grad_norm_(self.parameters, 1.0)
         self.optimizer.step()
         self.done += 1
+        return mean
 
 
 def batches(histories: Histories, batch_positions: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:

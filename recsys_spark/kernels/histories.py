@@ -7,7 +7,7 @@ the tower reads it causally.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,18 @@ class Histories(Ragged):
             texts=self.texts[rows],
             has_text=self.has_text[rows],
         )
+
+
+def joined(parts: Sequence[Histories]) -> Histories:
+    """The users of several."""
+
+    def offsets(name: str) -> Ints:
+        lengths = np.concatenate([np.diff(getattr(part, name)) for part in parts])
+        return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+    flat = [field.name for field in fields(Histories) if not field.name.endswith("offsets")]
+    values = {name: np.concatenate([getattr(part, name) for part in parts]) for name in flat}
+    return Histories(offsets=offsets("offsets"), social_offsets=offsets("social_offsets"), **values)
 
 
 def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:

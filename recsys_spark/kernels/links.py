@@ -28,6 +28,7 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.compiled import REORDERED, compiled
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.layout import F32, I64, Number
+from recsys_spark.kernels.process_group import ALONE, Group
 
 KEPT_PER_ITEM = 256
 """Entries of a row of B."""
@@ -106,18 +107,18 @@ class Fitted:
         return Links(offsets, np.concatenate(items), np.concatenate(values), diagonal)
 
 
-def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float) -> Fitted:
-    """P of the ``most_items`` items that most users of ``histories`` chose.
+def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float, group: Group = ALONE) -> Fitted:
+    """P of the ``most_items`` items that most users chose, of ``histories`` and of those that others of the ``group`` have.
 
     Takes 4 bytes for each pair of linked items (1 GiB for 16,384), about 24 for each behaviour, and as many multiplications
     as the cube of the number of linked items.
     """
     chosen = chosen_of(histories, n_items)
-    counts = np.bincount(chosen.indices, minlength=n_items)
+    counts = group.add_up(np.bincount(chosen.indices, minlength=n_items))
     linked = np.sort(np.argsort(-counts, kind="stable")[: min(most_items, int((counts > 0).sum()))])
     place = np.full(n_items, -1)
     place[linked] = np.arange(len(linked))
-    return Fitted(inverse(chosen[:, linked], penalty), linked, place)
+    return Fitted(inverse(chosen[:, linked], penalty, group), linked, place)
 
 
 def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
@@ -131,8 +132,8 @@ def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
     return chosen
 
 
-def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
-    """(X'X + penalty I)^-1 of X [n_users, n], float32 [n, n]. Raises TrainingError where it has none in float32."""
+def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
+    """(X'X + penalty I)^-1 of X [n_users, n], the users of all of the ``group``, float32 [n, n]. Raises TrainingError where it has none in float32."""
     n, items = chosen.shape[1], chosen.T.tocsr()
     if not n:
         return np.empty((0, 0), np.float32)
@@ -140,6 +141,7 @@ def inverse(chosen: sp.csr_matrix, penalty: float) -> F32:
     for low in range(0, n, ROWS_AT_ONCE):
         # Symmetric, so rows may be written as columns, which lie together.
         gram[:, low : low + ROWS_AT_ONCE] = (items[low : low + ROWS_AT_ONCE] @ chosen).toarray().T
+    gram = group.add_up(gram)
     largest = gram.diagonal().max()
     gram[np.diag_indices(n)] += np.float32(penalty)
     factor, failed = lapack.spotrf(gram, lower=0, clean=0, overwrite_a=1)

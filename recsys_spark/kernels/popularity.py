@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from recsys_spark.kernels.process_group import ALONE, Group
+
 N_FEATURES = 3
 IS_COLD = np.array([0.0, 0.0, 1.0], np.float32)
 """The feature of items that nobody has chosen"""
@@ -83,34 +85,48 @@ class Replay:
 
 
 def replay(
-    items: npt.NDArray[np.int64], times: Doubles, weights: Doubles, n_items: int, half_life_days: float, now: Floats
+    items: npt.NDArray[np.int64],
+    times: Doubles,
+    weights: Doubles,
+    n_items: int,
+    half_life_days: float,
+    now: Floats,
+    group: Group = ALONE,
 ) -> Replay:
     """Cut the behaviours (flat arrays: item, seconds, behaviour weight without decay) into slices.
 
     The first slice has nothing before it: it is scored by its own popularity, among its own items. Where the data have
     no time to speak of (all within a day, positions instead of moments) there is that slice alone, with the features ``now`` [n, N_FEATURES].
+    The behaviours are those of all of the ``group``.
     """
-    borders = slice_borders(times)
+    borders = slice_borders(group.moments(times))
     if not len(borders):
         return Replay(borders, now[None], np.ones((1, n_items), bool))
     features, known = [], []
     for moment in [borders[0], *borders]:
-        past = popularity_at(moment, items, times, weights, n_items, half_life_days)
+        past = popularity_at(moment, items, times, weights, n_items, half_life_days, group)
         features.append(past.features(past.units()))
         known.append(past.total > 0)
     return Replay(borders, np.stack(features), np.stack(known))
 
 
 def popularity_at(
-    moment: float, items: npt.NDArray[np.int64], times: Doubles, weights: Doubles, n_items: int, half_life_days: float
+    moment: float,
+    items: npt.NDArray[np.int64],
+    times: Doubles,
+    weights: Doubles,
+    n_items: int,
+    half_life_days: float,
+    group: Group = ALONE,
 ) -> Popularity:
-    """Popularity of each item by the behaviours before ``moment`` (flat arrays as in :func:`replay`)."""
+    """Popularity of each item by the behaviours of the ``group`` before ``moment`` (flat arrays as in :func:`replay`)."""
     before = times < moment
     age = (moment - times[before]) / SECONDS_PER_DAY
     recent = np.bincount(items[before], weights[before] * np.exp2(-age / half_life_days), minlength=n_items).astype(
         np.float64
     )
-    return Popularity(recent, np.bincount(items[before], minlength=n_items).astype(np.float64))
+    total = np.bincount(items[before], minlength=n_items).astype(np.float64)
+    return Popularity(group.add_up(recent), group.add_up(total))
 
 
 def slice_borders(times: Doubles) -> Doubles:

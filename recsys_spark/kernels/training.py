@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from recsys_spark.kernels.artifact import Artifact, is_link
 from recsys_spark.kernels.checkpoints import NO_CHECKPOINTS, Checkpoints, State
 from recsys_spark.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices, better_by, choose
 from recsys_spark.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
+from recsys_spark.kernels.layout import F64
+from recsys_spark.kernels.process_group import ALONE, Group
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training_data import Data
 from recsys_spark.kernels.training_run import Run, Step
@@ -65,17 +68,19 @@ def fit(
     checkpoints: Checkpoints = NO_CHECKPOINTS,
     saved: State | None = None,
     earlier: Artifact | None = None,
+    group: Group = ALONE,
 ) -> Artifact:
     """Train on ``device`` and return the artifact.
 
     A trial run without the held-out behaviours says what the loss cannot (`Choices`), and with `patience` after how many epochs
     to stop; then the model that is returned is trained on everything. With ``saved``, which the ``checkpoints`` of a training
     that was stopped hold, it goes on from there. From an ``earlier`` model it takes `warm_epochs`, without a trial: that
-    model has seen what would be held out, so its choices stay.
+    model has seen what would be held out, so its choices stay. The processes of a ``group`` call it together, each with users of its own
+    and the whole catalogue, and get the same model.
 
     Raises TrainingError where no user has a behaviour, or where the loss is no longer a finite number.
     """
-    if not len(data.histories.items):
+    if not sum(group.gather(len(data.histories.items))):
         raise TrainingError(
             "There is nothing to train on",
             where="train",
@@ -92,12 +97,15 @@ def fit(
     else:
         trial = NO_TRIAL
         if settings.trial_epochs or settings.patience:
-            held = hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed))
+            held = hold_out(
+                data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed), group
+            )
             if held:
                 trial = try_out(
-                    data, held, settings, seed, on_epoch, device, on_step=on_step, checkpoints=checkpoints, saved=saved
-                )
-    run = Run(data, settings, seed, device, earlier)
+                    data, held, settings, seed, on_epoch, device,
+                    on_step=on_step, checkpoints=checkpoints, saved=saved, group=group,
+                )  # fmt: skip
+    run = Run(data, settings, seed, device, earlier, group)
     losses = [EpochLoss(**entry) for entry in in_final.facts["losses"]] if in_final else []
 
     def after(step: Step) -> None:
@@ -129,6 +137,7 @@ def try_out(
     on_step: OnStep = lambda _: None,
     checkpoints: Checkpoints = NO_CHECKPOINTS,
     saved: State | None = None,
+    group: Group = ALONE,
 ) -> Trial:
     """Train without the held-out behaviours: `trial_epochs`, or with `patience` until so many of the last epochs were worse.
 
@@ -136,11 +145,14 @@ def try_out(
     With ``saved`` it goes on where that was.
     """
     started = time.monotonic() - (saved.facts["seconds"] if saved else 0.0)
-    past = data.before(held.train, held.moment)
-    run = Run(past, settings, seed, device)
+    past = data.before(held.train, held.moment, group)
+    run = Run(past, settings, seed, device, group=group)
 
     def asked_by(model: Artifact) -> Asked:
         return Asked(held, Recommender(model), past.catalogue)
+
+    def measured(model: Artifact) -> tuple[Found, F64]:
+        return measure(asked_by(model), USUAL_STRENGTH, USUAL_COSINE)
 
     entries = [TrialEpoch.parse(entry) for entry in saved.facts["entries"]] if saved else []
     good: int = saved.facts["good"] if saved else 0
@@ -166,7 +178,7 @@ def try_out(
             on_epoch(entries[-1])
             continue
         model = run.artifact({}, Choices(link_strength=1.0))
-        found, per_user = measure(asked_by(model), USUAL_STRENGTH, USUAL_COSINE)
+        found, per_user = group.first(partial(measured, model))
         entries.append(TrialEpoch(loss, found))
         on_epoch(entries[-1])
         if not good or not better_by(STOPPING_ERRORS, best, per_user):
@@ -175,5 +187,5 @@ def try_out(
             break
         if not len(best) or per_user.mean() > best.mean():
             best = per_user
-    choices, found = choose(asked_by(chosen), settings.cold_item_cost)
+    choices, found = group.first(lambda: choose(asked_by(chosen), settings.cold_item_cost))
     return Trial(entries, good if settings.patience else 0, choices, found)

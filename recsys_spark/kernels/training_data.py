@@ -11,6 +11,7 @@ import numpy.typing as npt
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import popularity_at
+from recsys_spark.kernels.process_group import ALONE, Group
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Data:
     """Whether an item is a target at every occurrence in a history, not at its first alone. Lists without seen items want
     the first alone; else browse, cart, purchase of one item would teach little but to repeat."""
 
-    def before(self, histories: Histories, moment: float) -> Data:
-        """Fewer behaviours, and the popularity that they gave at ``moment``."""
+    def before(self, histories: Histories, moment: float, group: Group = ALONE) -> Data:
+        """Fewer behaviours, and the popularity that those of the ``group`` gave at ``moment``."""
         popularity = popularity_at(
             moment,
             histories.items,
@@ -42,6 +43,7 @@ class Data:
             self.weights_of(histories),
             len(self.catalogue.ids),
             self.half_life_days,
+            group,
         )
         return replace(self, histories=histories, catalogue=replace(self.catalogue, popularity=popularity))
 

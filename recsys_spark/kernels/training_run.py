@@ -24,6 +24,7 @@ from recsys_spark.kernels.links_device import DeviceLinks
 from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
 from recsys_spark.kernels.objective import Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, replay
+from recsys_spark.kernels.process_group import ALONE, Group
 from recsys_spark.kernels.training_data import Data
 from recsys_spark.kernels.warm_start import WARM_LEARNING_RATE, start_from
 
@@ -67,12 +68,22 @@ class Run:
     """One training, from fresh weights or from those of ``earlier``."""
 
     def __init__(
-        self, data: Data, settings: ModelConfig, seed: int, device: str = "cpu", earlier: Artifact | None = None
+        self,
+        data: Data,
+        settings: ModelConfig,
+        seed: int,
+        device: str = "cpu",
+        earlier: Artifact | None = None,
+        group: Group = ALONE,
     ) -> None:
         torch.manual_seed(seed)
-        self.data, self.settings, self.rng = data, settings, np.random.default_rng(seed)
+        self.data, self.settings, self.group = data, settings, group
+        self.rng = np.random.default_rng([seed, group.rank] if group.rank else seed)
+        self.batch_positions = -(-settings.batch_positions // group.size)
         catalogue, histories = data.catalogue, data.histories
-        self.warm, positions = np.unique(histories.items, return_inverse=True)
+        counts = group.add_up(np.bincount(histories.items, minlength=len(catalogue.ids)))
+        self.warm = np.flatnonzero(counts)
+        positions = np.searchsorted(self.warm, histories.items)
         self.shape = shape_of(
             settings,
             text_width=catalogue.vectors.shape[1],
@@ -86,25 +97,31 @@ class Run:
             start_from(self.model, catalogue.ids[self.warm], earlier)
             self.peak *= WARM_LEARNING_RATE
         self.model.to(self.device)
+        if group.rank:
+            # The same weights to begin with, and another part of them hidden in a step.
+            torch.manual_seed(seed + group.rank)
         # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
         social = np.searchsorted(self.warm, histories.social_items)
         known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
         self.histories = replace(with_social(histories, social, known), items=positions)
         now = catalogue.popularity.features(catalogue.popularity.units())[self.warm]
         replayed = replay(
-            positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now
+            positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now, group
         )
         self.settled = replayed.known[-1].astype(np.float32)
-        counts = np.bincount(positions, minlength=len(self.warm))
         fitted = fit_links(
-            self.histories, len(self.warm), most_items=settings.linked_items, penalty=settings.link_penalty
+            self.histories,
+            len(self.warm),
+            most_items=settings.linked_items,
+            penalty=settings.link_penalty,
+            group=group,
         )
         self.links = fitted.links()
         self.objective = Objective(
             self.model,
             catalogue,
             self.warm,
-            counts,
+            counts[self.warm],
             replayed,
             data.all_weights,
             settings,
@@ -121,39 +138,42 @@ class Run:
 
         With ``resumed`` the run goes on where that state was, and ends with the same weights as if it had never been stopped.
         """
-        settings, rng = self.settings, self.rng
+        settings, rng, group = self.settings, self.rng, self.group
         schedule = Schedule(
-            self.model, settings, n * n_batches(self.histories, settings.batch_positions), peak=self.peak
+            self.model, settings, n * max(group.gather(n_batches(self.histories, self.batch_positions))), peak=self.peak
         )
         place = self._restore(resumed, schedule) if resumed else None
         for epoch in range(place.epoch if place else 1, n + 1):
             if place:
                 rng.bit_generator.state = place.draws_at_start
             draws_at_start = rng.bit_generator.state
-            walk = list(batches(self.histories, settings.batch_positions, rng))
+            walk = list(batches(self.histories, self.batch_positions, rng))
             n_before, sums, spent = 0, np.zeros(3), 0.0
             if place:
                 rng.bit_generator.state = place.draws
                 n_before, sums, spent, place = place.n_done, np.array(place.sums), place.seconds, None
             started = time.monotonic() - spent
+            # A process that has no batches left steps with the others.
+            walk += [np.empty(0, np.int64)] * (max(group.gather(len(walk))) - len(walk))
             for n_done, rows in enumerate(walk[n_before:], n_before + 1):
-                result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng)
-                if result is None:
+                result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng) if len(rows) else None
+                loss, parts, count = result or (None, (0.0, 0.0), 0)
+                if not group.add_up(np.array([count])):
                     continue
-                loss, parts, count = result
-                if not torch.isfinite(loss):
+                mean = schedule.apply(loss, count, group)
+                if not np.isfinite(mean):
                     raise TrainingError(
                         "The training loss is no longer a number",
                         where=f"epoch {epoch}",
-                        found=loss.item(),
+                        found=mean,
                         action="Lower model.learning_rate; check the embeddings for odd values.",
                     )
-                schedule.apply(loss)
                 sums += np.array([parts[0] * count, parts[1] * count, count])
                 now = partial(
                     Place, epoch, n_done, schedule.done, sums.tolist(), time.monotonic() - started, draws_at_start
                 )
-                on_step(Step(schedule.done, schedule.total, loss.item(), partial(self._state, schedule, now)))
+                on_step(Step(schedule.done, schedule.total, mean, partial(self._state, schedule, now)))
+            sums = group.add_up(sums)
             means = sums[:2] / max(sums[2], 1)
             total = float(means[0] + settings.bce_weight * means[1])
             yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
@@ -191,7 +211,8 @@ class Run:
         return {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
 
     def artifact(self, facts: Facts, choices: Choices) -> Artifact:
-        """The weights as they are now and what was chosen beside them."""
+        """The weights as they are now and what was chosen beside them; all of the group ask for it."""
+        own, gather = self.histories, self.group.gather
         tensors = self._weights()
         tensors["items.settled"] = self.settled
         tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
@@ -205,10 +226,10 @@ class Run:
                 "shape": self.shape.as_dict(),
                 "behaviours": list(self.data.behaviours),
                 "warm_item_ids": [str(i) for i in self.data.catalogue.ids[self.warm]],
-                "n_users": int(self.histories.n_users),
-                "n_positions": len(self.histories.items),
-                "first_time": float(self.histories.times.min()),
-                "last_time": float(self.histories.times.max()),
+                "n_users": sum(gather(own.n_users)),
+                "n_positions": sum(gather(len(own.items))),
+                "first_time": min(gather(float(own.times.min(initial=np.inf)))),
+                "last_time": max(gather(float(own.times.max(initial=-np.inf)))),
                 **asdict(choices),
                 "device": self.device.type,
                 **facts,

@@ -14,12 +14,13 @@ import numpy.typing as npt
 
 from recsys_spark.kernels.boosted import columns_of
 from recsys_spark.kernels.encoder import unit_rows
-from recsys_spark.kernels.histories import Histories, kept, shuffled_ties, without_friends
+from recsys_spark.kernels.histories import Histories, joined, kept, shuffled_ties, without_friends
 from recsys_spark.kernels.layout import F64
 from recsys_spark.kernels.links import Evidence
 from recsys_spark.kernels.metrics import METRICS, user_metrics
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import slice_borders
+from recsys_spark.kernels.process_group import ALONE, Group
 from recsys_spark.kernels.recommender import Recommender
 
 K = 10
@@ -68,20 +69,24 @@ class Found:
     """T that makes -log P least; 1 where it is no number"""
 
 
-def hold_out(histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator) -> HeldOut | None:
+def hold_out(
+    histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator, group: Group = ALONE
+) -> HeldOut | None:
     """Cut off the newest slice, or more, until MIN_USERS can be asked; where that hides too much, the last item of some users.
 
-    None where even that asks too few. With ``repeats``, items that a user had touched are asked for as well.
+    None where even that asks too few. With ``repeats``, items that a user had touched are asked for as well. Of a ``group`` all
+    cut at one moment, each its own histories; the first of them gets all that are asked.
     """
-    for moment in reversed(slice_borders(histories.times)):
+    for moment in reversed(slice_borders(group.moments(histories.times))):
         hidden = histories.times >= moment
-        if hidden.mean() > MAX_HIDDEN:
+        n_hidden, n = group.add_up(np.array([hidden.sum(), len(hidden)]))
+        if n_hidden > MAX_HIDDEN * n:
             break
-        held = _hide(histories, hidden, float(moment), n_items, repeats, rng)
+        held = _hide(histories, hidden, float(moment), n_items, repeats, rng, group)
         if held:
             return held
-    end = float(histories.times.max(initial=0.0)) + 1.0
-    return _hide(histories, _last_items(histories, rng), end, n_items, repeats, rng)
+    end = max(group.gather(float(histories.times.max(initial=0.0)))) + 1.0
+    return _hide(histories, _last_items(histories, rng), end, n_items, repeats, rng, group)
 
 
 def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
@@ -97,7 +102,13 @@ def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
 
 
 def _hide(
-    histories: Histories, hidden: Mask, moment: float, n_items: int, repeats: bool, rng: np.random.Generator
+    histories: Histories,
+    hidden: Mask,
+    moment: float,
+    n_items: int,
+    repeats: bool,
+    rng: np.random.Generator,
+    group: Group,
 ) -> HeldOut | None:
     user = np.repeat(np.arange(histories.n_users), histories.lengths)
     keys = user * n_items + histories.items
@@ -108,12 +119,19 @@ def _hide(
     train = without_friends(kept(histories, ~hidden))
     pairs = pairs[train.lengths[pairs // n_items] > 0]
     users = np.unique(pairs // n_items)
-    if len(users) < MIN_USERS:
+    if sum(group.gather(len(users))) < MIN_USERS:
         return None
-    users = np.sort(rng.permutation(users)[: max(MIN_USERS, min(MAX_USERS, int(MAX_SCORES / n_items)))])
+    most = max(MIN_USERS, min(MAX_USERS, int(MAX_SCORES / n_items)))
+    users = np.sort(rng.permutation(users)[: -(-most // group.size)])
     pairs = pairs[np.isin(pairs // n_items, users)]
     row = np.searchsorted(users, pairs // n_items)
-    return HeldOut(train, moment, train.take(users), row, pairs % n_items, repeats)
+    parts = group.gather((train.take(users), row, pairs % n_items))
+    if group.rank == 0:
+        starts = np.cumsum([0, *(asked.n_users for asked, _, _ in parts)])
+        asked = joined([asked for asked, _, _ in parts])
+        row = np.concatenate([start + row for start, (_, row, _) in zip(starts[:-1], parts, strict=True)])
+        return HeldOut(train, moment, asked, row, np.concatenate([item for _, _, item in parts]), repeats)
+    return HeldOut(train, moment, train.take(users[:0]), row[:0], pairs[:0], repeats)
 
 
 class Asked:
