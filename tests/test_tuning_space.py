@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from recsys_spark.config import Model
@@ -73,6 +75,15 @@ def test_the_search_keeps_away_from_what_failed() -> None:
     tried = [trial({"learning_rate": 0.001 + 0.0009 * k}, 0.1, None if k < 5 else "diverged") for k in range(10)]
     asked = [params["learning_rate"] for params in proposals(BASE, space, tried * 3, 12, 0)]
     assert sum(value < 0.0055 for value in asked) >= 9
+
+
+def test_the_ranges_in_the_documentation_are_those_of_the_code() -> None:
+    page = (Path(__file__).parents[1] / "docs" / "tuning.md").read_text(encoding="utf-8")
+    for one in SPACE:
+        values = ", ".join(map(str, one.values)) if isinstance(one, OneOf) else f"{one.low:g} to {one.high:g}"
+        logarithm = ", by its logarithm" if isinstance(one, Real) and one.log else ""
+        assert f"| `{one.name}` | {values}{logarithm}" in page
+    assert page.count(", by its logarithm |") == sum(isinstance(one, Real) and one.log for one in SPACE)
 
 
 @pytest.mark.parametrize("one", SPACE, ids=lambda one: one.name)
