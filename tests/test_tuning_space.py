@@ -65,9 +65,9 @@ def test_what_comes_next_depends_on_what_was_tried_and_not_on_when() -> None:
 
 
 def test_the_search_learns_where_the_good_ones_are() -> None:
-    late = [t.params["learning_rate"] for t in walk(40, 4)[-12:]]
-    early = [t.params["learning_rate"] for t in walk(40, 4)[1:9]]
-    assert sorted(late)[6] < sorted(early)[4]
+    rates = [t.params["learning_rate"] for t in walk(40, 4)]
+    assert sorted(rates[1:13])[6] > 0.0015, "of the first ones, drawn at random"
+    assert sorted(rates[-12:])[6] < 0.001
 
 
 def test_the_search_keeps_away_from_what_failed() -> None:

@@ -64,6 +64,14 @@ def test_two_at_once_find_what_each_finds_alone(inputs: Inputs) -> None:
     assert len(together[0].per_user) == len(together[1].per_user) >= 20
 
 
+def test_how_the_rows_were_partitioned_does_not_matter(inputs: Inputs) -> None:
+    items, users = inputs
+    models = [CFG.model, CFG.model.model_copy(update={"width": 8})]
+    dealt = items.repartition(5, "popularity", "item_id"), users.repartition(7, "user_id")
+    for one, other in zip(tried(inputs, models), tried(dealt, models), strict=True):
+        np.testing.assert_array_equal(one.per_user, other.per_user)
+
+
 def test_one_that_fails_is_a_result_with_its_reason_and_the_others_stay(inputs: Inputs) -> None:
     wild = CFG.model.model_copy(update={"learning_rate": 1e30, "epochs": 20})
     failed, fine = tried(inputs, [wild, CFG.model])
