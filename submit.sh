@@ -4,9 +4,9 @@ set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 
-COMMANDS='compact encoders vacuum'
+COMMANDS='compact encoders tune vacuum'
 # Of the job; which of them a stage or a command takes stands in options_of.
-JOB_OPTIONS='--run-date --as-of --set --device --days --dry-run --candidates --texts --users --items --rounds --out'
+JOB_OPTIONS='--run-date --as-of --set --device --days --dry-run --candidates --texts --users --items --rounds --out --trials --parallel --seed'
 
 among() { # WORD WORDS
   [[ " $2 " == *" $1 "* ]]
@@ -25,6 +25,7 @@ options_of() { # STAGE or COMMAND
     compact) ;;
     vacuum) echo '--days --dry-run' ;;
     encoders) echo '--run-date --candidates --texts --users --items --rounds --out' ;;
+    tune) echo '--run-date --as-of --trials --parallel --seed --out' ;;
     *) echo '--run-date --as-of --set --device' ;;
   esac
 }
@@ -51,6 +52,9 @@ options of commands, which go to the job
             --candidates LIST      MODEL[@BACKEND],... or a .toml file
             --texts N --users N --items N --rounds N
             --out DIR     where the report goes, on the driver's machine
+  tune      --run-date YYYY-MM-DD --as-of TIME   as for stages
+            --trials N --parallel N --seed N     how many configurations of [model] are tried, and how many at once
+            --out FILE    where the winner goes as a configuration file, on the driver's machine
 
 options of submit.sh
   --env-archive FILE      a packed Python environment, unpacked and used on every executor
@@ -145,7 +149,7 @@ while (($#)); do
       continue
       ;;
     --config | --run-date | --as-of | --set | --device | --days | --candidates | --texts | --users | --items | \
-      --rounds | --out | --env-archive | --spark-conf-file | \
+      --rounds | --out | --trials | --parallel | --seed | --env-archive | --spark-conf-file | \
       --master | --deploy-mode | --conf | -c | --properties-file | --py-files | --files | --archives)
       (($# >= width)) || fail "$option needs a value" "to do:    ./submit.sh --help"
       ;;
@@ -161,7 +165,9 @@ while (($#)); do
     --config) config="$value" ;;
     --run-date) run_date="$value" ;;
     --candidates) candidates="$value" ;;
-    --as-of | --set | --device | --days | --texts | --users | --items | --rounds | --out) job_args+=("$option" "$value") ;;
+    --as-of | --set | --device | --days | --texts | --users | --items | --rounds | --out | --trials | --parallel | --seed)
+      job_args+=("$option" "$value")
+      ;;
     --env-archive) env_archive="$value" ;;
     --spark-conf-file) spark_conf_file="$value" ;;
     # spark-submit takes the last of these and forgets the earlier ones, so they are joined with ours.
@@ -179,7 +185,7 @@ while (($#)); do
 done
 
 [[ -n "$config" ]] || fail "--config is missing" "expected: --config FILE, a TOML file; see conf/ for examples"
-if [[ -z "$run_date" ]] && ! among "$stage" "$COMMANDS"; then
+if [[ -z "$run_date" && ("$stage" == tune || " $COMMANDS " != *" $stage "*) ]]; then
   fail "--run-date is missing" "expected: --run-date YYYY-MM-DD"
 fi
 if [[ "$config" != *://* && ! -f "$config" ]]; then

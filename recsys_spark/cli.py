@@ -23,11 +23,12 @@ USAGE = f"""recsys-spark {__version__}: gives every user N items, from text and 
   recsys-spark compact  --config FILE                         the embeddings of each encoder in well-sized files
   recsys-spark vacuum   --config FILE [--days 30 --dry-run]   drop embeddings that no run has used for so many days
   recsys-spark encoders --config FILE [--run-date D --candidates MODEL[@BACKEND],... --out DIR]   which encoder to take
+  recsys-spark tune     --config FILE --run-date D --out FILE [--trials 20 --parallel N --seed S]   better values for [model]
   recsys-spark generate --out DIR [--users N --items N --behaviours N --seed S]
   recsys-spark demo     [--dir DIR --users N --items N --behaviours N]
 
 Options of stages: --as-of TIME, --set KEY=VALUE (such as run.top_n=50), --device auto|cpu|cuda, --verbose. On a
-cluster use submit.sh, with the same words for stages, compact, vacuum and encoders.
+cluster use submit.sh, with the same words for stages, compact, vacuum, encoders and tune.
 """
 
 

@@ -1,4 +1,4 @@
-"""The commands beside the stages: generator, demo, upkeep of the embeddings, comparison of encoders. Each returns an exit status."""
+"""The commands beside the stages: generator, demo, upkeep of the embeddings, comparison of encoders, tuning. Each returns an exit status."""
 
 from __future__ import annotations
 
@@ -143,12 +143,58 @@ def encoders(words: Sequence[str]) -> int:
     return 0
 
 
+def tune(words: Sequence[str]) -> int:
+    """Try configurations of [model] on the validation slice and write the winner as a configuration file."""
+    parser = argparse.ArgumentParser(prog="recsys-spark tune", description="Tune [model] on your own data.")
+    parser.add_argument("--config", required=True, help="TOML file; its [model] is the first configuration tried")
+    parser.add_argument("--run-date", required=True, help="partition whose data are used, YYYY-MM-DD")
+    parser.add_argument("--as-of", help="data cut-off (default: run-date)")
+    parser.add_argument(
+        "--trials",
+        type=_count,
+        default=20,
+        help="configurations to try, those of earlier calls included (default: %(default)s)",
+    )
+    parser.add_argument("--parallel", type=_count, default=1, help="how many at once (default: %(default)s)")
+    parser.add_argument("--out", required=True, help="file for the winner, on the driver's machine")
+    parser.add_argument("--seed", type=int, help="of the search (default: run.seed)")
+    options = parser.parse_args(words)
+
+    from recsys_spark import tuning, tuning_file
+    from recsys_spark.config_file import load_config
+    from recsys_spark.encoder_choice_report import text_table
+    from recsys_spark.failures import named_failures
+    from recsys_spark.pipeline import parse_date, parse_time, run_pipeline
+    from recsys_spark.session import create_session
+
+    file, out = Path(options.config), Path(options.out)
+    cfg = load_config(file)
+    parse_date(options.run_date)
+    if options.as_of:
+        parse_time(options.as_of)
+    tuning_file.check_installed()
+    tuning_file.check_out(file, out)
+    spark = create_session(cfg.spark, app_name="recsys-spark tune")
+    try:
+        ctx = run_pipeline(spark, cfg, options.run_date, as_of=options.as_of, stages=tuning.STAGES_BEFORE)
+        with named_failures("tune"):
+            seed = cfg.run.seed if options.seed is None else options.seed
+            tuned = tuning.tune(ctx, n_trials=options.trials, parallel=options.parallel, seed=seed)
+    finally:
+        spark.stop()
+    print(f"{text_table(tuning.table_rows(tuned))}\n\n{tuning.verdict(tuned, file)}")
+    tuning_file.write_tuned(file, cfg, out, tuned.changes)
+    print(f"wrote {out}")
+    return 0
+
+
 COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "compact": compact,
     "vacuum": vacuum,
     "generate": generate,
     "demo": demo,
     "encoders": encoders,
+    "tune": tune,
 }
 
 

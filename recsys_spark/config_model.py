@@ -100,8 +100,10 @@ class Model(Section):
     """Above 0 training starts from the newest model of an earlier run date in the store, takes so many passes, half the learning rate and no trial: what that model chose stays. 0 trains from scratch. A backtest always does."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where training computes; as `encoder.device`."""
+    processes: Count = 1
+    """Tasks that train one model together, each on users of its own, in a barrier stage: Spark must be able to run so many at once, and may not allocate executors dynamically. Each holds the catalogue and the links."""
     threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads of the training task; 0 takes the cores of one executor."""
+    """CPU threads of each training task; 0 shares out the cores of an executor."""
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

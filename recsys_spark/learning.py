@@ -7,6 +7,7 @@ import sys
 
 from recsys_spark import __version__, tables
 from recsys_spark.context import Context, Facts
+from recsys_spark.errors import ConfigError
 from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.artifact import Artifact, is_link
 from recsys_spark.kernels.choices import CHOICES
@@ -15,7 +16,7 @@ from recsys_spark.kernels.validation import K
 from recsys_spark.kernels.warm_start import why_not
 from recsys_spark.model_card import model_card
 from recsys_spark.model_inputs import item_inputs, user_inputs
-from recsys_spark.session import executor_threads, is_local
+from recsys_spark.session import is_local, shared_threads, task_slots
 from recsys_spark.stages.train import Checkpoint, artifact_of, build_model_rows
 from recsys_spark.store import Area, Attempt
 
@@ -26,6 +27,7 @@ MODEL_TENSORS, MODEL_FACTS, MODEL_CARD = "model.safetensors", "model.json", "MOD
 
 def train(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles and embeddings -> the model artifact."""
+    _check_slots(ctx)
     users = user_inputs(ctx.table("profiles", tables.USER_PROFILES), ctx.embeddings)
     rows = build_model_rows(
         item_inputs(ctx.table("profiles", tables.ITEM_PROFILES), ctx.embeddings),
@@ -33,7 +35,7 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         ctx.cfg,
         n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
         text_width=ctx.fact("embed", "width"),
-        n_threads=ctx.cfg.model.threads or executor_threads(ctx.spark),
+        n_threads=ctx.cfg.model.threads or shared_threads(ctx.spark, ctx.cfg.model.processes),
         profile=gpu_profile(ctx.spark, "train", ctx.cfg.model.device),
         own_machine=is_local(ctx.spark),
         checkpoint=Checkpoint(attempt.checkpoint, attempt.key),
@@ -80,6 +82,19 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
     attempt.write_file(MODEL_CARD, card.encode())
     kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions", "resumed")
     return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}
+
+
+def _check_slots(ctx: Context) -> None:
+    """A barrier stage that has no room fails after ten minutes, and not in the words of the configuration."""
+    n, slots = ctx.cfg.model.processes, task_slots(ctx.spark)
+    if n > 1 and is_local(ctx.spark) and n > slots:
+        raise ConfigError(
+            "There is no room for so many training processes",
+            where="model.processes",
+            found=n,
+            expected=f"at most {slots}, the tasks that run at once on {ctx.spark.sparkContext.master}",
+            action="Lower it, or give Spark more cores (--master).",
+        )
 
 
 def warm_from(ctx: Context) -> dict[str, str] | None:

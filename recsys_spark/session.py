@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -128,6 +129,24 @@ def executor_threads(spark: SparkSession) -> int:
     # Where the property is unset, a standalone executor has all cores of its worker.
     executors = context._jsc.sc().getExecutorMemoryStatus().size() - 1
     return max(1, int(context.defaultParallelism) // max(1, int(executors)))
+
+
+def shared_threads(spark: SparkSession, n_tasks: int) -> int:
+    """CPU threads of each of ``n_tasks`` that run at once and shall have all cores, as when several models are trained."""
+    return threads_of_each(
+        n_tasks, int(spark.sparkContext.defaultParallelism), executor_threads(spark), task_threads(spark)
+    )
+
+
+def threads_of_each(n_tasks: int, cores: int, executor_cores: int, task_cpus: int) -> int:
+    """The cores of an executor over the tasks that Spark puts there, which it deals out evenly.
+
+    >>> threads_of_each(2, cores=16, executor_cores=8, task_cpus=1), threads_of_each(3, 16, 8, 1), threads_of_each(99, 16, 8, 1)
+    (8, 4, 1)
+    """
+    executors = max(1, cores // executor_cores)
+    together = min(math.ceil(n_tasks / executors), max(1, executor_cores // task_cpus))
+    return max(1, executor_cores // together)
 
 
 def task_slots(spark: SparkSession) -> int:

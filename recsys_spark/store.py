@@ -3,6 +3,7 @@
 ```
 STORE/recommendations/run_date=D/        published lists and _MANIFEST.json, plain Parquet
 STORE/reports/run_date=D.html
+STORE/tuning/run_date=D/KEY/NUMBER.json  configurations that tune has tried, a file per round, never changed
 STORE/embeddings/                        see embeddings.py
 STORE/runs/run_date=D/AREA/STAGE.json    the stage's manifest, written last
 STORE/runs/run_date=D/AREA/STAGE/attempt-*/TABLE/
@@ -129,6 +130,20 @@ class Store:
         path = f"{self.root}/reports/run_date={run_date}.html"
         self.files.write(path, html.encode())
         return path
+
+    def tuning_path(self, run_date: str, key: str) -> str:
+        """Where the rounds of a tuning are."""
+        return f"{self.root}/tuning/run_date={run_date}/{key}"
+
+    def tuning_rounds(self, run_date: str, key: str) -> list[tuple[str, bytes]]:
+        """Names and contents of the rounds of a tuning, in the order of their names."""
+        folder = self.tuning_path(run_date, key)
+        names = [name for name in self.files.names(folder) if name.endswith(".json")]
+        return [(name, self.files.read(f"{folder}/{name}")) for name in names]
+
+    def write_tuning_round(self, run_date: str, key: str, name: str, content: bytes) -> None:
+        """Add a round to a tuning."""
+        self.files.write(f"{self.tuning_path(run_date, key)}/{name}", content)
 
 
 class Area:

@@ -46,6 +46,7 @@ class Checkpoints:
     def __init__(self, uri: str, key: str, every: int, say: Callable[[str], None] = print) -> None:
         """``uri`` of the file, written every so many steps; ``key`` changes with all that the model depends on."""
         self.uri, self.key, self.every, self._say = uri, key, every, say
+        self._broken = False
 
     def due(self, step: int) -> bool:
         """Whether the state is to be saved after so many steps of a run."""
@@ -53,6 +54,8 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Write the state in place of the one before; a reader sees the one or the other."""
+        if self._broken:
+            return
         facts = {"format": FORMAT, "key": self.key, **state.facts}
         # safetensors writes the buffer below a view, not what the view shows.
         tensors = {name: np.array(value, order="C") for name, value in state.tensors.items()}
@@ -66,7 +69,7 @@ class Checkpoints:
             files.move(beside, path)
         except UNREACHABLE as error:
             self._say(f"no checkpoint can be written to {self.uri}, so a killed training will start over: {error}")
-            self.every = 0
+            self._broken = True
 
     def load(self) -> State | None:
         """The state that was saved last, None where there is none.

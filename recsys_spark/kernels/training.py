@@ -112,7 +112,9 @@ def fit(
         on_step(step)
         if checkpoints.due(step.done):
             facts = {"trial": trial.as_dict(), "losses": [entry.as_dict() for entry in losses]}
-            checkpoints.save(step.state().beside({}, run=FINAL, seconds=time.monotonic() - started, **facts))
+            state = step.state().beside({}, run=FINAL, seconds=time.monotonic() - started, **facts)
+            if group.rank == 0:
+                checkpoints.save(state)
 
     for entry in run.epochs(trial.epochs or settings.epochs, resumed=in_final, on_step=after):
         losses.append(entry)
@@ -169,7 +171,8 @@ def try_out(
             of_good = {f"{GOOD}{name}": v for name, v in chosen.tensors.items() if good and not is_link(name)}
             facts = {"entries": [entry.as_dict() for entry in entries], "good": good}
             state = step.state().beside({BEST: best, **of_good}, run=TRIAL, seconds=time.monotonic() - started, **facts)
-            checkpoints.save(state)
+            if group.rank == 0:
+                checkpoints.save(state)
 
     n_epochs = settings.epochs if settings.patience else min(settings.trial_epochs, settings.epochs)
     for loss in run.epochs(n_epochs, resumed=saved, on_step=after):

@@ -29,7 +29,7 @@ from recsys_spark.kernels.training_data import Data
 from recsys_spark.kernels.warm_start import WARM_LEARNING_RATE, start_from
 
 WEIGHTS, OPTIMISER = "weights.", "optimiser."
-CPU_DRAWS, GPU_DRAWS = "draws.cpu", "draws.cuda"
+CPU_DRAWS, GPU_DRAWS = "draws.cpu.", "draws.cuda."
 Facts = Mapping[str, Any]
 
 
@@ -46,10 +46,8 @@ class Place:
     """[3] of the losses so far in this epoch, and of what they are weighted by"""
     seconds: float
     """spent on this epoch"""
-    draws_at_start: Facts
-    """state of NumPy's generator when the epoch began"""
-    draws: Facts
-    """the same now"""
+    draws: list[list[Facts]]
+    """[processes][2] state of NumPy's generator when the epoch began, and now"""
 
 
 class Step(NamedTuple):
@@ -145,12 +143,12 @@ class Run:
         place = self._restore(resumed, schedule) if resumed else None
         for epoch in range(place.epoch if place else 1, n + 1):
             if place:
-                rng.bit_generator.state = place.draws_at_start
+                rng.bit_generator.state = place.draws[group.rank][0]
             draws_at_start = rng.bit_generator.state
             walk = list(batches(self.histories, self.batch_positions, rng))
             n_before, sums, spent = 0, np.zeros(3), 0.0
             if place:
-                rng.bit_generator.state = place.draws
+                rng.bit_generator.state = place.draws[group.rank][1]
                 n_before, sums, spent, place = place.n_done, np.array(place.sums), place.seconds, None
             started = time.monotonic() - spent
             # A process that has no batches left steps with the others.
@@ -169,24 +167,28 @@ class Run:
                         action="Lower model.learning_rate; check the embeddings for odd values.",
                     )
                 sums += np.array([parts[0] * count, parts[1] * count, count])
-                now = partial(
-                    Place, epoch, n_done, schedule.done, sums.tolist(), time.monotonic() - started, draws_at_start
-                )
+                now = Place(
+                    epoch, n_done, schedule.done, sums.tolist(), time.monotonic() - started,
+                    [[draws_at_start, rng.bit_generator.state]],
+                )  # fmt: skip
                 on_step(Step(schedule.done, schedule.total, mean, partial(self._state, schedule, now)))
             sums = group.add_up(sums)
             means = sums[:2] / max(sums[2], 1)
             total = float(means[0] + settings.bce_weight * means[1])
             yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
-    def _state(self, schedule: Schedule, place: Callable[[Facts], Place]) -> State:
-        """Weights, the optimiser's moments, all generators and the place."""
+    def _state(self, schedule: Schedule, place: Place) -> State:
+        """Weights, the optimiser's moments, all generators and the place; all of the group ask for it."""
         tensors = {f"{WEIGHTS}{name}": value for name, value in self._weights().items()}
         for k, moments in schedule.optimizer.state_dict()["state"].items():
             tensors |= {f"{OPTIMISER}{k}.{name}": value.cpu().numpy() for name, value in moments.items()}
-        tensors[CPU_DRAWS] = torch.get_rng_state().numpy()
+        own = {CPU_DRAWS: torch.get_rng_state().numpy()}
         if self.device.type == "cuda":
-            tensors[GPU_DRAWS] = torch.cuda.get_rng_state(self.device).numpy()
-        return State(tensors, {"place": asdict(place(self.rng.bit_generator.state))})
+            own[GPU_DRAWS] = torch.cuda.get_rng_state(self.device).numpy()
+        every = self.group.gather((own, place.draws[0], place.sums))
+        tensors |= {f"{name}{rank}": value for rank, (draws, _, _) in enumerate(every) for name, value in draws.items()}
+        sums = [of for _, _, of in every]
+        return State(tensors, {"place": {**asdict(place), "draws": [draws for _, draws, _ in every], "sums": sums}})
 
     def _restore(self, state: State, schedule: Schedule) -> Place:
         tensors = {name: torch.from_numpy(value.copy()) for name, value in state.tensors.items()}
@@ -200,10 +202,11 @@ class Run:
                 moments.setdefault(int(k), {})[moment] = value
         optimiser = schedule.optimizer
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-        torch.set_rng_state(tensors[CPU_DRAWS])
-        if GPU_DRAWS in tensors:
-            torch.cuda.set_rng_state(tensors[GPU_DRAWS], self.device)
-        place = Place(**state.facts["place"])
+        rank, facts = self.group.rank, state.facts["place"]
+        torch.set_rng_state(tensors[f"{CPU_DRAWS}{rank}"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors[f"{GPU_DRAWS}{rank}"], self.device)
+        place = Place(**{**facts, "sums": facts["sums"][rank]})
         schedule.done = place.n_steps
         return place
 

@@ -24,10 +24,12 @@ class TrainingProgress:
         self._stream, self._drawn = stream or sys.stderr, bar
         self._bar: tqdm[None] | None = None
         self._ndcg: float | None = None
+        self.muted = False
+        """Of several tasks one speaks"""
 
     def step(self, step: Step) -> None:
         """Move the bar; a run has its own."""
-        if not self._drawn:
+        if not self._drawn or self.muted:
             return
         if self._bar is None or step.done < self._bar.n or step.of != self._bar.total:
             self.close()
@@ -50,6 +52,8 @@ class TrainingProgress:
 
     def say(self, text: str) -> None:
         """Write another line, above the bar if there is one."""
+        if self.muted:
+            return
         line = f"train: {text}"
         if self._bar is None:
             print(line, file=self._stream, flush=True)

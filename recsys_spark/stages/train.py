@@ -1,6 +1,6 @@
-"""train: fit the towers inside one executor task, and hand the tensors back as rows.
+"""train: fit the towers inside executor tasks, usually one, and hand the tensors back as rows.
 
-The rows of the catalogue and of the users reach the task as one sorted Arrow stream, so the driver never holds them and
+The rows of the catalogue and of the users reach a task as one sorted Arrow stream, so the driver never holds them and
 the result does not depend on how they were partitioned.
 """
 
@@ -14,20 +14,19 @@ import numpy as np
 import pyarrow as pa
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, Row
-from pyspark.sql import functions as F
 
 from recsys_spark.config import Config
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.stages._processes import group_of_tasks, shards
 from recsys_spark.stages._task_gpus import assigned_gpus
+from recsys_spark.stages._training_data import data_of, training_rows
 
 if TYPE_CHECKING:
     from recsys_spark.kernels.checkpoints import Checkpoints, State
 
 ROW_SCHEMA = "name string, part int, shape array<int>, dtype string, data binary"
 PART_BYTES = 32 * 1024 * 1024
-HASH_SPACE = 1 << 30
-ITEM, USER = 0, 1
 FACTS, FAILURE = "facts", "failure"
 
 
@@ -57,26 +56,12 @@ def build_model_rows(
     ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody assigned. A
     training that was killed goes on from its ``checkpoint``; one with an ``earlier`` model starts there. ``bar`` draws a progress bar.
 
-    ``items`` and ``users`` are model_inputs.item_inputs and user_inputs, ``n_users`` the number of users: where it is
-    above `model.max_training_users` they are thinned by a hash of their id. A failure inside the task comes back as a row, because an exception would make
+    ``items``, ``users`` and ``n_users`` are those of training_rows. A failure inside the task comes back as a row, because an exception would make
     Spark train again several times before it gave up.
     """
-    trained = users.where(F.size("items") > 0)
-    if n_users > cfg.model.max_training_users:
-        share = F.pmod(F.xxhash64("user_id", F.lit(cfg.run.seed)), F.lit(HASH_SPACE)) / F.lit(HASH_SPACE)
-        trained = trained.where(share < F.lit(cfg.model.max_training_users / n_users))
-    stream = (
-        items.select(F.lit(ITEM).alias("kind"), F.col("item_id").alias("id"), "vector", "popularity", "n_behaviours")
-        .unionByName(
-            trained.withColumn("kind", F.lit(USER)).withColumnRenamed("user_id", "id"),
-            allowMissingColumns=True,
-        )
-        .repartition(1)
-        .sortWithinPartitions("kind", "id")
-    )
-    return stream.mapInArrow(
-        _trainer(cfg, text_width, n_threads, own_machine, checkpoint, earlier, bar), ROW_SCHEMA, profile=profile
-    )
+    rows, n = training_rows(items, users, cfg, n_users=n_users), cfg.model.processes
+    trainer = _trainer(cfg, text_width, n_threads, own_machine, checkpoint, earlier, bar)
+    return shards(rows, n).mapInArrow(trainer, ROW_SCHEMA, barrier=n > 1, profile=profile)
 
 
 def artifact_of(rows: Iterable[Row]) -> Artifact:
@@ -103,8 +88,7 @@ def _trainer(
     earlier: Artifact | None,
     bar: bool,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    settings, behaviours = cfg.model, sorted(cfg.behaviours.weights)
-    seed = cfg.run.seed
+    settings, seed = cfg.model, cfg.run.seed
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.workers import limit_threads
@@ -112,45 +96,26 @@ def _trainer(
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)
         from recsys_spark.kernels.devices import task_device
-        from recsys_spark.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
-        from recsys_spark.kernels.objective import Catalogue
-        from recsys_spark.kernels.popularity import Popularity
         from recsys_spark.kernels.training import fit
-        from recsys_spark.kernels.training_data import Data
         from recsys_spark.stages._training_progress import TrainingProgress
 
-        table = pa.Table.from_batches(list(batches))
-        kinds = table["kind"].to_numpy()
-        item_rows, user_rows = table.filter(kinds == ITEM), table.filter(kinds == USER)
-        vectors, has_vector = vectors_of(item_rows["vector"], text_width)
-        catalogue = Catalogue(
-            ids=item_rows["id"].to_numpy().astype(object),
-            vectors=vectors,
-            has_vector=has_vector,
-            popularity=Popularity.of(item_rows),
-        )
-        names = ["user_id" if name == "id" else name for name in user_rows.column_names]
-        users = user_rows.rename_columns(names).select(INPUT_COLUMNS)
-        positions = Positions(catalogue.ids)
-        histories = from_arrow(users, positions, {b: k for k, b in enumerate(behaviours)}, text_width)
+        data = data_of(pa.Table.from_batches(list(batches)), cfg, text_width)
 
-        data = Data(
-            catalogue,
-            histories,
-            behaviours,
-            type_weights=[cfg.behaviours.weights[name] for name in behaviours],
-            default_weight=cfg.behaviours.default_weight or 0.0,
-            half_life_days=cfg.rerank.popular_half_life_days,
-            max_history=cfg.behaviours.max_history,
-            predict_repeats=cfg.score.exclude_seen is not True,
-        )
         progress = TrainingProgress(bar=bar)
         try:
-            with task_device(
-                settings.device, assigned_gpus(), setting="model.device", error=TrainingError, own_machine=own_machine
-            ) as device:
+            with (
+                task_device(
+                    settings.device,
+                    assigned_gpus(),
+                    setting="model.device",
+                    error=TrainingError,
+                    own_machine=own_machine,
+                ) as device,
+                group_of_tasks(settings.processes, on_gpu=device != "cpu") as group,
+            ):
                 checkpoints = _checkpoints(checkpoint, settings.checkpoint_steps, device, progress.say)
-                saved, said = _resumed(checkpoints)
+                saved, said = group.first(lambda: _resumed(checkpoints))
+                progress.muted = group.rank > 0
                 if said:
                     progress.say(said)
                 artifact = _fitted(
@@ -164,9 +129,12 @@ def _trainer(
                         checkpoints=checkpoints,
                         saved=saved,
                         earlier=earlier,
+                        group=group,
                     )
                 )
                 artifact.facts["resumed"] = said
+                if group.rank:
+                    return
         except TrainingError as error:
             yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
             return

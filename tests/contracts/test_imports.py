@@ -32,6 +32,8 @@ MAY_IMPORT = {
 UNDER_THE_PIPELINE = ("session", "sources", "source_errors", "source_checks", "store", "filesystem")
 FOUNDATION = tuple(part for part in MAY_IMPORT if part not in ("kernels", "stages"))
 HEAVY = ("torch", "transformers", "matplotlib", "jinja2")
+OPTIONAL = {"optuna", "tomlkit"}
+"""Of the extra `tune`: imported inside functions alone, which only the command `tune` calls."""
 
 
 def modules(folder: str = PACKAGE) -> list[str]:
@@ -152,6 +154,12 @@ def test_nothing_heavy_is_imported_with_the_foundation() -> None:
         assert [n for n in names if n.split(".")[0] in HEAVY] == []
 
 
+def test_what_may_be_absent_is_imported_where_it_is_used() -> None:
+    for module in modules():
+        names = {name.split(".")[0] for name in imports(source_of(module), top_level_only=True)}
+        assert not names & OPTIONAL, module
+
+
 def test_jobs_know_only_the_command_line() -> None:
     for file in (ROOT / "jobs").glob("*.py"):
         assert set(imports(file.read_text(encoding="utf-8"))) <= {"sys", f"{PACKAGE}.cli.main"}, file.name
@@ -165,5 +173,7 @@ def test_what_the_package_imports_is_installed_with_it() -> None:
     brought = {"py4j", "llvmlite", "markupsafe"}
     known = {PACKAGE, *brought, *sys.stdlib_module_names, *required}
     found = {name.split(".")[0] for module in modules() for name in imports(source_of(module))}
-    assert found - known == set()
-    assert [name for name in required if f"\n{name.lower()}==" not in constraints] == []
+    assert found - known == OPTIONAL
+    extra = setup[setup.index('"tune": [') :].split("]", maxsplit=1)[0]
+    assert set(re.findall(r'"([\w-]+)[><=]', extra)) == OPTIONAL
+    assert [name for name in (*required, *OPTIONAL) if f"\n{name.lower()}==" not in constraints] == []

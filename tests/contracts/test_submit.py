@@ -94,7 +94,7 @@ def test_options_that_are_not_ours_reach_spark_submit_untouched_and_in_order(arg
     assert got[script - len(theirs) : script] == theirs
 
 
-@pytest.mark.parametrize("name", ["train", "compact", "vacuum", "encoders"])
+@pytest.mark.parametrize("name", ["train", "compact", "vacuum", "encoders", "tune"])
 def test_every_option_of_the_job_reaches_the_job_and_no_other_is_taken_for_one(
     submit: Submit, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
@@ -304,7 +304,10 @@ def test_works_from_another_directory_with_a_relative_config(submit: Submit, con
         (["compact", "--config", "{config}", *JOB], "compact takes no --run-date"),
         (["vacuum", "--config", "{config}", *JOB], "expected: --days --dry-run"),
         (["encoders", "--config", "{config}", "--set", "run.top_n=5"], "encoders takes no --set"),
+        (["tune", "--config", "{config}", "--out", "t.toml"], "--run-date is missing"),
+        (["tune", "--config", "{config}", *JOB, "--set", "run.top_n=5"], "tune takes no --set"),
         (["train", "--config", "{config}", *JOB, "--days", "30"], "train takes no --days"),
+        (["train", "--config", "{config}", *JOB, "--trials", "3"], "train takes no --trials"),
         (["vacuum", "--config", "{config}", "--days"], "--days needs a value"),
         (["train", "--config", "/nowhere.toml", *JOB], "/nowhere.toml"),
         (["train", "--config", "{config}", *JOB, "--env-archive", "/nowhere.tgz"], "/nowhere.tgz"),
