@@ -148,11 +148,21 @@ def test_a_training_is_one_run_with_settings_epochs_and_files(
     assert run.info.artifact_uri.startswith(beside.as_uri())
 
 
-def test_a_rerun_finds_the_run_and_another_training_makes_another(cfg: Config) -> None:
-    for _ in range(2):
-        tracking.record(context(cfg), "train")
+def test_a_rerun_finds_the_run_and_sends_nothing_again(
+    cfg: Config, warnings: Callable[[], list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracking.record(context(cfg), "evaluate")
+    sent: list[StageManifest] = []
+    monkeypatch.setattr(tracking, "_log", lambda client, run, manifest, *_: sent.append(manifest))
+    tracking.record(context(cfg), "train")
+    tracking.record(context(cfg), "evaluate")
+    assert (sent, warnings()) == ([], [])
     assert len(runs(cfg)) == 1
-    tracking.record(context(cfg, Walk("2")), "train")
+
+
+def test_another_training_is_another_run(cfg: Config) -> None:
+    for attempt in ("1", "2"):
+        tracking.record(context(cfg, Walk(attempt)), "train")
     assert len(runs(cfg)) == 2
 
 
