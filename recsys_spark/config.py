@@ -13,13 +13,13 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from recsys_spark.config_model import Encoder, Model
+from recsys_spark.config_model import Encoder, Mlflow, Model
 from recsys_spark.config_section import Count, NonNegative, Positive, Section, Share
 from recsys_spark.config_sources import Join, Source, Sources
 from recsys_spark.errors import nearest
 
 # Defined beside this module, and imported from here.
-__all__ = ["Encoder", "Join", "Model", "Section", "Source", "Sources"]
+__all__ = ["Encoder", "Join", "Mlflow", "Model", "Section", "Source", "Sources"]
 
 METRIC_NAMES = ("recall", "ndcg", "mrr", "hit_rate", "coverage")
 TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
@@ -199,6 +199,8 @@ class Config(Section):
     """The backtest."""
     publish: Publish = Publish()
     """Gates."""
+    mlflow: Mlflow = Mlflow()
+    """Where trainings are recorded."""
     spark: dict[str, str] = Field(default={})
     """Spark properties of this job, below those given on the command line."""
 

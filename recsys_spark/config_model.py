@@ -1,4 +1,4 @@
-"""The `[encoder]` and `[model]` sections: the text encoder, and the towers with their training."""
+"""The `[encoder]`, `[model]` and `[mlflow]` sections: the text encoder, the towers with their training, and its record."""
 
 from __future__ import annotations
 
@@ -110,3 +110,14 @@ class Model(Section):
         if self.width % self.n_heads:
             raise ValueError(f"n_heads = {self.n_heads} does not divide width = {self.width}")
         return self
+
+
+class Mlflow(Section):
+    """Where trainings and backtests are recorded, by the extra `mlflow`. No list depends on it, and no stage runs again for it."""
+
+    tracking_uri: str = ""
+    """The `http(s)://` address of an MLflow tracking server, or a database such as `sqlite:////data/mlflow.db`; empty: nothing is recorded."""
+    experiment: Annotated[str, Field(min_length=1)] = "recsys-spark"
+    """The experiment that holds the runs, one for each model; made where there is none."""
+    artifact_location: str = ""
+    """Where a new experiment keeps its files; empty: the server's choice, and for SQLite the folder `mlartifacts` beside the database."""

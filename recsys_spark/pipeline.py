@@ -13,7 +13,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark import __version__, backtest, learning, outcome, serving, steps
+from recsys_spark import __version__, backtest, learning, outcome, serving, steps, tracking
 from recsys_spark.config import Config
 from recsys_spark.context import Context, Facts
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
@@ -72,6 +72,8 @@ def run_pipeline(
     A stage whose inputs and settings have not changed since it finished is skipped. Raises RecsysError; nothing that
     an earlier run published is touched before all gates hold.
     """
+    if set(tracking.RECORDED) & set(stages):
+        tracking.check(cfg)
     day = parse_date(run_date)
     cut = parse_time(as_of) if as_of else datetime(day.year, day.month, day.day, tzinfo=UTC)
     store = Store(spark, cfg.run.store)
@@ -120,6 +122,7 @@ def run_stages(ctx: Context, names: Sequence[str]) -> None:
     for stage in (stage for stage in STAGES if stage.name in names):
         try:
             _run_stage(ctx, stage)
+            tracking.record(ctx, stage.name)
         except PublishRefused:
             # Whoever is woken up wants to see the figures that were refused.
             if "report" in names:
