@@ -142,7 +142,8 @@ def _best_so_far(trials: Sequence[Trial]) -> str:
 def table_rows(tuned: Tuned) -> list[list[str]]:
     """Head and a row per configuration, as text, best first; the winner has a star, and one that failed its reason last."""
     names = list(tuned.trials[0].params)
-    head = ["tried", f"ndcg@{K}", "to the file", f"recall@{K}", "seconds", *names, ""]
+    failures = any(trial.reason is not None for trial in tuned.trials)
+    head = ["tried", f"ndcg@{K}", "to the file", f"recall@{K}", "seconds", *names, *(["failed"] if failures else [])]
     order = sorted(range(len(tuned.trials)), key=lambda n: (tuned.trials[n].reason is not None, -tuned.trials[n].ndcg))
     rows = [head]
     for number in order:
@@ -150,10 +151,11 @@ def table_rows(tuned: Tuned) -> list[list[str]]:
         name = f"{number + 1}{' (file)' if number == 0 else ''}{' *' if number == tuned.winner else ''}"
         values = [f"{trial.params[one]:.4g}" for one in names]
         if trial.reason is not None:
-            rows.append([name, "", "", "", "", *values, f"failed: {' '.join(trial.reason.split())}"])
+            rows.append([name, "", "", "", "", *values, " ".join(trial.reason.split())])
             continue
         gain = f"{trial.gain:+.4f} +- {trial.gain_error:.4f}" if number and tuned.n_users else ""
-        rows.append([name, f"{trial.ndcg:.4f}", gain, f"{trial.recall:.4f}", f"{trial.seconds:.1f}", *values, ""])
+        rows.append([name, f"{trial.ndcg:.4f}", gain, f"{trial.recall:.4f}", f"{trial.seconds:.1f}", *values])
+        rows[-1] += [""] if failures else []
     return rows
 
 

@@ -169,8 +169,9 @@ def test_the_table_is_best_first_and_says_what_failed() -> None:
     assert rows[0][:7] == ["tried", "ndcg@10", "to the file", "recall@10", "seconds", "width", "dropout"]
     assert [row[0] for row in rows[1:]] == ["3 *", "1 (file)", "2"]
     assert rows[1][1:7] == ["0.1234", "+0.0234 +- 0.0040", "0.1234", "12.0", "32", "0.25"]
-    assert rows[3][-1] == "failed: The training loss is no longer a number where: epoch 1"
+    assert [row[-1] for row in rows] == ["failed", "", "", "The training loss is no longer a number where: epoch 1"]
     assert text_table(rows).count("\n") == 3
+    assert table_rows(Tuned(trials[:1], 0, 300, "there"))[0][-1] == "dropout", "nothing failed"
 
 
 def test_it_is_said_plainly_where_nothing_was_better_and_that_a_gain_was_chosen() -> None:
