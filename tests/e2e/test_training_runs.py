@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import learning, pipeline
 from recsys_spark.context import Context
+from recsys_spark.errors import ConfigError
 from recsys_spark.pipeline import run_pipeline
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
 
@@ -76,3 +78,19 @@ def test_a_model_of_another_shape_is_not_taken(spark: SparkSession, shop: Path, 
     cfg = load(shop, model__warm_epochs=1, model__width=8)
     ctx = run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN)
     assert len(ctx.fact("train", "losses")) == 3
+
+
+def test_two_tasks_train_one_model(spark: SparkSession, shop: Path, whole: Context) -> None:
+    alone, before = learning.model_of(whole.area), whole.fact("train", "model_id")
+    ctx = run_pipeline(spark, load(shop, model__processes=2), RUN_DATE, stages=TO_TRAIN)
+    together = learning.model_of(ctx.area)
+    assert ctx.fact("train", "model_id") == together.model_id != before
+    for name in ("n_users", "n_positions", "warm_item_ids", "first_time", "last_time"):
+        assert together.facts[name] == alone.facts[name]
+    np.testing.assert_allclose(together.tensors["links.values"], alone.tensors["links.values"], atol=1e-5)
+
+
+def test_more_training_tasks_than_run_at_once_are_refused(spark: SparkSession, shop: Path) -> None:
+    with pytest.raises(ConfigError, match="no room for so many training processes") as caught:
+        run_pipeline(spark, load(shop, model__processes=99), RUN_DATE, stages=TO_TRAIN)
+    assert caught.value.where == "model.processes"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import socket
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +23,7 @@ from recsys_spark.kernels.training_data import Data
 from recsys_spark.kernels.training_run import Step
 from tests.kernels.worlds import data, histories, tasteful_users
 
-SETTINGS = Model(
-    width=16, n_layers=1, epochs=3, trial_epochs=2, batch_positions=256, learning_rate=1e-2, dropout=0.1
-)
+SETTINGS = Model(width=16, n_layers=1, epochs=3, trial_epochs=2, batch_positions=256, learning_rate=1e-2, dropout=0.1)
 KEY, SIZE = "of these tests", 2
 Case = Callable[[Group, Path], Any]
 
