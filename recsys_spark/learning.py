@@ -7,7 +7,7 @@ import sys
 
 from recsys_spark import __version__, tables
 from recsys_spark.context import Context, Facts
-from recsys_spark.errors import ConfigError
+from recsys_spark.errors import ConfigError, TrainingError
 from recsys_spark.gpus import gpu_profile
 from recsys_spark.kernels.artifact import Artifact, is_link
 from recsys_spark.kernels.choices import CHOICES
@@ -113,7 +113,11 @@ def _usable(ctx: Context) -> Artifact | None:
     found = warm_from(ctx)
     if not found:
         return None
-    earlier = model_of(ctx.store.area(found["run_date"]))
+    try:
+        earlier = model_of(ctx.store.area(found["run_date"]))
+    except TrainingError as error:
+        log.warning("train: from scratch; the model of %s cannot be read: %s", found["run_date"], error)
+        return None
     encoder_id, cfg = ctx.fact("embed", "encoder_id"), ctx.cfg
     behaviours = sorted(cfg.behaviours.weights)
     shape = shape_of(

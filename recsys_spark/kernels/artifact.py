@@ -14,7 +14,7 @@ from safetensors.numpy import save as save_tensors
 
 from recsys_spark.errors import TrainingError
 
-FORMAT = 3
+FORMAT = 4
 """Goes up where older tensors can no longer be read."""
 
 

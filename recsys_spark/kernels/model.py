@@ -22,6 +22,7 @@ from recsys_spark.kernels.popularity import POPULARITY_FLOOR
 N_GAPS = 24
 FLOOR_LOG_WEIGHT = -12.0
 LINK_FLOOR = 0.02
+FRIEND_FLOOR = 0.01
 SCALAR_STEPS = 5.0
 
 
@@ -216,6 +217,7 @@ class ItemSide(nn.Module):
         # A cold item begins where one does that hardly anybody chose.
         self.beta = nn.Parameter(torch.tensor([0.5, 0.5, math.log(POPULARITY_FLOOR)]))
         self.link = nn.Parameter(torch.zeros(3))
+        self.friend = nn.Parameter(torch.zeros(2))
 
 
 def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
@@ -227,6 +229,15 @@ def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
     strength = (SCALAR_STEPS * link[0] + link[2] * n_items.log()).exp()
     floor = LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()
     return strength * ((evidence.clamp(min=LEAST) + floor).log() - (LEAST + floor).log())
+
+
+def friend_boosts(share: Tensor, friend: Tensor) -> Tensor:
+    """What friends add to the logits of their items for a user without a history: strength * log((share + floor) / floor).
+
+    ``share`` [nnz] of the weight of what the user's neighbours like, ``friend`` [2] log strength and log floor in units of SCALAR_STEPS.
+    """
+    strength, floor = (SCALAR_STEPS * friend[0]).exp(), FRIEND_FLOOR * (SCALAR_STEPS * friend[1]).exp()
+    return strength * ((share + floor).log() - floor.log())
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ new item down.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.layout import I64
 from recsys_spark.kernels.links import Evidence
-from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, link_boosts, tokens_of
+from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, friend_boosts, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity, Replay
 from recsys_spark.kernels.softmax_loss import Boosts, softmax_loss
 
@@ -114,18 +114,32 @@ class Objective:
 
     def __call__(self, batch: Histories, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float], int] | None:
         """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
-        model, items = self.model, self.model.items
+        model = self.model
         tokens = tokens_of(batch)
         # One mask for histories and candidates alike: for this step the hidden items are known by text alone.
         shown = self._here((rng.random(len(self.vectors)) >= self.settings.id_dropout).astype(np.float32))
-        delta = items.delta * shown.unsqueeze(1)
-        outputs = model.tower(tokens.to(self.device), items.w_in(self.vectors) + delta)
+        delta = model.items.delta * shown.unsqueeze(1)
+        outputs = self._outputs(tokens, delta)
         made = self._predictions(outputs, tokens, batch, rng)
         if not len(made.target):
             return None
         ce = self._softmax(made, delta, rng)
         bce = (self._cosine_bce(made.x, made.target, rng) * made.weight).sum()
         return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(made.target)
+
+    def _outputs(self, tokens: Tokens, delta: Tensor) -> Tensor:
+        """The tower's outputs. Item tokens are made of the items of the batch alone: a step must not cost more because a catalogue is large."""
+        items, social = tokens.items.numpy(), tokens.social_items.numpy()
+        used, place = np.unique(np.concatenate([items.ravel(), social.ravel()]), return_inverse=True)
+        local = replace(
+            tokens,
+            items=torch.from_numpy(place[: items.size].reshape(items.shape)),
+            social_items=torch.from_numpy(place[items.size :].reshape(social.shape)),
+        )
+        rows = self._here(used)
+        item_tokens = self.model.items.w_in(self.vectors[rows]) + delta[rows]
+        outputs: Tensor = self.model.tower(local.to(self.device), item_tokens)
+        return outputs
 
     def _here(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)
@@ -160,8 +174,20 @@ class Objective:
         evidence = evidence.where(known)
         n_items = tokens.is_first.numpy().cumsum(1)[row[evidence.row], column[evidence.row]]
         at, item, value, n = (self._here(values) for values in (*evidence, n_items))
-        boosts = Boosts(at, item, link_boosts(value, n, self.model.items.link))
+        of_links = Boosts(at, item, link_boosts(value, n, self.model.items.link))
+        boosts = of_links.before(self._of_friends(tokens, rows, after, slices))
         return Predictions(x, tokens.items[row, later].to(self.device), weight / weight.sum(), slices, boosts)
+
+    def _of_friends(self, tokens: Tokens, rows: Tensor, after: int, slices: npt.NDArray[np.int64]) -> Boosts:
+        """What friends add for users without a history, as those at ``rows`` are at their start token, the predictions from ``after`` on."""
+        share = tokens.social_weights[rows]
+        k, column = (share > 0).nonzero(as_tuple=True)
+        at, item = after + k, tokens.social_items[rows][k, column]
+        known = torch.from_numpy(self.replayed.known[slices[at.numpy()], item.numpy()])
+        value = share[k, column][known].to(self.device)
+        return Boosts(
+            at[known].to(self.device), item[known].to(self.device), friend_boosts(value, self.model.items.friend)
+        )
 
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""

@@ -11,7 +11,7 @@ import torch
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Floats, Histories, Ints, Positions, kept
 from recsys_spark.kernels.links import Evidence, Links, chosen_of, evidence_for
-from recsys_spark.kernels.model import TowerShape, UserTower, last_outputs, link_boosts, tokens_of
+from recsys_spark.kernels.model import TowerShape, UserTower, friend_boosts, last_outputs, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity
 
 USERS_PER_PASS = 256
@@ -104,10 +104,11 @@ class Recommender:
 
     @torch.inference_mode()
     def user_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
-        """What the links of each user's history add to logits: ``item`` is the link number, ``row`` the user.
+        """What the links of each user's history add to logits, and for a user without one what friends like: ``item`` is the link number, ``row`` the user.
 
         ``link_numbers`` [n_items] by the histories' positions.
         """
+        friends = self._friend_boosts(histories, link_numbers)
         numbers = link_numbers[histories.items]
         known = replace(kept(histories, numbers >= 0), items=numbers[numbers >= 0])
         parts = []
@@ -116,11 +117,26 @@ class Recommender:
             part = evidence_for(self._links, known.take(users))
             parts.append(part._replace(row=part.row + start))
         if not parts:
-            return Evidence(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
+            return friends
         found = Evidence(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
         n_items = torch.from_numpy(np.diff(chosen_of(known, len(self._links.diagonal)).indptr)[found.row])
         boosts = link_boosts(torch.from_numpy(found.value), n_items, self._tensors["items.link"])
-        return Evidence(found.row, found.item, (boosts / self._tensors["temperature"]).numpy())
+        value = (boosts / self._tensors["temperature"]).numpy()
+        row, item = np.concatenate([found.row, friends.row]), np.concatenate([found.item, friends.item])
+        order = np.lexsort((item, row))
+        return Evidence(row[order], item[order], np.concatenate([value, friends.value])[order])
+
+    def _friend_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
+        """For users without a history."""
+        n_social = np.diff(histories.social_offsets)
+        row, weight = np.repeat(np.arange(histories.n_users), n_social), histories.social_weights.astype(np.float32)
+        sums = np.bincount(row, weight, minlength=histories.n_users).astype(np.float32)
+        share, item = weight / np.maximum(sums, 1e-12)[row], link_numbers[histories.social_items]
+        chosen = (histories.lengths == 0)[row] & (item >= 0) & (share > 0)
+        row, item, share = row[chosen], item[chosen], share[chosen]
+        order = np.lexsort((item, row))
+        boosts = friend_boosts(torch.from_numpy(share[order]), self._tensors["items.friend"])
+        return Evidence(row[order], item[order], (boosts / self._tensors["temperature"]).numpy())
 
     @torch.inference_mode()
     def pair_boosts(self, chosen: Ints, items: Ints) -> Floats:

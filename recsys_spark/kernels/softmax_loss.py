@@ -32,6 +32,10 @@ class Boosts(NamedTuple):
         kept = place >= 0
         return Boosts(place[kept], self.item[kept], self.value[kept])
 
+    def before(self, later: Boosts) -> Boosts:
+        """Both, those of ``later`` at rows after these."""
+        return Boosts(*(torch.cat(columns) for columns in zip(self, later, strict=True)))
+
     def over(self, items: Tensor, n_rows: int) -> Tensor:
         """[n_rows, k] the values of ``items`` [k], which may repeat, in each row, 0 where there is none.
 
