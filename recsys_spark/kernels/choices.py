@@ -100,7 +100,9 @@ def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -
 
     The logits alone say what is likely next, and an item that only its text is known of is seldom likelier than the best
     of those that many have touched: a list of the likeliest would hide cold items until someone finds them elsewhere.
-    With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best.
+    With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best, for the users as they
+    are, without their links, or by their profile alone: of who is known little, logits differ little, and a boost that
+    others do not notice would fill that list with cold items.
     """
     if not asked.cold[asked.held.truth_item].any():
         return 0.0
@@ -109,7 +111,13 @@ def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -
     def push(block: Block, times: float) -> None:
         block.logits[:, new] += np.float32(times)
 
-    ndcg = np.array([of_users.mean() for of_users in _ndcg(asked, COLD_ITEM_BOOSTS, strength, cosine, push)])
-    if ndcg.max() <= 0:
-        return 0.0
-    return COLD_ITEM_BOOSTS[int(np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1])]
+    views = [(asked, strength)]
+    if len(asked.boosts.value):
+        views.append((asked, 0.0))
+    if by_profile := asked.by_profile():
+        views.append((by_profile, 0.0))
+    allowed = np.ones(len(COLD_ITEM_BOOSTS), bool)
+    for view, links in views:
+        ndcg = np.array([of_users.mean() for of_users in _ndcg(view, COLD_ITEM_BOOSTS, links, cosine, push)])
+        allowed &= np.arange(len(ndcg)) <= np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1] * (ndcg.max() > 0)
+    return COLD_ITEM_BOOSTS[int(np.flatnonzero(allowed)[-1])]

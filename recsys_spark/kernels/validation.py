@@ -7,7 +7,8 @@ of every tenth user instead. Friends say nothing in a trial.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -138,12 +139,29 @@ class Asked:
     """The held-out users and all items as a model sees them; ``catalogue`` as it was at the moment of the cut."""
 
     def __init__(self, held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> None:
-        self.held, self.cold = held, catalogue.popularity.total <= 0
+        self.held, self.cold, self._recommender = held, catalogue.popularity.total <= 0, recommender
         items = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
-        self.x, self.theta, self.bias = recommender.user_vectors(held.asked, items.token), items.theta, items.bias
+        self.token, self.theta, self.bias = items.token, items.theta, items.bias
+        self.x = recommender.user_vectors(held.asked, items.token)
         self.x_unit, self.y_unit = unit_rows(self.x), unit_rows(items.y)
         boosts, column = recommender.user_boosts(held.asked, items.link), columns_of(items.link)
         self.boosts = boosts._replace(item=column[boosts.item])
+
+    def by_profile(self) -> Asked | None:
+        """The users who have tags, as if those were all that is known of them; None where they are too few."""
+        rows = np.flatnonzero(self.held.asked.has_text)
+        if len(rows) < MIN_USERS:
+            return None
+        users = self.held.asked.take(rows)
+        row = np.full(self.held.asked.n_users, -1)
+        row[rows] = np.arange(len(rows))
+        row = row[self.held.truth_row]
+        other = copy(self)
+        other.held = replace(self.held, asked=users, truth_row=row[row >= 0], truth_item=self.held.truth_item[row >= 0])
+        other.x = self._recommender.user_vectors(kept(users, np.zeros(len(users.items), bool)), self.token)
+        other.x_unit = unit_rows(other.x)
+        other.boosts = self.boosts.where(np.zeros(len(self.boosts.row), bool))
+        return other
 
     def blocks(self, link_strength: float) -> Iterator[Block]:
         """Some users at a time; boosts are ``link_strength`` times what the model says."""

@@ -20,6 +20,7 @@ from recsys_spark.kernels.choices import (
     link_strength,
 )
 from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
+from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.popularity import Popularity
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import Trial, fit, try_out
@@ -126,6 +127,46 @@ def test_new_items_that_hardly_anybody_wants_are_not_pushed_into_the_list() -> N
 
 def test_new_items_that_some_want_are() -> None:
     assert cold_item_boost(shop_with_news(new_truth=60), 1.0, 0.0, cost=0.005) > 1.4
+
+
+def test_of_whom_links_are_not_known_new_items_do_not_fill_the_list() -> None:
+    shop = shop_with_news(new_truth=1)
+    boosts = np.zeros_like(shop.x)
+    boosts[np.arange(100), shop.held.truth_item] = 10.0
+    linked = seen_by(Fixed(shop.x, boosts), shop.held)
+    linked.cold = shop.cold
+    # Whoever has links notices nothing.
+    assert ndcg_with(linked, 6.0) == 1.0
+    assert cold_item_boost(linked, 1.0, 0.0, cost=0.005) < 1.4
+
+
+def ndcg_with(shop: Asked, boost: float) -> float:
+    ranks = []
+    for block in shop.blocks(1.0):
+        block.logits[:, shop.cold] += boost
+        ranks.append(block.ranks())
+    return float(shop.ndcg(np.concatenate(ranks)).mean())
+
+
+class LessByProfile(Fixed):
+    """Logits of users without their history are a tenth."""
+
+    def user_vectors(self, asked: Histories, tokens: object) -> np.ndarray:
+        return super().user_vectors(asked, tokens) * np.where(asked.lengths > 0, 1.0, 0.1).astype(np.float32)[:, None]
+
+
+def test_of_whom_tags_alone_are_known_new_items_do_not_fill_the_list() -> None:
+    logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -4.0), (100, 1)).astype(np.float32)
+    logits += 0.01 * -np.arange(N_ITEMS, dtype=np.float32)
+    touched = (np.arange(N_ITEMS) < 30).astype(float)
+    world = replace(catalogue(), popularity=Popularity(touched, touched))
+    held = asked([[0]] * 100, [[30]] + [[1]] * 99)
+    plain = cold_item_boost(seen_by(LessByProfile(logits), held, world), 1.0, 0.0, cost=0.005)
+    assert 3.0 < plain < 4.4
+    tagged = replace(held, asked=replace(held.asked, has_text=np.ones(100, bool)))
+    assert cold_item_boost(seen_by(LessByProfile(logits), tagged, world), 1.0, 0.0, cost=0.005) < 0.6
+    few = replace(held, asked=replace(held.asked, has_text=np.arange(100) < 19))
+    assert cold_item_boost(seen_by(LessByProfile(logits), few, world), 1.0, 0.0, cost=0.005) == plain
 
 
 def test_cost_is_what_may_be_given_up() -> None:
