@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 PROCESSES ?= 3
 PYTEST := $(BIN)/pytest --dist loadfile -n
 
-.PHONY: help demo install bench-score bench-encode bench-quality test test-slow check lint types format docs clean
+.PHONY: help demo install bench-score bench-encode bench-quality bench-train test test-slow check lint types format docs clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,10 @@ bench-quality: install ## lists beside the best rivals' on public data (or DATAS
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r benchmarks/rectools.txt
 	$(BIN)/python -m benchmarks.quality $(if $(DATASETS),--datasets $(DATASETS)) $(if $(METHODS),--methods '$(METHODS)') $(if $(PROTOCOLS),--protocols $(PROTOCOLS))
+
+bench-train: install ## training in one process and in two on the same cores (or DATASET=); writes benchmarks/results
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.train $(if $(DATASET),--dataset $(DATASET))
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .

@@ -7,6 +7,7 @@ keys of [model] and [score], and `text`, `tags`, `friends`, `types` = 0, which t
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,10 @@ from benchmarks.quality_data import Doubles, Longs, World
 from benchmarks.quality_methods import Fitted, Method, Settings, Texts, Train
 from benchmarks.quality_profiles import decayed_popularity, input_table
 from recsys_spark.config import Model, Score
+
+if TYPE_CHECKING:
+    from recsys_spark.kernels.histories import Histories
+    from recsys_spark.kernels.training_data import Data
 
 OURS = "ours"
 SEED = 0
@@ -36,29 +41,18 @@ def ours(name: str) -> Method:
     return Method(name, fit_ours, [settings], serves_cold_users=True)
 
 
-def fit_ours(train: Train, settings: Settings) -> Fitted:
-    """Train and hold the item vectors; users are served from their histories, tags and friends."""
-    from recsys_spark.kernels.boosted import columns_of
+def data_of(world: World, texts: Texts) -> tuple[Data, Histories]:
+    """What training is told of a world, and the histories of all its users, those without one too."""
     from recsys_spark.kernels.histories import Positions, from_arrow
     from recsys_spark.kernels.objective import Catalogue
     from recsys_spark.kernels.popularity import Popularity
-    from recsys_spark.kernels.recommender import Recommender
-    from recsys_spark.kernels.training import fit
     from recsys_spark.kernels.training_data import Data
-    from recsys_spark.workers import limit_threads
 
-    limit_threads(train.n_threads)
-    model = Model(**{key: value for key, value in settings.items() if key in Model.model_fields})
-    score = Score(**{key: value for key, value in settings.items() if key in Score.model_fields})
-    world, texts = without(train.world, train.texts(), settings)
-    width = texts.items.shape[1]
     total = np.bincount(world.rows.item, minlength=world.n_items).astype(np.float64)
-    popularity = Popularity(decayed_popularity(world), total)
-    catalogue = Catalogue(world.items, texts.items, texts.has_item, popularity)
+    catalogue = Catalogue(world.items, texts.items, texts.has_item, Popularity(decayed_popularity(world), total))
     behaviours = sorted(world.settings.behaviours.weights)
-    histories = from_arrow(
-        input_table(world, texts), Positions(world.items), {name: k for k, name in enumerate(behaviours)}, width
-    )
+    numbers = {name: k for k, name in enumerate(behaviours)}
+    histories = from_arrow(input_table(world, texts), Positions(world.items), numbers, texts.items.shape[1])
     data = Data(
         catalogue,
         histories.take(np.flatnonzero(histories.lengths > 0)),
@@ -68,10 +62,25 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
         half_life_days=world.settings.popular_half_life_days,
         max_history=world.settings.behaviours.max_history,
     )
+    return data, histories
+
+
+def fit_ours(train: Train, settings: Settings) -> Fitted:
+    """Train and hold the item vectors; users are served from their histories, tags and friends."""
+    from recsys_spark.kernels.boosted import columns_of
+    from recsys_spark.kernels.recommender import Recommender
+    from recsys_spark.kernels.training import fit
+    from recsys_spark.workers import limit_threads
+
+    limit_threads(train.n_threads)
+    model = Model(**{key: value for key, value in settings.items() if key in Model.model_fields})
+    score = Score(**{key: value for key, value in settings.items() if key in Score.model_fields})
+    world, texts = without(train.world, train.texts(), settings)
+    data, histories = data_of(world, texts)
     artifact = fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line()}"))
     score = score.chosen(artifact.facts["w_cos"])
     recommender = Recommender(artifact)
-    vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, popularity)
+    vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, data.catalogue.popularity)
     y_unit = _unit(vectors.y)
     position = columns_of(vectors.link)
 
