@@ -17,6 +17,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.ledger import Ledger, Row, say, table
+from benchmarks.quality_data import World
 from benchmarks.quality_ours import data_of
 from benchmarks.quality_readers import READERS, read_world
 from benchmarks.quality_split import PROTOCOLS, TEST, protocols_of
@@ -99,25 +100,19 @@ def report(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Run what was asked for."""
-    parser = LEDGER.parser(__doc__)
-    parser.add_argument("--dataset", default="amazon-beauty", help=f"one of {', '.join(READERS)}")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--epochs", type=int, default=3)
-    arguments = parser.parse_args()
-    name = "tiny" if arguments.tiny else arguments.dataset
-    world = tiny_world() if arguments.tiny else read_world(name)
+def run(world: World, rounds: int, epochs: int, target: Path, cache: Path) -> None:
+    """Measure and write."""
+    name = world.name
     split = PROTOCOLS[protocols_of(world)[0]](world, TEST)
-    data, _ = data_of(split.train, texts_of(split.train, arguments.cores, CACHE)())
+    data, _ = data_of(split.train, texts_of(split.train, 1, cache)())
     seconds: dict[tuple[int, int], list[float]] = {case: [] for case in CASES}
     losses: dict[tuple[int, int], float] = {}
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "data.pickle"
         file.write_bytes(pickle.dumps(data))
-        for _ in range(1 if arguments.tiny else arguments.rounds):
+        for _ in range(rounds):
             for case in CASES:
-                spent, losses[case] = run_case(*case, file, arguments.epochs)
+                spent, losses[case] = run_case(*case, file, epochs)
                 seconds[case].append(spent)
                 say(f"{name}: {case[0]} x {case[1]} threads: {spent:.1f} s an epoch")
     alone = median(seconds[CASES[0]])
@@ -128,8 +123,18 @@ def main() -> None:
         }
         for case, spent in seconds.items()
     ]  # fmt: skip
-    target = LEDGER.folder_of(arguments)
     (target / "train.md").write_text(report(LEDGER.save(target, name, rows)))
+
+
+def main() -> None:
+    """Run what was asked for."""
+    parser = LEDGER.parser(__doc__)
+    parser.add_argument("--dataset", default="amazon-beauty", help=f"one of {', '.join(READERS)}")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=3)
+    arguments = parser.parse_args()
+    world = tiny_world() if arguments.tiny else read_world(arguments.dataset)
+    run(world, 1 if arguments.tiny else arguments.rounds, arguments.epochs, LEDGER.folder_of(arguments), CACHE)
 
 
 if __name__ == "__main__":
