@@ -12,8 +12,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config import Model
 from recsys_spark.errors import DataError, TrainingError
-from recsys_spark.stages._training_data import ITEM, training_rows
-from recsys_spark.stages.tune import Result, _slots, build_tried_rows, results_of
+from recsys_spark.stages._training_data import ITEM, slots_of, training_rows
+from recsys_spark.stages.tune import Result, build_tried_rows, results_of
 from tests.builders import config
 
 N_ITEMS, N_USERS, WIDTH = 20, 60, 6
@@ -99,7 +99,7 @@ def test_a_device_that_is_not_there_is_an_error_and_no_failed_configuration(inpu
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
 def test_each_configuration_has_a_partition_to_itself_with_all_rows(inputs: Inputs, n: int) -> None:
     rows = rows_of(inputs)
-    dealt = rows.crossJoin(F.broadcast(_slots(rows, n))).repartition(n, "slot")
+    dealt = rows.crossJoin(F.broadcast(slots_of(rows, n))).repartition(n, "slot")
     counted = dealt.groupBy(F.spark_partition_id().alias("partition"), "number").count().collect()
     assert len(counted) == len({row["partition"] for row in counted}) == len({row["number"] for row in counted}) == n
     assert {row["count"] for row in counted} == {rows.count()}
