@@ -44,7 +44,7 @@ def train(rank: int, processes: int, threads: int, address: str, file: Path, epo
 
     data = pickle.loads(file.read_bytes())
     data = replace(data, histories=data.histories.take(np.arange(data.histories.n_users)[rank::processes]))
-    with joined(address, rank, processes, on_gpu=False) if processes > 1 else nullcontext(ALONE) as group:
+    with joined(address, rank, processes) if processes > 1 else nullcontext(ALONE) as group:
         model = fit(data, Model(epochs=epochs, trial_epochs=0), seed=0, group=group)
     if rank == 0:
         # The first epoch compiles.

@@ -101,9 +101,17 @@ class Model(Section):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where training computes; as `encoder.device`."""
     processes: Count = 1
-    """Tasks that train one model together, each on users of its own, in a barrier stage: Spark must be able to run so many at once, and may not allocate executors dynamically. Each holds the catalogue and the links."""
+    """Tasks that train one model together, each on users of its own, in a barrier stage: Spark must be able to run so many at once, and may not allocate executors dynamically. Each holds the catalogue and the links. Above 1 they compute on CPUs."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of each training task; 0 shares out the cores of an executor."""
+
+    @model_validator(mode="after")
+    def _several_tasks_are_for_cpus(self) -> Self:
+        if self.processes > 1 and self.device == "cuda":
+            raise ValueError(
+                f"processes = {self.processes} compute on CPUs only, and device is cuda: one task is for a GPU"
+            )
+        return self
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> Self:

@@ -5,10 +5,14 @@ from __future__ import annotations
 import logging
 import sys
 
+from py4j.protocol import Py4JJavaError
+from pyspark.sql import SparkSession
+
 from recsys_spark import __version__, tables
+from recsys_spark.config import Config
 from recsys_spark.context import Context, Facts
-from recsys_spark.errors import ConfigError, TrainingError
-from recsys_spark.gpus import gpu_profile
+from recsys_spark.errors import ConfigError, RecsysError, StoreError
+from recsys_spark.gpus import DYNAMIC, gpu_profile
 from recsys_spark.kernels.artifact import Artifact, is_link
 from recsys_spark.kernels.choices import CHOICES
 from recsys_spark.kernels.training_run import shape_of
@@ -17,7 +21,7 @@ from recsys_spark.kernels.warm_start import why_not
 from recsys_spark.model_card import model_card
 from recsys_spark.model_inputs import item_inputs, user_inputs
 from recsys_spark.session import is_local, shared_threads, task_slots
-from recsys_spark.stages.train import Checkpoint, artifact_of, build_model_rows
+from recsys_spark.stages.train import Checkpoint, artifact_of, build_model_rows, device_of
 from recsys_spark.store import Area, Attempt
 
 log = logging.getLogger("recsys_spark")
@@ -27,7 +31,7 @@ MODEL_TENSORS, MODEL_FACTS, MODEL_CARD = "model.safetensors", "model.json", "MOD
 
 def train(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles and embeddings -> the model artifact."""
-    _check_slots(ctx)
+    earlier, started_from = _usable(ctx) or (None, None)
     users = user_inputs(ctx.table("profiles", tables.USER_PROFILES), ctx.embeddings)
     rows = build_model_rows(
         item_inputs(ctx.table("profiles", tables.ITEM_PROFILES), ctx.embeddings),
@@ -36,14 +40,14 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
         text_width=ctx.fact("embed", "width"),
         n_threads=ctx.cfg.model.threads or shared_threads(ctx.spark, ctx.cfg.model.processes),
-        profile=gpu_profile(ctx.spark, "train", ctx.cfg.model.device),
+        profile=gpu_profile(ctx.spark, "train", device_of(ctx.cfg.model)),
         own_machine=is_local(ctx.spark),
         checkpoint=Checkpoint(attempt.checkpoint, attempt.key),
-        earlier=_usable(ctx),
+        earlier=earlier,
         bar=is_local(ctx.spark) and sys.stderr.isatty(),
     )
     artifact = artifact_of(rows.collect())
-    artifact.facts["encoder_id"] = ctx.fact("embed", "encoder_id")
+    artifact.facts.update(encoder_id=ctx.fact("embed", "encoder_id"), started_from=started_from)
     if not (ctx.spark.sparkContext.master or "").startswith("local"):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
         for entry in artifact.facts["trial"]:
@@ -51,8 +55,8 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             log.info(
                 "train: trial epoch %d loss %.4f (%.1f s)%s", entry["epoch"], entry["loss"], entry["seconds"], said
             )
-        if artifact.facts["resumed"]:
-            log.warning("train: %s", artifact.facts["resumed"])
+        for said in filter(None, (artifact.facts["resumed"], artifact.facts["no_checkpoint"])):
+            log.warning("train: %s", said)
         for loss in artifact.facts["losses"]:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
     log.info("train: computed on the %s", "GPU" if artifact.facts["device"] == "cuda" else "CPU")
@@ -80,19 +84,38 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         now=ctx.now,
     )
     attempt.write_file(MODEL_CARD, card.encode())
-    kept = ("losses", "trial", "held_out", *CHOICES, "seconds", "n_users", "n_positions", "resumed")
+    kept = (
+        "losses",
+        "trial",
+        "held_out",
+        *CHOICES,
+        "seconds",
+        "n_users",
+        "n_positions",
+        "resumed",
+        "no_checkpoint",
+        "started_from",
+    )
     return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}
 
 
-def _check_slots(ctx: Context) -> None:
-    """A barrier stage that has no room fails after ten minutes, and not in the words of the configuration."""
-    n, slots = ctx.cfg.model.processes, task_slots(ctx.spark)
-    if n > 1 and is_local(ctx.spark) and n > slots:
+def check(spark: SparkSession, cfg: Config) -> None:
+    """Raise ConfigError where several training tasks cannot run: before the hours of other stages, and in the words of the configuration."""
+    n, slots = cfg.model.processes, task_slots(spark)
+    if n > 1 and spark.conf.get(DYNAMIC, "false") == "true":
+        raise ConfigError(
+            "Several training tasks need executors that stay",
+            where="model.processes",
+            found=f"{n}, with {DYNAMIC} = true",
+            expected="1, or a fixed number of executors: Spark runs no barrier stage under dynamic allocation",
+            action=f"Set model.processes = 1, or {DYNAMIC} = false with as many executors as are needed.",
+        )
+    if n > 1 and is_local(spark) and n > slots:
         raise ConfigError(
             "There is no room for so many training processes",
             where="model.processes",
             found=n,
-            expected=f"at most {slots}, the tasks that run at once on {ctx.spark.sparkContext.master}",
+            expected=f"at most {slots}, the tasks that run at once on {spark.sparkContext.master}",
             action="Lower it, or give Spark more cores (--master).",
         )
 
@@ -102,20 +125,25 @@ def warm_from(ctx: Context) -> dict[str, str] | None:
     if not ctx.cfg.model.warm_epochs or ctx.hidden:
         return None
     for run_date in reversed(ctx.store.run_dates()):
-        manifest = ctx.store.area(run_date).manifest("train") if run_date < ctx.run_date else None
+        try:
+            manifest = ctx.store.area(run_date).manifest("train") if run_date < ctx.run_date else None
+        except StoreError as error:
+            log.warning("train: does not start from %s: %s", run_date, error)
+            continue
         if manifest:
             return {"run_date": run_date, "model_id": manifest.facts["model_id"]}
     return None
 
 
-def _usable(ctx: Context) -> Artifact | None:
-    """That model, unless it is of another encoder or shape, or knows of what comes after as_of: then training is from scratch."""
+def _usable(ctx: Context) -> tuple[Artifact, str] | None:
+    """That model and its run date, unless it cannot be read, is of another encoder or shape, or knows of what comes after as_of: then training is from scratch."""
     found = warm_from(ctx)
     if not found:
         return None
     try:
         earlier = model_of(ctx.store.area(found["run_date"]))
-    except TrainingError as error:
+    except (RecsysError, Py4JJavaError) as error:
+        # A file that is cut short or gone is no reason to train nothing tonight.
         log.warning("train: from scratch; the model of %s cannot be read: %s", found["run_date"], error)
         return None
     encoder_id, cfg = ctx.fact("embed", "encoder_id"), ctx.cfg
@@ -137,7 +165,8 @@ def _usable(ctx: Context) -> Artifact | None:
         )
         return None
     log.info("train: starts from the model of %s", found["run_date"])
-    return Artifact({name: value for name, value in earlier.tensors.items() if not is_link(name)}, earlier.facts)
+    tensors = {name: value for name, value in earlier.tensors.items() if not is_link(name)}
+    return Artifact(tensors, earlier.facts), found["run_date"]
 
 
 def model_of(area: Area) -> Artifact:

@@ -89,6 +89,8 @@ def run_pipeline(
         # A run for a later day than the clock's, as in a demo, has no future before its as_of.
         now=max(datetime.now(UTC), cut),
     )
+    if "train" in stages:
+        learning.check(spark, cfg)
     _check_encoder(ctx, stages)
     run_stages(ctx, stages)
     return ctx

@@ -78,7 +78,8 @@ def tune(ctx: Context, *, n_trials: int, parallel: int, seed: int, space: Sequen
 def tuning_key(ctx: Context, space: Sequence[Range], seed: int) -> str:
     """16 hex digits of all that a tuning depends on: whatever would make train run again, the search space and the seed."""
     train = STAGES[NAMES.index("train")]
-    content = {"train": stage_key(ctx, train), "space": as_json(space), "seed": seed}
+    # A try never starts from an earlier model.
+    content = {"train": stage_key(ctx, train, {"warm_from": None}), "space": as_json(space), "seed": seed}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 

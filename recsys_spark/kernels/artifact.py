@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
@@ -55,7 +56,15 @@ class Artifact:
     @staticmethod
     def parse(tensor_bytes: bytes, facts_json: str) -> Artifact:
         """Inverse of the two writers. Raises TrainingError for a model that another version made."""
-        facts = json.loads(facts_json)
+        try:
+            facts, tensors = json.loads(facts_json), dict(load_tensors(tensor_bytes))
+        except (SafetensorError, ValueError) as error:
+            raise TrainingError(
+                "The model cannot be read",
+                found=f"{len(tensor_bytes):,} bytes of tensors, {len(facts_json):,} characters of facts: {error}",
+                expected="a safetensors file and JSON, as `train` writes them",
+                action="Delete the stage's manifest, runs/run_date=D/AREA/train.json, and run `train` again.",
+            ) from error
         if facts.get("format", 1) != FORMAT:
             raise TrainingError(
                 "The model was made by another version of recsys-spark",
@@ -63,4 +72,4 @@ class Artifact:
                 expected=f"format {FORMAT}",
                 action="Run `train` again.",
             )
-        return Artifact(dict(load_tensors(tensor_bytes)), facts)
+        return Artifact(tensors, facts)

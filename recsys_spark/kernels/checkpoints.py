@@ -8,6 +8,7 @@ goes on without.
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +47,8 @@ class Checkpoints:
     def __init__(self, uri: str, key: str, every: int, say: Callable[[str], None] = print) -> None:
         """``uri`` of the file, written every so many steps; ``key`` changes with all that the model depends on."""
         self.uri, self.key, self.every, self._say = uri, key, every, say
-        self._broken = False
+        self.trouble = ""
+        """Why none can be written any more"""
 
     def due(self, step: int) -> bool:
         """Whether the state is to be saved after so many steps of a run."""
@@ -54,22 +56,23 @@ class Checkpoints:
 
     def save(self, state: State) -> None:
         """Write the state in place of the one before; a reader sees the one or the other."""
-        if self._broken:
+        if self.trouble:
             return
         facts = {"format": FORMAT, "key": self.key, **state.facts}
         # safetensors writes the buffer below a view, not what the view shows.
-        tensors = {name: np.array(value, order="C") for name, value in state.tensors.items()}
+        tensors = {name: np.asarray(value, order="C") for name, value in state.tensors.items()}
         tensors[FACTS] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         try:
             files, path = _located(self.uri)
             files.create_dir(path.rpartition("/")[0], recursive=True)
-            beside = f"{path}.part"
+            # Its own: a copy of the task that Spark gave up may still be writing.
+            beside = f"{path}.{uuid.uuid4().hex}.part"
             with files.open_output_stream(beside) as stream:
                 stream.write(save_tensors(tensors))
             files.move(beside, path)
         except UNREACHABLE as error:
-            self._say(f"no checkpoint can be written to {self.uri}, so a killed training will start over: {error}")
-            self._broken = True
+            self.trouble = f"no checkpoint can be written to {self.uri}, so a killed training will start over: {error}"
+            self._say(self.trouble)
 
     def load(self) -> State | None:
         """The state that was saved last, None where there is none.
@@ -114,8 +117,10 @@ def _located(uri: str) -> tuple[pafs.FileSystem, str]:
     scheme, _, rest = uri.partition(":")
     if scheme == "file":
         return pafs.LocalFileSystem(), f"/{rest.lstrip('/')}"
-    if "://" not in uri:
+    if uri.startswith("/"):
         return pafs.LocalFileSystem(), uri
+    if "://" not in uri:
+        raise OSError(f"pyarrow knows no file system of {uri}")
     files, path = pafs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
     return files, path
 

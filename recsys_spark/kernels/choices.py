@@ -119,5 +119,9 @@ def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -
     allowed = np.ones(len(COLD_ITEM_BOOSTS), bool)
     for view, links in views:
         ndcg = np.array([of_users.mean() for of_users in _ndcg(view, COLD_ITEM_BOOSTS, links, cosine, push)])
-        allowed &= np.arange(len(ndcg)) <= np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1] * (ndcg.max() > 0)
+        if ndcg.max() > 0:
+            allowed &= np.arange(len(ndcg)) <= np.flatnonzero(ndcg >= (1 - cost) * ndcg.max())[-1]
+        elif view is asked and links == strength:
+            # A trial that finds nothing pushes nothing; of another view that finds nothing there is nothing to lose.
+            return 0.0
     return COLD_ITEM_BOOSTS[int(np.flatnonzero(allowed)[-1])]

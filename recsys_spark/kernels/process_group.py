@@ -102,11 +102,9 @@ class Processes(Group):
 
 
 @contextmanager
-def joined(address: str, rank: int, size: int, *, on_gpu: bool) -> Iterator[Group]:
+def joined(address: str, rank: int, size: int) -> Iterator[Group]:
     """The group of ``size`` processes that meet at ``address`` (host:port, listened to by rank 0)."""
-    # Arrays are exchanged on the CPU, gradients where they are.
-    backend = "cpu:gloo,cuda:nccl" if on_gpu else "gloo"
-    dist.init_process_group(backend, init_method=f"tcp://{address}", rank=rank, world_size=size, timeout=PATIENCE)
+    dist.init_process_group("gloo", init_method=f"tcp://{address}", rank=rank, world_size=size, timeout=PATIENCE)
     try:
         yield Processes()
     finally:

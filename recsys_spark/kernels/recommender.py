@@ -129,10 +129,12 @@ class Recommender:
     def _friend_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
         """For users without a history."""
         n_social = np.diff(histories.social_offsets)
-        row, weight = np.repeat(np.arange(histories.n_users), n_social), histories.social_weights.astype(np.float32)
+        # Shares of the warm ones, as in training.
+        row, item = np.repeat(np.arange(histories.n_users), n_social), link_numbers[histories.social_items]
+        weight = np.where(item >= 0, histories.social_weights, 0.0).astype(np.float32)
         sums = np.bincount(row, weight, minlength=histories.n_users).astype(np.float32)
-        share, item = weight / np.maximum(sums, 1e-12)[row], link_numbers[histories.social_items]
-        chosen = (histories.lengths == 0)[row] & (item >= 0) & (share > 0)
+        share = weight / np.maximum(sums, 1e-12)[row]
+        chosen = (histories.lengths == 0)[row] & (share > 0)
         row, item, share = row[chosen], item[chosen], share[chosen]
         order = np.lexsort((item, row))
         boosts = friend_boosts(torch.from_numpy(share[order]), self._tensors["items.friend"])

@@ -35,7 +35,7 @@ def shards(rows: DataFrame, n: int) -> DataFrame:
 
 
 @contextmanager
-def group_of_tasks(n: int, *, on_gpu: bool) -> Iterator[Group]:
+def group_of_tasks(n: int) -> Iterator[Group]:
     """The group of the ``n`` tasks of this stage; the first one says where they meet."""
     from recsys_spark.kernels.process_group import ALONE, joined
 
@@ -45,7 +45,7 @@ def group_of_tasks(n: int, *, on_gpu: bool) -> Iterator[Group]:
     context = BarrierTaskContext.get()
     rank = context.partitionId()
     address = f"{context.getTaskInfos()[0].address.rpartition(':')[0]}:{_free_port()}" if rank == 0 else ""
-    with joined(context.allGather(address)[0], rank, n, on_gpu=on_gpu) as group:
+    with joined(context.allGather(address)[0], rank, n) as group:
         yield group
 
 

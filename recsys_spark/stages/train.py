@@ -15,7 +15,7 @@ import pyarrow as pa
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, Row
 
-from recsys_spark.config import Config
+from recsys_spark.config import Config, Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.stages._processes import group_of_tasks, shards
@@ -64,6 +64,11 @@ def build_model_rows(
     return shards(rows, n).mapInArrow(trainer, ROW_SCHEMA, barrier=n > 1, profile=profile)
 
 
+def device_of(settings: Model) -> str:
+    """What `model.device` asks for; several tasks compute on CPUs: one that waits for a GPU would keep the others waiting."""
+    return settings.device if settings.processes == 1 else "cpu"
+
+
 def artifact_of(rows: Iterable[Row]) -> Artifact:
     """Put the artifact together from its rows. Raises TrainingError with the reason the task gave."""
     parts: dict[str, list[Row]] = {}
@@ -105,13 +110,13 @@ def _trainer(
         try:
             with (
                 task_device(
-                    settings.device,
+                    device_of(settings),
                     assigned_gpus(),
                     setting="model.device",
                     error=TrainingError,
                     own_machine=own_machine,
                 ) as device,
-                group_of_tasks(settings.processes, on_gpu=device != "cpu") as group,
+                group_of_tasks(settings.processes) as group,
             ):
                 checkpoints = _checkpoints(checkpoint, settings.checkpoint_steps, device, progress.say)
                 saved, said = group.first(lambda: _resumed(checkpoints))
@@ -132,7 +137,7 @@ def _trainer(
                         group=group,
                     )
                 )
-                artifact.facts["resumed"] = said
+                artifact.facts.update(resumed=said, no_checkpoint=checkpoints.trouble)
                 if group.rank:
                     return
         except TrainingError as error:

@@ -70,6 +70,8 @@ def test_tomorrow_starts_from_the_model_of_today(spark: SparkSession, shop: Path
     assert ctx.fact("train", "warm_from") == {"run_date": RUN_DATE, "model_id": whole.fact("train", "model_id")}
     assert (len(ctx.fact("train", "losses")), ctx.fact("train", "trial")) == (1, [])
     assert ctx.fact("train", "losses")[0]["loss"] < whole.fact("train", "losses")[0]["loss"]
+    assert ctx.fact("train", "started_from") == RUN_DATE
+    assert f"training began with the model of {RUN_DATE}" in ctx.area.file("train", learning.MODEL_CARD).decode()
     finished = ctx.area.finished("train")
     assert run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN).area.finished("train") == finished
 
@@ -78,6 +80,19 @@ def test_a_model_of_another_shape_is_not_taken(spark: SparkSession, shop: Path, 
     cfg = load(shop, model__warm_epochs=1, model__width=8)
     ctx = run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN)
     assert len(ctx.fact("train", "losses")) == 3
+    assert ctx.fact("train", "started_from") is None
+
+
+def test_an_earlier_model_that_is_cut_short_costs_no_night(spark: SparkSession, shop: Path, whole: Context) -> None:
+    tensors = Path(whole.area.finished("train").attempt) / learning.MODEL_TENSORS
+    content = tensors.read_bytes()
+    tensors.write_bytes(content[:100])
+    try:
+        ctx = run_pipeline(spark, load(shop, model__warm_epochs=2), NEXT_DAY, stages=TO_TRAIN)
+    finally:
+        tensors.write_bytes(content)
+    assert len(ctx.fact("train", "losses")) == 3
+    assert ctx.fact("train", "started_from") is None
 
 
 def test_two_tasks_train_one_model(spark: SparkSession, shop: Path, whole: Context) -> None:
@@ -94,3 +109,15 @@ def test_more_training_tasks_than_run_at_once_are_refused(spark: SparkSession, s
     with pytest.raises(ConfigError, match="no room for so many training processes") as caught:
         run_pipeline(spark, load(shop, model__processes=99), RUN_DATE, stages=TO_TRAIN)
     assert caught.value.where == "model.processes"
+
+
+def test_several_tasks_under_dynamic_allocation_are_refused_before_anything_runs(
+    spark: SparkSession, shop: Path
+) -> None:
+    dynamic = "spark.dynamicAllocation.enabled"
+    spark.conf.set(dynamic, "true")
+    try:
+        with pytest.raises(ConfigError, match="executors that stay"):
+            learning.check(spark, load(shop, model__processes=2))
+    finally:
+        spark.conf.unset(dynamic)

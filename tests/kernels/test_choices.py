@@ -165,6 +165,10 @@ def test_of_whom_tags_alone_are_known_new_items_do_not_fill_the_list() -> None:
     assert 3.0 < plain < 4.4
     tagged = replace(held, asked=replace(held.asked, has_text=np.ones(100, bool)))
     assert cold_item_boost(seen_by(LessByProfile(logits), tagged, world), 1.0, 0.0, cost=0.005) < 0.6
+    lost = logits.copy()
+    lost[:, 30] = -9.0
+    by_tags = LessByProfile(lost)
+    assert cold_item_boost(seen_by(by_tags, tagged, world), 1.0, 0.0, cost=0.005) < 0.6
     few = replace(held, asked=replace(held.asked, has_text=np.arange(100) < 19))
     assert cold_item_boost(seen_by(LessByProfile(logits), few, world), 1.0, 0.0, cost=0.005) == plain
 

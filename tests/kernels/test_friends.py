@@ -60,6 +60,15 @@ def test_items_of_friends_are_raised_by_their_share(trained: Artifact) -> None:
     assert raised[0, 3] > raised[0, 20] > raised[0, 7] == raised[0, 9]
 
 
+def test_friends_items_that_nobody_had_count_for_nothing(trained: Artifact) -> None:
+    """As in training, where they are dropped before the shares are made."""
+    fewer = replace(trained, facts={**trained.facts, "warm_item_ids": trained.facts["warm_item_ids"][:-2]})
+    users = histories([[], []], social={0: [3, 7, N_ITEMS - 1], 1: [3, 7]})
+    found = boosts(fewer, users)
+    assert set(found) == {(0, 3), (0, 7), (1, 3), (1, 7)}
+    assert found[0, 3] == pytest.approx(found[1, 3])
+
+
 def test_the_loss_finds_how_far_friends_tell(trained: Artifact) -> None:
     at_first = np.log((1 / PER_USER + FRIEND_FLOOR) / FRIEND_FLOOR)
     assert strength(trained) > at_first

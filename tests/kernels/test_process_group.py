@@ -75,12 +75,20 @@ def goes_on(group: Group, folder: Path) -> tuple[Artifact, int]:
     return model, len(done)
 
 
-CASES: tuple[Case, ...] = (of_users, of_one_user, of_no_number, goes_on)
+def adds_up(group: Group, _: Path) -> list[np.ndarray]:
+    """In rows, in columns, a view, whole numbers."""
+    values = np.arange(12.0).reshape(3, 4) * (group.rank + 1)
+    return [
+        group.add_up(each) for each in (values.copy(), np.asfortranarray(values), values[:, 1:3], values.astype(int))
+    ]
+
+
+CASES: tuple[Case, ...] = (of_users, of_one_user, of_no_number, goes_on, adds_up)
 
 
 def run_cases(rank: int, address: str, folder: Path, results: Any) -> None:
     torch.set_num_threads(1)
-    with joined(address, rank, SIZE, on_gpu=False) as group:
+    with joined(address, rank, SIZE) as group:
         results.put((rank, {case.__name__: case(group, folder) for case in CASES}))
 
 
@@ -141,5 +149,7 @@ def test_a_killed_group_goes_on_with_the_same_model(found: list[dict[str, Any]])
 
 
 def test_arrays_are_added_up_whatever_their_order_in_memory(found: list[dict[str, Any]]) -> None:
-    values = np.asfortranarray(np.arange(6.0).reshape(2, 3))
-    np.testing.assert_array_equal(Group().add_up(values), values)
+    whole = 3 * np.arange(12.0).reshape(3, 4)
+    for of in found:
+        for sums, want in zip(of["adds_up"], (whole, whole, whole[:, 1:3], whole.astype(int)), strict=True):
+            np.testing.assert_array_equal(sums, want)
