@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -111,13 +113,11 @@ def test_more_training_tasks_than_run_at_once_are_refused(spark: SparkSession, s
     assert caught.value.where == "model.processes"
 
 
-def test_several_tasks_under_dynamic_allocation_are_refused_before_anything_runs(
-    spark: SparkSession, shop: Path
-) -> None:
-    dynamic = "spark.dynamicAllocation.enabled"
-    spark.conf.set(dynamic, "true")
-    try:
-        with pytest.raises(ConfigError, match="executors that stay"):
-            learning.check(spark, load(shop, model__processes=2))
-    finally:
-        spark.conf.unset(dynamic)
+def test_several_tasks_under_dynamic_allocation_are_refused(shop: Path) -> None:
+    conf = {"spark.dynamicAllocation.enabled": "true"}
+    spark: Any = SimpleNamespace(conf=conf, sparkContext=SimpleNamespace(defaultParallelism=8, master="yarn"))
+    learning.check(spark, load(shop))
+    with pytest.raises(ConfigError, match="executors that stay"):
+        learning.check(spark, load(shop, model__processes=2))
+    conf.clear()
+    learning.check(spark, load(shop, model__processes=2))
