@@ -7,12 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from recsys_spark.config import Model
 from recsys_spark.errors import TrainingError
@@ -34,15 +32,6 @@ from tests.kernels.worlds import data, tasteful_users
 many = WITH_TRIAL.model_copy(update={"epochs": 100_000})
 fit(data(tasteful_users()), many, seed=0, checkpoints=Checkpoints(PATH, KEY, 1))
 """
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Many small trainings: beside other test processes two threads each mostly wait for one another."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class Killed(Exception):
