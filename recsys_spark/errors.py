@@ -28,6 +28,16 @@ class RecsysError(Exception):
         parts += [f"  to do:    {action}"] if action is not None else []
         super().__init__("\n".join(parts))
 
+    def parts(self) -> dict[str, object]:
+        """The arguments that make such an error again, for a process that this one tells of it.
+
+        >>> str(RecsysError(**RecsysError("No items", found=0).parts())).splitlines()
+        ['No items', '  found:    0']
+        """
+        return {
+            "what": self.what, "where": self.where, "found": self.found, "expected": self.expected, "action": self.action,
+        }  # fmt: skip
+
 
 class ConfigError(RecsysError):
     """The configuration file or the command line is wrong. Nothing was read or written."""

@@ -14,7 +14,7 @@ from recsys_spark.context import Context, Facts
 from recsys_spark.errors import ConfigError, RecsysError, StoreError
 from recsys_spark.gpus import DYNAMIC, gpu_profile
 from recsys_spark.kernels.artifact import Artifact, is_link
-from recsys_spark.kernels.choices import CHOICES
+from recsys_spark.kernels.choices import CHOICES, at_the_end
 from recsys_spark.kernels.training_run import shape_of
 from recsys_spark.kernels.validation import K
 from recsys_spark.kernels.warm_start import why_not
@@ -67,6 +67,8 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             artifact.facts["held_out"]["ndcg"],
             *(artifact.facts[name] for name in CHOICES),
         )
+        if ends := at_the_end(artifact.facts):
+            log.info("train: the last of what the trial tries: %s; a better value may lie beyond", ", ".join(ends))
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
     attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
     card = model_card(

@@ -9,6 +9,8 @@ from typing import Any
 
 import jinja2
 
+from recsys_spark.kernels.choices import at_the_end
+
 _CARD = """\
 # Model {{ model_id }}
 
@@ -29,7 +31,7 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 
 {% if facts.held_out %}A trial run of {{ facts.trial[-1].epoch }} epochs that was not shown some of the last behaviours, asked for those, the whole catalogue ranked: recall@10 {{ '%.4f' | format(facts.held_out.recall) }}, ndcg@10 {{ '%.4f' | format(facts.held_out.ndcg) }}, `-log P` {{ '%.3f' | format(facts.held_out.nll) }} at the temperature below (an even guess over {{ n_items }} items: {{ '%.3f' | format(even) }}).
 
-It chose what this model has built in: links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, P is truest at temperature {{ '%.2f' | format(facts.temperature) }}, cold items' logits are raised by {{ '%.2f' | format(facts.cold_item_boost) }}, and `w_cos` is {{ '%.2f' | format(facts.w_cos) }} where the configuration does not say. So these figures flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
+It chose what this model has built in: links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, P is truest at temperature {{ '%.2f' | format(facts.temperature) }}, cold items' logits are raised by {{ '%.2f' | format(facts.cold_item_boost) }}, and `w_cos` is {{ '%.2f' | format(facts.w_cos) }} where the configuration does not say.{% if ends %} The last of what a trial tries, so that a better value may lie beyond: {{ ends | join(', ') }}.{% endif %} So these figures flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
 {% elif facts.get("started_from") %}No trial was run: training began with the model of {{ facts.started_from }}, and what that one's trial had chosen stays: links count {{ '%.1f' | format(facts.link_strength) }} times, temperature {{ '%.2f' | format(facts.temperature) }}, cold items raised by {{ '%.2f' | format(facts.cold_item_boost) }}, `w_cos` {{ '%.2f' | format(facts.w_cos) }}.
 {% else %}No trial was run: `model.trial_epochs` is 0, or too few users had later behaviours. Links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, as usual.
 {% endif %}
@@ -50,6 +52,7 @@ def model_card(
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     return template.from_string(_CARD).render(
         facts=facts,
+        ends=at_the_end(facts) if facts["held_out"] else [],
         model_id=model_id,
         version=version,
         config_fingerprint=config_fingerprint,

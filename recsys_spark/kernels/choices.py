@@ -7,18 +7,20 @@ reason. How far cold items are pushed: what is likeliest is seldom what nobody h
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from recsys_spark.kernels.layout import F64
-from recsys_spark.kernels.validation import Asked, Block, Found, measure
+from recsys_spark.kernels.validation import TEMPERATURES, Asked, Block, Found, measure
 
 USUAL_STRENGTH = 2.0
 """Better than what the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014."""
 CHOICES = ("link_strength", "temperature", "cold_item_boost", "w_cos")
-LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0)
+LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0, 9.0, 14.0)
+"""At the largest the lists of users with a history are nearly those of EASE."""
 USUAL_COSINE = 1.0
 COSINES = (0.0, 0.5, USUAL_COSINE, 2.0, 4.0)
 """Weights of the cosine beside the logit as it was trained."""
@@ -38,6 +40,23 @@ class Choices:
     """added to the logits of items that nobody has chosen, before the temperature"""
     w_cos: float = USUAL_COSINE
     """weight of the cosine beside log P, where the configuration does not say"""
+
+
+def at_the_end(chosen: Mapping[str, Any]) -> list[str]:
+    """Which of CHOICES are the last that is tried, so that a better value may lie beyond; an end by nature (no push, no cosine) is none.
+
+    >>> from dataclasses import asdict
+    >>> usual = asdict(Choices())
+    >>> at_the_end(usual), at_the_end({**usual, "link_strength": LINK_STRENGTHS[-1], "w_cos": 0.0})
+    ([], ['link_strength'])
+    """
+    ends = {
+        "link_strength": chosen["link_strength"] in (LINK_STRENGTHS[0], LINK_STRENGTHS[-1]),
+        "temperature": not TEMPERATURES[0] < np.float32(chosen["temperature"]) < TEMPERATURES[-1],
+        "cold_item_boost": chosen["cold_item_boost"] == COLD_ITEM_BOOSTS[-1],
+        "w_cos": np.isclose(chosen["w_cos"] * chosen["temperature"], COSINES[-1]),
+    }
+    return [name for name in CHOICES if ends[name]]
 
 
 def choose(asked: Asked, cold_item_cost: float) -> tuple[Choices, Found]:

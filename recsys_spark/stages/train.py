@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -141,7 +141,7 @@ def _trainer(
                 if group.rank:
                     return
         except TrainingError as error:
-            yield _rows(FAILURE, json.dumps(_parts(error), default=str).encode(), (), "bytes")
+            yield _rows(FAILURE, json.dumps(error.parts(), default=str).encode(), (), "bytes")
             return
         finally:
             progress.close()
@@ -190,16 +190,6 @@ def _fitted(train: Callable[[], Artifact]) -> Artifact:
             expected="4 bytes for each pair of linked items, and about 30 for each of model.batch_positions x items",
             action="See who else is on it (nvidia-smi); lower model.linked_items or model.batch_positions, or set model.device = cpu.",
         ) from error
-
-
-def _parts(error: TrainingError) -> dict[str, Any]:
-    return {
-        "what": error.what,
-        "where": error.where,
-        "found": error.found,
-        "expected": error.expected,
-        "action": error.action,
-    }
 
 
 def _rows(name: str, data: bytes, shape: tuple[int, ...], dtype: str) -> pa.RecordBatch:

@@ -106,8 +106,7 @@ def _trier(
             ) as device:
                 return _outcome(number, data, settings, cfg.run.seed, device)
         except RecsysError as error:
-            parts = {name: getattr(error, name) for name in ("what", "where", "found", "expected", "action")}
-            return _row(number, REFUSED, {"kind": type(error).__name__, **parts})
+            return _row(number, REFUSED, {"kind": type(error).__name__, **error.parts()})
 
     return try_all
 
