@@ -116,11 +116,11 @@ class Objective:
         """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
         model = self.model
         tokens = tokens_of(batch)
-        # One mask for histories and candidates alike: for this step the hidden items are known by text alone.
-        shown = self._here((rng.random(len(self.vectors)) >= self.settings.id_dropout).astype(np.float32))
-        delta = model.items.delta * shown.unsqueeze(1)
+        # One mask for histories, candidates and links alike: for this step the hidden items are known by text alone.
+        shown = rng.random(len(self.vectors)) >= self.settings.id_dropout
+        delta = model.items.delta * self._here(shown.astype(np.float32)).unsqueeze(1)
         outputs = self._outputs(tokens, delta)
-        made = self._predictions(outputs, tokens, batch, rng)
+        made = self._predictions(outputs, tokens, batch, shown, rng)
         if not len(made.target):
             return None
         ce = self._softmax(made, delta, rng)
@@ -144,7 +144,9 @@ class Objective:
     def _here(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)
 
-    def _predictions(self, outputs: Tensor, tokens: Tokens, batch: Histories, rng: np.random.Generator) -> Predictions:
+    def _predictions(
+        self, outputs: Tensor, tokens: Tokens, batch: Histories, shown: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> Predictions:
         """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
 
         The target is drawn anew each epoch from the next `target_window` behaviours: a list is for tomorrow, not for
@@ -170,7 +172,7 @@ class Objective:
         # Those of the start token have no behaviour before them, so no links.
         after = len(row) - len(rows)
         evidence = self.evidence(batch, row[:after].numpy(), column.numpy())
-        known = self.replayed.known[slices[evidence.row], evidence.item]
+        known = self.replayed.known[slices[evidence.row], evidence.item] & shown[evidence.item]
         evidence = evidence.where(known)
         n_items = tokens.is_first.numpy().cumsum(1)[row[evidence.row], column[evidence.row]]
         at, item, value, n = (self._here(values) for values in (*evidence, n_items))

@@ -25,6 +25,7 @@ from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
 from recsys_spark.kernels.objective import Objective, Trainable
 from recsys_spark.kernels.popularity import IS_COLD, replay
 from recsys_spark.kernels.process_group import ALONE, Group
+from recsys_spark.kernels.text_start import start_from_text
 from recsys_spark.kernels.training_data import Data
 from recsys_spark.kernels.warm_start import WARM_LEARNING_RATE, start_from
 
@@ -94,6 +95,9 @@ class Run:
         if earlier:
             start_from(self.model, catalogue.ids[self.warm], earlier)
             self.peak *= WARM_LEARNING_RATE
+        else:
+            vectors = self.model.centred(catalogue.vectors[self.warm], catalogue.has_vector[self.warm])
+            start_from_text(self.model, vectors, group)
         self.model.to(self.device)
         if group.rank:
             # The same weights to begin with, and another part of them hidden in a step.
