@@ -1,4 +1,4 @@
-"""Our lists beside the best rivals', outside Spark: `make bench-quality` writes benchmarks/results/quality.{md,json,png} and calibration.png.
+"""Our lists beside the best rivals', outside Spark: `make bench-quality` writes benchmarks/results/quality.{md,json,png}, calibration.png and curves.png.
 
 Data sets come from RECSYS_DATA_DIR; MOOCCubeX's Chinese is read by the model in RECSYS_E5_DIR where that is set. Rows are
 written after each method, so a run that is cut short loses one method at most; two runs must not write one folder at once.
@@ -19,6 +19,7 @@ from benchmarks.ledger import say
 from benchmarks.measure import tree_cpu
 from benchmarks.quality_baselines import BASELINES, TEXT_NEIGHBOURS
 from benchmarks.quality_calibration import CATALOGUE, calibration_rows
+from benchmarks.quality_curves import curve_rows
 from benchmarks.quality_data import World
 from benchmarks.quality_methods import Method, Texts, Train, served, tune
 from benchmarks.quality_metrics import evaluate
@@ -62,7 +63,8 @@ def measure(
     rows = figure_rows(values, ids, **facts)
     calibration = calibration_rows(fitted, split, **facts)
     store_values(split.label, method.name, values, cache)
-    keep(folder, split.train.name, split.protocol, [*rows, *calibration], ids, cache)
+    kept = [*rows, *calibration, *curve_rows(fitted, **facts)]
+    keep(folder, split.train.name, split.protocol, kept, ids, cache)
     main = next(row for row in rows if row["segment"] == main_segment(rows))
     say(
         f"{split.train.name}, {split.protocol}, {method.name}: recall {main['recall']:.4f} ndcg {main['ndcg']:.4f} "

@@ -55,6 +55,8 @@ class Fitted:
     """[n_users] whom it knows anything of; the others get what is popular, as a shop would do"""
     log_prob: Score | None = None
     """Log of the probability that each item of the whole catalogue is a user's next; None where a method gives none"""
+    facts: Mapping[str, Any] | None = None
+    """What the training recorded, as `Artifact.facts`; None where a method records nothing"""
 
 
 @dataclass(frozen=True)

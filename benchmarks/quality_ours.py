@@ -121,7 +121,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
         x, boosts = of_users(users)
         return log_probabilities(x, vectors.theta, vectors.bias, score.temperature, boosts)
 
-    return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social, log_prob)
+    return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social, log_prob, artifact.facts)
 
 
 Cells = tuple[Longs, Longs, Real]

@@ -11,8 +11,11 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
 from benchmarks.ledger import OTHER, OWN, Row, table
+from benchmarks.quality_curves import CHART as CURVES
+from benchmarks.quality_curves import choices_table, draw_curves
 from benchmarks.quality_metrics import SEGMENTS, K
-from benchmarks.quality_reliability import CHART, calibration_table, draw_reliability
+from benchmarks.quality_reliability import CHART as RELIABILITY
+from benchmarks.quality_reliability import calibration_table, draw_reliability
 from benchmarks.quality_results import DIFFERENCE, FIGURE, LEDGER, best_rival, is_ours, main_segment
 
 PROTOCOLS = {
@@ -24,7 +27,7 @@ PROTOCOLS = {
 
 
 def write_results(folder: Path, rows: Sequence[Row]) -> None:
-    """quality.md, quality.png and calibration.png in ``folder``."""
+    """quality.md, quality.png, calibration.png and curves.png in ``folder``."""
     lines = [
         "# Quality of the lists, ours beside the rivals'",
         "",
@@ -39,10 +42,11 @@ def write_results(folder: Path, rows: Sequence[Row]) -> None:
     ]
     for part, protocol, some in panels(rows):
         lines += [f"## {part}, {PROTOCOLS[protocol]}", ""]
-        lines += [*figures_table(some), *differences_table(some), *calibration_table(some)]
+        lines += [*figures_table(some), *differences_table(some), *choices_table(some), *calibration_table(some)]
     (folder / "quality.md").write_text("\n".join(lines).rstrip() + "\n")
     draw(folder / "quality.png", rows)
-    draw_reliability(folder / CHART, rows)
+    draw_reliability(folder / RELIABILITY, rows)
+    draw_curves(folder / CURVES, rows)
 
 
 def panels(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:

@@ -159,9 +159,10 @@ def test_a_method_replaces_its_own_rows_and_is_paired_with_those_of_its_split_al
 
 
 def test_tiny_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Drawn once in a test of its own; here it would be after every method.
+    # Drawn once in tests of their own; here they would be after every method.
     charts: list[Path] = []
     monkeypatch.setattr(quality_report, "draw_reliability", lambda path, rows: charts.append(path))
+    monkeypatch.setattr(quality_report, "draw_curves", lambda path, rows: charts.append(path))
     encoder = Encoder(model=str(tiny_encoder(tmp_path)), max_length=16)
     world = tiny_world(encoder, n_users=60, n_items=25)
     methods = [
@@ -187,7 +188,9 @@ def test_tiny_end_to_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert "paired difference" in (tmp_path / "results" / "quality.md").read_text()
     calibrated = [(row["method"], row["protocol"]) for row in rows if row["kind"] == "calibration"]
     assert set(calibrated) == {(name, protocol) for name in methods[-2:] for protocol in ("time", "users")}
-    assert set(charts) == {tmp_path / "results" / "calibration.png"}
+    assert set(charts) == {tmp_path / "results" / name for name in ("calibration.png", "curves.png")}
+    curves = [(row["method"], row["protocol"]) for row in rows if row["kind"] == "curve"]
+    assert set(curves) == set(calibrated)
 
 
 def test_a_failed_method_does_not_take_the_others_with_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

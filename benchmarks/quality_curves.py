@@ -1,0 +1,82 @@
+"""The training curves of the quality benchmark, and what each trial chose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+
+from benchmarks.ledger import OTHER, OWN, Row, table
+from benchmarks.quality_methods import Fitted
+from benchmarks.quality_ours import OURS
+from recsys_spark.kernels.choices import CHOICES
+
+CURVE = "curve"
+CHART = "curves.png"
+
+
+def curve_rows(fitted: Fitted, **facts: object) -> list[Row]:
+    """One row with the losses of each epoch and what the trial chose; ``facts`` go into it. None of a method that records nothing."""
+    if fitted.facts is None:
+        return []
+    kept = {name: fitted.facts[name] for name in ("losses", "trial", "held_out", *CHOICES)}
+    return [{"kind": CURVE, **facts, **kept}]
+
+
+def choices_table(rows: Sequence[Row]) -> list[str]:
+    """A line for each training with a trial; nothing where there is none."""
+    body = [
+        [
+            row["method"], f"{row['held_out']['ndcg']:.4f}", *(f"{row[name]:.2f}" for name in CHOICES),
+            f"{row['losses'][-1]['loss']:.3f}", f"{seconds(row['trial']):.0f} + {seconds(row['losses']):.0f}",
+        ]
+        for row in rows
+        if row["kind"] == CURVE and row["held_out"]
+    ]  # fmt: skip
+    if not body:
+        return []
+    head = [
+        "chosen by the trial of", "ndcg on what was held out", "links, times", "temperature", "cold items, +",
+        "w_cos", "last loss", "epochs of trial and training, s",
+    ]  # fmt: skip
+    return table(head, body)
+
+
+def seconds(entries: Sequence[dict[str, Any]]) -> float:
+    """Of all epochs.
+
+    >>> seconds([{"seconds": 1.5}, {"seconds": 2.0}])
+    3.5
+    """
+    return float(sum(entry["seconds"] for entry in entries))
+
+
+def draw_curves(path: Path, rows: Sequence[Row]) -> None:
+    """Loss by epoch of the default model, trial and training, a panel for each split. Without curves nothing is drawn, and a chart of earlier ones goes."""
+    shown = [row for row in rows if row["kind"] == CURVE and row["method"] == OURS]
+    if not shown:
+        path.unlink(missing_ok=True)
+        return
+    n_lines = -(-len(shown) // 3)
+    figure, axes = plt.subplots(n_lines, 3, figsize=(11, 2.6 * n_lines + 0.4), layout="constrained", squeeze=False)
+    for axis in axes.flat[len(shown) :]:
+        axis.set_visible(False)
+    for row, axis in zip(shown, axes.flat, strict=False):
+        for name, colour in (("trial", OTHER), ("losses", OWN)):
+            entries = row[name]
+            label = "trial, without the newest behaviours" if name == "trial" else "training"
+            axis.plot(
+                [e["epoch"] for e in entries], [e["loss"] for e in entries], color=colour, label=label, marker="."
+            )
+        axis.set_title(f"{row['part']}, {row['protocol']}: loss", fontsize=9, loc="left")
+        axis.set_xlabel("epoch", fontsize=8)
+        axis.tick_params(labelsize=8)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0, 0].legend(fontsize=8, frameon=False)
+    figure.savefig(path, dpi=110)
+    plt.close(figure)

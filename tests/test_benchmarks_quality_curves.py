@@ -1,0 +1,56 @@
+"""Curves of training and what the trial chose, in the quality benchmark's rows, table and chart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+
+from benchmarks.ledger import Row
+from benchmarks.quality_curves import CHART, choices_table, curve_rows, draw_curves
+from benchmarks.quality_methods import Fitted
+
+
+def fitted(facts: dict[str, object] | None) -> Fitted:
+    return Fitted(lambda users: np.zeros((len(users), 1)), np.ones(1, bool), None, facts)
+
+
+def facts_of(trial: bool) -> dict[str, object]:
+    entry = {"epoch": 1, "loss": 2.5, "seconds": 3.0}
+    return {
+        "losses": [entry, {**entry, "epoch": 2, "loss": 1.25}], "trial": [entry] if trial else [],
+        "held_out": {"ndcg": 0.125} if trial else {}, "link_strength": 4.0, "temperature": 1.5, "cold_item_boost": 0.75, "w_cos": 0.5,
+        "other": object(),
+    }  # fmt: skip
+
+
+def rows(method: str = "ours", trial: bool = True) -> list[Row]:
+    made = curve_rows(fitted(facts_of(trial)), method=method, protocol="time", label="x")
+    return [{"part": "tiny", **row} for row in made]
+
+
+def test_a_row_has_what_was_recorded_and_a_method_that_records_nothing_has_none() -> None:
+    [row] = rows()
+    assert (row["kind"], row["method"], len(row["losses"]), row["link_strength"]) == ("curve", "ours", 2, 4.0)
+    assert "other" not in row
+    assert curve_rows(fitted(None), method="EASE") == []
+
+
+def test_the_table_says_what_each_trial_chose() -> None:
+    lines = choices_table(
+        [*rows(), *rows("ours:text=0"), *rows("ours:trial_epochs=0", trial=False), {"kind": "figure"}]
+    )
+    assert len(lines) == 5
+    assert "| ours | 0.1250 | 4.00 | 1.50 | 0.75 | 0.50 | 1.250 | 3 + 6 |" in lines
+    assert choices_table(rows(trial=False)) == []
+
+
+def test_the_chart_is_drawn_and_goes_when_there_is_nothing_to_draw(tmp_path: Path) -> None:
+    draw_curves(tmp_path / CHART, rows() * 4)
+    image = plt.imread(tmp_path / CHART)
+    assert image.shape[1] > 800
+    assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 20
+    draw_curves(tmp_path / CHART, rows("ours:text=0"))
+    assert not (tmp_path / CHART).exists()
+    draw_curves(tmp_path / CHART, [])
