@@ -2,14 +2,13 @@
 
 Projections of text vectors that begin at random have to learn from behaviours alone that two titles mean the same, and of a
 few hundred thousand behaviours they learn it for what is often chosen. So all three begin as the principal directions of the
-catalogue's text vectors, and the tower's linear path as a multiple of the identity: the first logits are those of text
-neighbours, and behaviours change them from there.
+catalogue's text vectors, and the tower's linear path as a multiple of the identity: what that path adds to the first logits
+are the similarities of texts, and behaviours change them from there.
 """
 
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -21,6 +20,10 @@ PATH_START = 0.1
 """The linear path, times the identity."""
 VARIANCE = 1 / 3
 """Of a number of a projected vector, as where torch draws the weights."""
+LEAST_SHARE = 1e-6
+"""Of the largest variance; in directions of less, texts differ by rounding alone."""
+LEAST_TOTAL = 0.5
+"""Mean variance of the centred numbers, which is 1; of equal texts there is only what rounding leaves."""
 ROWS_AT_ONCE = 16_384
 
 
@@ -28,8 +31,8 @@ ROWS_AT_ONCE = 16_384
 def start_from_text(model: Trainable, vectors: Tensor, group: Group = ALONE) -> None:
     """Set the projections of ``model`` by the centred text ``vectors`` [n, h] of its items, zero rows where there are none.
 
-    Where these say nothing (one item, numbers that are none), all stays at random. The processes of a ``group`` take the
-    first one's: the last bits of such a decomposition, and its signs, are the machine's.
+    Rows beyond the directions that there are stay at random, and where texts say nothing (one item, equal texts, NaN) all does.
+    The processes of a ``group`` take the first one's: the last bits of such a decomposition are the machine's.
     """
     width = model.items.w_theta.weight.shape[0]
     start = torch.from_numpy(group.first(lambda: projection(vectors.numpy(), width)))
@@ -41,22 +44,23 @@ def start_from_text(model: Trainable, vectors: Tensor, group: Group = ALONE) -> 
 
 
 def projection(vectors: F32, width: int) -> F32:
-    """The ``width`` principal directions [at most width, h] of ``vectors`` [n, h], scaled to VARIANCE; none where all is zero or no number.
+    """At most ``width`` principal directions [w, h] of ``vectors`` [n, h], scaled to VARIANCE; none where they say nothing.
 
     >>> projection(np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], np.float32), 1).astype(float).round(3).tolist()
     [[0.272, 0.0]]
     """
-    squares = np.zeros((vectors.shape[1], vectors.shape[1]))
+    squares, none = np.zeros((vectors.shape[1], vectors.shape[1])), np.empty((0, vectors.shape[1]), np.float32)
     for low in range(0, len(vectors), ROWS_AT_ONCE):
         some = vectors[low : low + ROWS_AT_ONCE].astype(np.float64)
         squares += some.T @ some
-    if not (np.isfinite(squares).all() and squares.any()):
-        return np.empty((0, vectors.shape[1]), np.float32)
-    values, directions = np.linalg.eigh(squares)
-    # Ascending, and of either sign.
-    kept = directions[:, ::-1][:, :width].T
-    kept = kept * np.sign(np.take_along_axis(kept, np.abs(kept).argmax(1)[:, None], axis=1))
-    n_present = np.count_nonzero(vectors.any(1))
-    variance = values[::-1][:width].sum() / n_present / len(kept)
-    scaled: npt.NDArray[np.float32] = (kept * np.sqrt(VARIANCE / variance)).astype(np.float32)
+    if not np.isfinite(squares).all():
+        return none
+    values, directions = np.linalg.eigh(squares / max(1, np.count_nonzero(vectors.any(1))))
+    # They come ascending, and of either sign.
+    if values.mean() < LEAST_TOTAL:
+        return none
+    chosen = np.flatnonzero(values > LEAST_SHARE * values[-1])[::-1][:width]
+    kept = directions[:, chosen].T
+    signs = np.sign(np.take_along_axis(kept, np.abs(kept).argmax(1)[:, None], axis=1))
+    scaled: F32 = (kept * signs * np.sqrt(VARIANCE / values[chosen].mean())).astype(np.float32)
     return scaled

@@ -96,8 +96,9 @@ class Run:
             start_from(self.model, catalogue.ids[self.warm], earlier)
             self.peak *= WARM_LEARNING_RATE
         else:
-            vectors = self.model.centred(catalogue.vectors[self.warm], catalogue.has_vector[self.warm])
-            start_from_text(self.model, vectors, group)
+            start_from_text(
+                self.model, self.model.centred(catalogue.vectors[self.warm], catalogue.has_vector[self.warm]), group
+            )
         self.model.to(self.device)
         if group.rank:
             # The same weights to begin with, and another part of them hidden in a step.

@@ -58,7 +58,7 @@ def test_a_width_beyond_the_texts_keeps_random_numbers() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-@pytest.mark.parametrize("value", [np.nan, np.inf, 0.25])
+@pytest.mark.parametrize("value", [np.nan, np.inf, 0.1])
 def test_texts_that_say_nothing_change_nothing(value: float) -> None:
     world = replace(catalogue(), vectors=np.full((N_ITEMS, TEXT_WIDTH), value, np.float32))
     run = run_of(world)
@@ -77,6 +77,20 @@ def test_the_principal_directions_span_the_texts_and_have_a_sign() -> None:
     # Rows of items without a text say nothing.
     with_absent = np.concatenate([vectors, np.zeros((100, 6), np.float32)])
     np.testing.assert_allclose(projection(with_absent, 3), found, rtol=1e-4, atol=1e-6)
+
+
+def test_directions_that_the_texts_do_not_have_are_not_made_of_rounding() -> None:
+    rng = np.random.default_rng(0)
+    few = rng.normal(size=(20, 384)).astype(np.float32)
+    few -= few.mean(0)
+    few /= np.sqrt((few**2).mean())
+    found = projection(few, 64)
+    assert len(found) == 19
+    # Rows in another order round otherwise; what a cold item's text becomes must not hang on that.
+    shuffled = projection(few[rng.permutation(20)], 64)
+    np.testing.assert_allclose(np.abs(shuffled @ found.T), np.abs(found @ found.T), atol=1e-3)
+    new = rng.normal(size=384).astype(np.float32)
+    np.testing.assert_allclose(np.abs(shuffled @ new), np.abs(found @ new), atol=1e-3)
 
 
 class Other(Group):
