@@ -1,7 +1,7 @@
 """What training minimises: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
 
 Every position of a history predicts a behaviour after it, weighted by the configured weight of that behaviour's type. The softmax runs over
-warm items only: an item that is never a target must not be a negative either, or the text path learns to push every
+items that may be targets only: one that never is must not be a negative either, or the text path learns to push every
 new item down.
 """
 
@@ -87,14 +87,14 @@ class Predictions:
 
 
 class Objective:
-    """Loss of one batch."""
+    """Loss of one batch; ``asked`` [n_warm] says how many behaviours may be asked for that choose the item (:func:`may_be_asked`)."""
 
     def __init__(
         self,
         model: Trainable,
         catalogue: Catalogue,
         warm: npt.NDArray[np.int64],
-        counts: npt.NDArray[np.int64],
+        asked: npt.NDArray[np.int64],
         replayed: Replay,
         type_weights: npt.NDArray[np.float64],
         settings: ModelConfig,
@@ -107,16 +107,19 @@ class Objective:
         self.replayed = replayed
         self.type_weights = np.clip(type_weights / (type_weights.max() or 1.0), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
         self.features, self.known = self._here(replayed.features), self._here(replayed.known)
+        never = self._here(np.where(asked > 0, 0.0, -np.inf).astype(np.float32))
         # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
-        self.absent = torch.where(self.known[0], 0.0, -torch.inf)
-        self.draw = counts**0.75 / (counts**0.75).sum()
-        self.sampled = len(warm) > settings.max_softmax_items
+        self.absent = (torch.where(self.known[0], never, -torch.inf), never)
+        self.is_asked, self.negatives = asked > 0, np.flatnonzero(asked)
+        self.share = asked / max(1, asked.sum())
+        self.draw = self.share**0.75 / max((self.share**0.75).sum(), 1e-12)
+        self.sampled = len(self.negatives) > settings.max_softmax_items
 
     def __call__(self, batch: Histories, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float], int] | None:
         """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
         model = self.model
         tokens = tokens_of(batch)
-        # One mask for histories, candidates and links alike: for this step the hidden items are known by text alone.
+        # One mask for histories, candidates and links alike: for this step the hidden items are known by text and popularity alone.
         shown = rng.random(len(self.vectors)) >= self.settings.id_dropout
         delta = model.items.delta * self._here(shown.astype(np.float32)).unsqueeze(1)
         outputs = self._outputs(tokens, delta)
@@ -172,7 +175,7 @@ class Objective:
         # Those of the start token have no behaviour before them, so no links.
         after = len(row) - len(rows)
         evidence = self.evidence(batch, row[:after].numpy(), column.numpy())
-        known = self.replayed.known[slices[evidence.row], evidence.item] & shown[evidence.item]
+        known = self.replayed.known[slices[evidence.row], evidence.item] & (shown & self.is_asked)[evidence.item]
         evidence = evidence.where(known)
         n_items = tokens.is_first.numpy().cumsum(1)[row[evidence.row], column[evidence.row]]
         at, item, value, n = (self._here(values) for values in (*evidence, n_items))
@@ -185,7 +188,7 @@ class Objective:
         share = tokens.social_weights[rows]
         k, column = (share > 0).nonzero(as_tuple=True)
         at, item = after + k, tokens.social_items[rows][k, column]
-        known = torch.from_numpy(self.replayed.known[slices[at.numpy()], item.numpy()])
+        known = torch.from_numpy(self.replayed.known[slices[at.numpy()], item.numpy()] & self.is_asked[item.numpy()])
         value = share[k, column][known].to(self.device)
         return Boosts(
             at[known].to(self.device), item[known].to(self.device), friend_boosts(value, self.model.items.friend)
@@ -195,7 +198,11 @@ class Objective:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
         loss = made.x.new_zeros(())
         if self.sampled:
-            drawn = self._here(rng.choice(len(self.draw), size=self.settings.n_sampled, p=self.draw))
+            # Half of them targets of this batch: those are what the model has to tell apart just now.
+            n_batch = self.settings.n_sampled // 2
+            popular = rng.choice(len(self.draw), size=self.settings.n_sampled - n_batch, p=self.draw)
+            in_batch = made.target.cpu().numpy()[rng.integers(len(made.target), size=n_batch)]
+            drawn = self._here(np.concatenate([popular, in_batch]))
             text = self.model.items.w_theta(self.vectors[drawn])
         else:
             text = self.model.items.w_theta(self.vectors)
@@ -214,7 +221,7 @@ class Objective:
         items = self.model.items
         known = self.known[s, rows].float()
         bias = self.features[s, rows] @ items.beta + items.correction[rows] * known
-        return text + delta[rows] * known.unsqueeze(1), bias if s else bias + self.absent[rows]
+        return text + delta[rows] * known.unsqueeze(1), bias + self.absent[min(s, 1)][rows]
 
     def _drawn(
         self,
@@ -228,7 +235,9 @@ class Objective:
         boosts: Boosts,
     ) -> Tensor:
         """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
-        log_expected = self._here(np.log(len(drawn) * self.draw[drawn.cpu().numpy()]).astype(np.float32))
+        at, n_batch = drawn.cpu().numpy(), len(drawn) // 2
+        expected = (len(drawn) - n_batch) * self.draw[at] + n_batch * self.share[at]
+        log_expected = self._here(np.log(expected).astype(np.float32))
         theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
         own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.draw)).squeeze(1)
         theta, bias = self._candidates(s, text, delta, drawn)
@@ -240,7 +249,7 @@ class Objective:
     def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
         """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
         model = self.model
-        drawn = self._here(rng.integers(len(self.draw), size=self.settings.n_negatives))
+        drawn = self._here(self.negatives[rng.integers(len(self.negatives), size=self.settings.n_negatives)])
         y = F.normalize(model.items.w_y(self.vectors[torch.cat([target, drawn])]), dim=1)
         unit = F.normalize(x, dim=1)
         own = (unit * y[: len(target)]).sum(1) * model.cosine_scale + model.cosine_shift
@@ -249,3 +258,25 @@ class Objective:
         negative = (F.softplus(others) * wrong).sum(1) / wrong.sum(1).clamp(min=1)
         bce: Tensor = F.softplus(-own) + negative
         return bce
+
+
+def may_be_asked(histories: Histories, predict_repeats: bool) -> npt.NDArray[np.bool_]:
+    """Behaviours [n] that some prediction may have as its target: what comes after another one, as far as it is the user's first choice of the item
+    unless repeats are predicted, and all of users with tags or friends, which the start token is asked for.
+
+    Behaviours of one instant have no order, so with others at its instant the first one may be a later one, too.
+    """
+    lengths, n = histories.lengths, len(histories.items)
+    user = np.repeat(np.arange(histories.n_users), lengths)
+    starts = histories.offsets[:-1][user]
+    alone = np.zeros(n, bool)
+    firsts = histories.offsets[:-1][lengths > 1]
+    alone[firsts] = histories.times[firsts] != histories.times[firsts + 1]
+    asked = (np.arange(n) > starts) | ((lengths > 1)[user] & ~alone)
+    if not predict_repeats:
+        is_first = np.zeros(n, bool)
+        is_first[
+            np.unique(user * (int(histories.items.max(initial=0)) + 1) + histories.items, return_index=True)[1]
+        ] = True
+        asked &= is_first
+    return asked | (histories.has_text | histories.has_social)[user]

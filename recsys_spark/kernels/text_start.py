@@ -55,7 +55,8 @@ def projection(vectors: F32, width: int) -> F32:
         squares += some.T @ some
     if not np.isfinite(squares).all():
         return none
-    values, directions = np.linalg.eigh(squares / max(1, np.count_nonzero(vectors.any(1))))
+    n_present = int(vectors.any(1).sum())
+    values, directions = np.linalg.eigh(squares / max(1, n_present))
     # They come ascending, and of either sign.
     if values.mean() < LEAST_TOTAL:
         return none

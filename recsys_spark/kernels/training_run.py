@@ -22,7 +22,7 @@ from recsys_spark.kernels.histories import shuffled_ties, with_social
 from recsys_spark.kernels.links import evidence_without_self, fit_links
 from recsys_spark.kernels.links_device import DeviceLinks
 from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
-from recsys_spark.kernels.objective import Objective, Trainable
+from recsys_spark.kernels.objective import Objective, Trainable, may_be_asked
 from recsys_spark.kernels.popularity import IS_COLD, replay
 from recsys_spark.kernels.process_group import ALONE, Group
 from recsys_spark.kernels.text_start import start_from_text
@@ -111,7 +111,10 @@ class Run:
         replayed = replay(
             positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now, group
         )
-        self.settled = replayed.known[-1].astype(np.float32)
+        asked = may_be_asked(self.histories, data.predict_repeats)
+        asked_for = group.add_up(np.bincount(positions[asked], minlength=len(self.warm)))
+        # An item that was never asked for has no part of its own but that of histories.
+        self.settled = (replayed.known[-1] & (asked_for > 0)).astype(np.float32)
         fitted = fit_links(
             self.histories,
             len(self.warm),
@@ -124,7 +127,7 @@ class Run:
             self.model,
             catalogue,
             self.warm,
-            counts[self.warm],
+            asked_for,
             replayed,
             data.all_weights,
             settings,
