@@ -13,6 +13,7 @@ import traceback
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from benchmarks.encode import comma_separated
 from benchmarks.ledger import say
@@ -40,7 +41,13 @@ def method_of(name: str) -> Method:
 
 
 def measure(
-    method: Method, split: Split, texts: Callable[[], Texts], n_threads: int, folder: Path, cache: Path
+    method: Method,
+    split: Split,
+    texts: Callable[[], Texts],
+    n_threads: int,
+    folder: Path,
+    cache: Path,
+    last_made: dict[str, Any] | None = None,
 ) -> None:
     """Tune on the validation slice, fit on train, evaluate on the test, and keep the rows."""
     ids = split.train.users
@@ -49,7 +56,10 @@ def measure(
         texts()
     started = time.perf_counter()
     tuned = tune(method, split, texts, n_threads)
-    train, tune_s = Train(split.train, texts, n_threads), time.perf_counter() - started
+    train, tune_s = (
+        Train(split.train, texts, n_threads, {} if last_made is None else last_made),
+        time.perf_counter() - started,
+    )
     wall, cpu = time.perf_counter(), cpu_seconds()
     fitted = method.fit(train, tuned.settings)
     fit_s, fit_cpu_s = time.perf_counter() - wall, cpu_seconds() - cpu
@@ -87,6 +97,7 @@ def run(world: World, methods: list[str], protocols: list[str], n_threads: int, 
     for protocol in [name for name in protocols_of(world) if name in protocols]:
         split = PROTOCOLS[protocol](world, TEST)
         texts = texts_of(split.train, n_threads, cache)
+        last_made: dict[str, Any] = {}
         say(
             f"==> {world.name}, {protocol}: {len(split.train.rows):,} rows to train on, truth {len(split.truth_user):,}"
         )
@@ -94,7 +105,7 @@ def run(world: World, methods: list[str], protocols: list[str], n_threads: int, 
             if not method.applies(world) or (protocol == "users" and not method.serves_cold_users):
                 continue
             try:
-                measure(method, split, texts, n_threads, folder, cache)
+                measure(method, split, texts, n_threads, folder, cache, last_made)
             except Exception as error:
                 # The methods after it are worth having.
                 traceback.print_exc()

@@ -153,9 +153,15 @@ BASELINES: Mapping[str, Method] = {
         Method(
             "ItemKNN",
             fit_item_knn,
-            [{"neighbours": n, "shrink": shrink} for n in (200, 50, 1_000) for shrink in (0.0, 10.0)],
+            [
+                {"neighbours": n, "shrink": shrink}
+                for n in (200, 50, 1_000, 5_000)
+                for shrink in (0.0, 10.0, 50.0, 200.0)
+            ],
         ),
-        Method("EASE", fit_ease, [{"lambda": penalty} for penalty in (200.0, 50.0, 500.0, 1_000.0, 3_000.0)]),
+        Method(
+            "EASE", fit_ease, [{"lambda": penalty} for penalty in (200.0, 5.0, 20.0, 50.0, 500.0, 1_000.0, 3_000.0)]
+        ),
         *FACTORS,
         *SEQUENCES,
         Method(TEXT_NEIGHBOURS, fit_text, [{"n_last": n} for n in (20, 5, 1_000)], serves_cold_users=True),

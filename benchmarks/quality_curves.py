@@ -29,14 +29,15 @@ def curve_rows(fitted: Fitted, **facts: object) -> list[Row]:
 
 
 def choices_table(rows: Sequence[Row]) -> list[str]:
-    """A line for each training with a trial; nothing where there is none."""
+    """A line for each training with a trial, of methods that share one the first; nothing where there is none."""
+    # Losses of two trainings are never equal to the last digit; a training that is shared was timed once.
+    trainings = {str(row["losses"]): row for row in reversed(rows) if row["kind"] == CURVE and row["held_out"]}
     body = [
         [
             row["method"], f"{row['held_out']['ndcg']:.4f}", *(f"{row[name]:.2f}" for name in CHOICES),
             f"{row['losses'][-1]['loss']:.3f}", f"{seconds(row['trial']):.0f} + {seconds(row['losses']):.0f}",
         ]
-        for row in rows
-        if row["kind"] == CURVE and row["held_out"]
+        for row in reversed(trainings.values())
     ]  # fmt: skip
     if not body:
         return []

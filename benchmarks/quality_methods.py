@@ -5,9 +5,9 @@ To add one: write `fit(train, settings) -> Fitted`, put a Method into the regist
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from benchmarks.quality_split import Split, validation_of
 
 Floats = npt.NDArray[np.float32]
 Settings = Mapping[str, Any]
+T = TypeVar("T")
 MAX_TUNING_USERS = 10_000
 
 
@@ -44,6 +45,21 @@ class Train:
     texts: Callable[[], Texts]
     """Encodes at the first call"""
     n_threads: int = 1
+    last_made: dict[str, Any] = field(default_factory=dict)
+    """Of :meth:`shared`"""
+
+    def shared(self, of: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gave where it was last asked for the same, else what it gives now: methods that come one after the other may share a training.
+
+        >>> train = Train(None, lambda: None)  # type: ignore[arg-type, return-value]
+        >>> [train.shared(of, lambda: object()) is train.last_made["made"] for of in "aab"], train.last_made["of"]
+        ([True, True, True], 'b')
+        """
+        if self.last_made.get("of") != of:
+            made = make()
+            self.last_made.update(of=of, made=made)
+        found: T = self.last_made["made"]
+        return found
 
 
 @dataclass(frozen=True)

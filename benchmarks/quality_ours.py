@@ -7,7 +7,6 @@ after the other and differ in [score] alone share a training, so the `fit_s` of 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,6 @@ from benchmarks.quality_profiles import decayed_popularity, input_table
 from recsys_spark.config import Model, Score
 
 if TYPE_CHECKING:
-    from recsys_spark.kernels.artifact import Artifact
     from recsys_spark.kernels.histories import Histories
     from recsys_spark.kernels.training_data import Data
 
@@ -30,24 +28,6 @@ OURS = "ours"
 SEED = 0
 Real = npt.NDArray[np.floating]
 INGREDIENTS = ("text", "tags", "friends", "types")
-
-
-class Latest:
-    """The latest training, and what it was of."""
-
-    def __init__(self) -> None:
-        self._of: tuple[World, Model, frozenset[str]] | None = None
-        self._artifact: Artifact | None = None
-
-    def get(self, of: tuple[World, Model, frozenset[str]], make: Callable[[], Artifact]) -> Artifact:
-        """That one where it is ``of`` the same world (the very object) and settings, else a new one."""
-        same = self._of is not None and self._of[0] is of[0] and self._of[1:] == of[1:]
-        if self._artifact is None or not same:
-            self._of, self._artifact = of, make()
-        return self._artifact
-
-
-LATEST = Latest()
 
 
 def ours(name: str) -> Method:
@@ -98,9 +78,9 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     score = Score(**{key: value for key, value in settings.items() if key in Score.model_fields})
     world, texts = without(train.world, train.texts(), settings)
     data, histories = data_of(world, texts)
-    artifact = LATEST.get(
-        (train.world, model, frozenset(name for name in INGREDIENTS if settings.get(name) == 0)),
-        lambda: fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line()}")),
+    absent = frozenset(name for name in INGREDIENTS if settings.get(name) == 0)
+    artifact = train.shared(
+        ("ours", model, absent), lambda: fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line()}"))
     )
     score = score.chosen(artifact.facts["w_cos"])
     recommender = Recommender(artifact)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -76,7 +77,7 @@ def figures_table(rows: Sequence[Row]) -> list[str]:
         body.append(
             [
                 row["method"], both(row), f"{row['ndcg_low']:.4f} to {row['ndcg_high']:.4f}", *others,
-                f"{row['tune_s']:.0f}", f"{row['fit_s']:.1f}", f"{row['fit_cpu_s']:.1f}", said(row["settings"]),
+                f"{row['tune_s']:.0f}", f"{row['fit_s']:.1f}", f"{row['fit_cpu_s']:.1f}", said(row["settings"], row["tried"]),
             ]
         )  # fmt: skip
     return table([*head, "tuning, s", "fit, s", "fit, CPU-s", "settings"], body)
@@ -121,13 +122,19 @@ def both(row: Row) -> str:
     return f"{row['recall']:.4f} / {row['ndcg']:.4f}"
 
 
-def said(settings: dict[str, object]) -> str:
-    """Settings in words.
+def said(settings: dict[str, Any], tried: Sequence[tuple[dict[str, Any], float]] = ()) -> str:
+    """Settings in words; a value that is the last of three or more that were ``tried``, so that a better one may lie beyond, is marked.
 
     >>> said({"neighbours": 200, "shrink": 0.0})
     'neighbours 200, shrink 0.0'
+    >>> said({"lambda": 50.0}, [({"lambda": penalty}, 0.1) for penalty in (50.0, 200.0, 500.0)])
+    'lambda 50.0 (end of its grid)'
     """
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+    values = {name: {each[name] for each, _ in tried if name in each} for name in settings}
+    ends = {name for name, some in values.items() if len(some) > 2 and settings[name] in (min(some), max(some))}
+    return ", ".join(
+        f"{name} {value}{' (end of its grid)' if name in ends else ''}" for name, value in settings.items()
+    )
 
 
 def draw(path: Path, rows: Sequence[Row]) -> None:

@@ -38,11 +38,13 @@ def test_a_row_has_what_was_recorded_and_a_method_that_records_nothing_has_none(
 
 
 def test_the_table_says_what_each_trial_chose() -> None:
-    lines = choices_table(
-        [*rows(), *rows("ours:text=0"), *rows("ours:trial_epochs=0", trial=False), {"kind": "figure"}]
-    )
+    [other] = rows("ours:text=0")
+    other["losses"] = [{**entry, "loss": 3.5} for entry in other["losses"]]
+    without_trial = rows("ours:trial_epochs=0", trial=False)
+    lines = choices_table([*rows(), *rows("ours:w_cos=0"), other, *without_trial, {"kind": "figure"}])
     assert len(lines) == 5
     assert "| ours | 0.1250 | 4.00 | 1.50 | 0.75 | 0.50 | 1.250 | 3 + 6 |" in lines
+    assert [line.split(" ")[1] for line in lines[2:4]] == ["ours", "ours:text=0"]
     assert choices_table(rows(trial=False)) == []
 
 

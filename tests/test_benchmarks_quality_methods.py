@@ -13,13 +13,12 @@ from benchmarks.quality_baselines import BASELINES, ease_weights, fit_recent, fi
 from benchmarks.quality_data import World
 from benchmarks.quality_methods import Fitted, Method, Texts, Train, popularity, served, tune
 from benchmarks.quality_metrics import OVERALL, evaluate
-from benchmarks.quality_ours import Latest, combined, ours, without
+from benchmarks.quality_ours import combined, ours, without
 from benchmarks.quality_profiles import decayed_popularity, input_table, recent, social, undecayed
 from benchmarks.quality_split import TEST, split_by_time, split_last, validation_of
 from benchmarks.quality_texts import encoded, item_texts, user_texts
 from benchmarks.quality_tiny import tiny_world
 from recsys_spark.config import Behaviours, Encoder, Model, Score
-from recsys_spark.kernels.artifact import Artifact
 from tests.quality_world import world_of
 from tests.tiny_encoder import tiny_encoder
 
@@ -147,20 +146,17 @@ def test_ours_learns_the_topics_of_the_tiny_world(tmp_path: Path) -> None:
     assert mine > 1.2 * popular
 
 
-def test_a_training_is_shared_by_what_differs_in_scoring_alone() -> None:
-    made: list[Artifact] = []
-    world, other = tiny_world(), tiny_world()
+def test_a_training_is_shared_by_methods_that_ask_for_the_same_one_after_the_other() -> None:
+    made: list[int] = []
+    last_made: dict[str, object] = {}
 
-    def make() -> Artifact:
-        made.append(Artifact({}, {"number": len(made)}))
-        return made[-1]
+    def asked(of: object) -> int:
+        # Each method gets a Train of its own.
+        train = Train(tiny_world(), pytest.fail, 1, last_made)
+        return train.shared((of, "text"), lambda: made.append(len(made)) or made[-1])  # type: ignore[func-returns-value]
 
-    latest, none = Latest(), frozenset[str]()
-    asked = [
-        (world, Model(), none), (world, Model(), none), (world, Model(epochs=3), none), (world, Model(), none),
-        (world, Model(), frozenset({"text"})), (other, Model(), frozenset({"text"})),
-    ]  # fmt: skip
-    assert [latest.get(of, make).facts["number"] for of in asked] == [0, 0, 1, 2, 3, 4]
+    assert [asked(of) for of in (Model(), Model(), Model(epochs=3), Model())] == [0, 0, 1, 2]
+    assert made == [0, 1, 2]
 
 
 def test_score_is_cosine_and_log_probability() -> None:
