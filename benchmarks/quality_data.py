@@ -34,7 +34,7 @@ class Rows:
     item: Longs
     """[n]"""
     time: Doubles
-    """[n] seconds, or a position within the user where the data have no times, or 0"""
+    """[n] seconds, or 0 where the data have no times"""
     behaviour: Longs
     """[n] index into World.behaviours"""
     value: Doubles

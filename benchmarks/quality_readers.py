@@ -157,8 +157,9 @@ def lastfm(folder: Path) -> World:
 def mooccubex(folder: Path) -> World:
     """MOOCCubeX: enrolments without times, those of the file of held-out courses among them.
 
-    Positions are not taken for an order: every one of the 97,722 held-out courses has a greater id than the course at the user's
-    last position, so they say how the file was made, not what was chosen next.
+    Positions are not taken for an order: the number in the id of each of the 97,722 held-out courses is greater than that of the
+    course at the user's last position, so the end of a history says how the file was made, not what was chosen next.
+
     The catalogue is every course that anyone took. Its descriptions are Chinese: they are read by the model in
     RECSYS_E5_DIR where that is set, else by an English one that sees little in them.
     """

@@ -63,7 +63,7 @@ class Model(Section):
     dropout: Share = 0.3
     """Dropout in the history encoder."""
     id_dropout: Share = 0.3
-    """Share of items whose learned id part is hidden in a step, so that text alone stays good (the cold-item path)."""
+    """Share of items whose learned id part and links are hidden in a step, so that text alone stays good (the cold-item path)."""
     epochs: Count = 12
     """Passes over the training histories, at most."""
     trial_epochs: Annotated[int, Field(ge=0)] = 6
@@ -85,7 +85,7 @@ class Model(Section):
     target_window: Count = 3
     """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
     max_softmax_items: Count = 50_000
-    """With more warm items than this, training samples the softmax with log-Q correction; scoring never does."""
+    """With more items that are targets than this, training draws negatives, half by popularity and half from the batch, with log-Q correction; scoring never does."""
     linked_items: Annotated[int, Field(ge=0)] = 16_384
     """How many of the most chosen items have links to one another: full-rank weights of what was chosen together. 0: none. Training holds 4 bytes per pair of them."""
     link_penalty: Positive = 100.0
