@@ -23,7 +23,7 @@ POINT = 40.0
 
 def calibration_table(rows: Sequence[Row]) -> list[str]:
     """A line for each method and event, in the order of the rows; nothing where no method gives probabilities."""
-    some = [row for row in rows if row["kind"] == CALIBRATION]
+    some = distinct([row for row in rows if row["kind"] == CALIBRATION])
     if not some:
         return []
     body = [
@@ -42,12 +42,18 @@ def calibration_table(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+def distinct(rows: Sequence[Row]) -> list[Row]:
+    """Of rows with the same bins the first: methods that differ in the cosine's weight alone have one P."""
+    keys = [(row["part"], row["protocol"], row["event"], row["items"], str(row["bins"])) for row in reversed(rows)]
+    return list(dict(zip(keys, reversed(rows), strict=True)).values())[::-1]
+
+
 def draw_reliability(path: Path, rows: Sequence[Row]) -> None:
     """Share that happened against P over the whole catalogue: top-1 and top-10 mass, a line of panels for each method and split.
 
     Without calibration rows nothing is drawn, and a chart of earlier ones goes.
     """
-    shown = [row for row in rows if row["kind"] == CALIBRATION and row["items"] == CATALOGUE]
+    shown = distinct([row for row in rows if row["kind"] == CALIBRATION and row["items"] == CATALOGUE])
     lines = list(dict.fromkeys(_line(row) for row in shown))
     if not lines:
         path.unlink(missing_ok=True)

@@ -15,7 +15,7 @@ from benchmarks.ledger import Row
 from benchmarks.quality_calibration import CATALOGUE, TOP_1, TOP_MASS, UNSEEN, calibration_rows, next_item_events
 from benchmarks.quality_methods import Fitted
 from benchmarks.quality_metrics import COLD_USERS, OVERALL, SEGMENTS, Values
-from benchmarks.quality_reliability import draw_reliability
+from benchmarks.quality_reliability import distinct, draw_reliability
 from benchmarks.quality_results import LEDGER, figure_rows, keep
 from benchmarks.quality_split import PROTOCOLS, TEST, split_last
 from benchmarks.quality_tiny import tiny_world
@@ -157,3 +157,9 @@ def test_a_chart_is_drawn_of_what_is_there_and_goes_with_it(tmp_path: Path) -> N
     assert chart.stat().st_size > 0
     draw_reliability(chart, [])
     assert not chart.exists()
+
+
+def test_methods_that_score_otherwise_with_the_same_p_are_told_of_once() -> None:
+    rows = [*rows_of("ours", 0), *rows_of("ours:w_cos=0", 0), *rows_of("ours:text=0", 1)]
+    kept = distinct([{"part": "tiny", **row} for row in rows])
+    assert [row["method"] for row in kept] == ["ours"] * 4 + ["ours:text=0"] * 4
