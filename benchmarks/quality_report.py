@@ -77,7 +77,7 @@ def figures_table(rows: Sequence[Row]) -> list[str]:
         body.append(
             [
                 row["method"], both(row), f"{row['ndcg_low']:.4f} to {row['ndcg_high']:.4f}", *others,
-                f"{row['tune_s']:.0f}", f"{row['fit_s']:.1f}", f"{row['fit_cpu_s']:.1f}", said(row["settings"], row["tried"]),
+                f"{row['tune_s']:.0f}", f"{row['fit_s']:.1f}", f"{row['fit_cpu_s']:.1f}", said(row["settings"], row.get("tried", ())),
             ]
         )  # fmt: skip
     return table([*head, "tuning, s", "fit, s", "fit, CPU-s", "settings"], body)
