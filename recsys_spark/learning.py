@@ -14,7 +14,7 @@ from recsys_spark.context import Context, Facts
 from recsys_spark.errors import ConfigError, RecsysError, StoreError
 from recsys_spark.gpus import DYNAMIC, gpu_profile
 from recsys_spark.kernels.artifact import Artifact, is_link
-from recsys_spark.kernels.choices import CHOICES, at_the_end
+from recsys_spark.kernels.choices import CHOICES, grid_ends
 from recsys_spark.kernels.training_run import shape_of
 from recsys_spark.kernels.validation import K
 from recsys_spark.kernels.warm_start import why_not
@@ -47,7 +47,11 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         bar=is_local(ctx.spark) and sys.stderr.isatty(),
     )
     artifact = artifact_of(rows.collect())
-    artifact.facts.update(encoder_id=ctx.fact("embed", "encoder_id"), started_from=started_from)
+    artifact.facts.update(
+        encoder_id=ctx.fact("embed", "encoder_id"),
+        config_fingerprint=ctx.cfg.fingerprint(),
+        started_from=started_from,
+    )
     if not (ctx.spark.sparkContext.master or "").startswith("local"):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
         for entry in artifact.facts["trial"]:
@@ -67,7 +71,7 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             artifact.facts["held_out"]["ndcg"],
             *(artifact.facts[name] for name in CHOICES),
         )
-        if ends := at_the_end(artifact.facts):
+        if ends := grid_ends(artifact.facts):
             log.info("train: the last of what the trial tries: %s; a better value may lie beyond", ", ".join(ends))
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
     attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())

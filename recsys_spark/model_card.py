@@ -9,7 +9,7 @@ from typing import Any
 
 import jinja2
 
-from recsys_spark.kernels.choices import at_the_end
+from recsys_spark.kernels.choices import grid_ends
 
 _CARD = """\
 # Model {{ model_id }}
@@ -52,7 +52,7 @@ def model_card(
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     return template.from_string(_CARD).render(
         facts=facts,
-        ends=at_the_end(facts) if facts["held_out"] else [],
+        ends=grid_ends(facts) if facts["held_out"] else [],
         model_id=model_id,
         version=version,
         config_fingerprint=config_fingerprint,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from datetime import UTC, datetime
 
 from recsys_spark.config import Model
 from recsys_spark.kernels.artifact import Artifact
+from recsys_spark.kernels.choices import COLD_ITEM_BOOSTS, LINK_STRENGTHS, Choices
 from recsys_spark.kernels.training import fit
 from recsys_spark.model_card import model_card
 from tests.kernels.worlds import N_ITEMS, data, tasteful_users
@@ -13,10 +15,13 @@ from tests.kernels.worlds import N_ITEMS, data, tasteful_users
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-def card(trial_epochs: int) -> tuple[str, Artifact]:
+BEYOND = "The last of what a trial tries, so that a better value may lie beyond: "
+
+
+def card(trial_epochs: int, **chosen: float) -> tuple[str, Artifact]:
     settings = Model(width=16, n_layers=1, epochs=2, batch_positions=256, trial_epochs=trial_epochs)
     artifact = fit(data(tasteful_users(600)), settings, seed=0)
-    artifact.facts["encoder_id"] = "enc-7"
+    artifact.facts.update(encoder_id="enc-7", **chosen)
     text = model_card(
         artifact.facts, model_id=artifact.model_id, version="1.2", config_fingerprint="c0ffee", seed=5, encoder="minilm",
         weights={"browse": 1.0, "buy": 4.0}, n_items=N_ITEMS, n_parameters=99, n_links=7, as_of=NOON, now=NOON,
@@ -41,3 +46,14 @@ def test_a_model_without_a_trial_says_so() -> None:
     text, _ = card(trial_epochs=0)
     assert "No trial was run" in text
     assert "ndcg@10" not in text
+
+
+def test_choices_at_the_end_of_what_is_tried_are_named() -> None:
+    usual = asdict(Choices())
+    text, _ = card(2, **{**usual, "link_strength": LINK_STRENGTHS[-1], "cold_item_boost": COLD_ITEM_BOOSTS[-1]})
+    assert f"{BEYOND}link_strength, cold_item_boost." in text
+    assert BEYOND not in card(2, **usual)[0]
+
+
+def test_without_a_trial_nothing_was_tried() -> None:
+    assert BEYOND not in card(0, **{**asdict(Choices()), "link_strength": LINK_STRENGTHS[-1]})[0]

@@ -20,7 +20,7 @@ USUAL_STRENGTH = 2.0
 """Better than what the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014."""
 CHOICES = ("link_strength", "temperature", "cold_item_boost", "w_cos")
 LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0, 9.0, 14.0)
-"""At the largest the lists of users with a history are nearly those of EASE."""
+"""At the largest the lists of users with a history are nearly those of EASE (Steam, validation: ndcg@10 0.3659 at 14 times, EASE 0.3677)."""
 USUAL_COSINE = 1.0
 COSINES = (0.0, 0.5, USUAL_COSINE, 2.0, 4.0)
 """Weights of the cosine beside the logit as it was trained."""
@@ -42,12 +42,12 @@ class Choices:
     """weight of the cosine beside log P, where the configuration does not say"""
 
 
-def at_the_end(chosen: Mapping[str, Any]) -> list[str]:
+def grid_ends(chosen: Mapping[str, Any]) -> list[str]:
     """Which of CHOICES are the last that is tried, so that a better value may lie beyond; an end by nature (no push, no cosine) is none.
 
     >>> from dataclasses import asdict
     >>> usual = asdict(Choices())
-    >>> at_the_end(usual), at_the_end({**usual, "link_strength": LINK_STRENGTHS[-1], "w_cos": 0.0})
+    >>> grid_ends(usual), grid_ends({**usual, "link_strength": LINK_STRENGTHS[-1], "w_cos": 0.0})
     ([], ['link_strength'])
     """
     ends = {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -11,12 +11,15 @@ from recsys_spark.config import Model
 from recsys_spark.kernels import choices, training
 from recsys_spark.kernels.choices import (
     COLD_ITEM_BOOSTS,
+    COSINES,
+    LINK_STRENGTHS,
     USUAL_STRENGTH,
     Choices,
     better_by,
     choose,
     cold_item_boost,
     cosine_weight,
+    grid_ends,
     link_strength,
 )
 from recsys_spark.kernels.epochs import EpochLoss, TrialEpoch
@@ -24,7 +27,7 @@ from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.popularity import Popularity
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import Trial, fit, try_out
-from recsys_spark.kernels.validation import Asked, Found, hold_out
+from recsys_spark.kernels.validation import TEMPERATURES, Asked, Found, hold_out
 from tests.kernels.trial_worlds import Fixed, asked, rng, seen_by, users_over_time
 from tests.kernels.worlds import N_ITEMS, catalogue, data
 
@@ -263,3 +266,46 @@ def test_the_temperature_does_not_touch_the_rank(monkeypatch: pytest.MonkeyPatch
     chosen, found = choose(linked_shop(wanted=1), 0.005)
     assert chosen.temperature == found.temperature != 1.0
     assert chosen.w_cos * chosen.temperature == pytest.approx(2.0)
+
+
+COOLEST, HOTTEST = (float(TEMPERATURES[k]) for k in (0, -1))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ends"),
+    [
+        (Choices(), []),
+        (Choices(link_strength=LINK_STRENGTHS[0]), ["link_strength"]),
+        (Choices(link_strength=LINK_STRENGTHS[1]), []),
+        (Choices(link_strength=LINK_STRENGTHS[-2]), []),
+        (Choices(link_strength=LINK_STRENGTHS[-1]), ["link_strength"]),
+        (Choices(temperature=COOLEST), ["temperature"]),
+        (Choices(temperature=float(TEMPERATURES[1])), []),
+        (Choices(temperature=float(TEMPERATURES[-2])), []),
+        (Choices(temperature=HOTTEST), ["temperature"]),
+        # Not to push is no end, nor is it to leave the cosine out.
+        (Choices(cold_item_boost=COLD_ITEM_BOOSTS[0]), []),
+        (Choices(cold_item_boost=COLD_ITEM_BOOSTS[-2]), []),
+        (Choices(cold_item_boost=COLD_ITEM_BOOSTS[-1]), ["cold_item_boost"]),
+        (Choices(w_cos=COSINES[0]), []),
+        (Choices(w_cos=COSINES[-2]), []),
+        (Choices(w_cos=COSINES[-1]), ["w_cos"]),
+        # What is stored was divided by the temperature.
+        (Choices(temperature=1.7, w_cos=COSINES[-1] / 1.7), ["w_cos"]),
+        (Choices(temperature=1.7, w_cos=COSINES[-1]), []),
+        (
+            Choices(HOTTEST, LINK_STRENGTHS[-1], COLD_ITEM_BOOSTS[-1], COSINES[-1] / HOTTEST),
+            ["link_strength", "temperature", "cold_item_boost", "w_cos"],
+        ),
+    ],
+)
+def test_a_choice_at_the_end_of_its_grid_is_named(chosen: Choices, ends: list[str]) -> None:
+    assert grid_ends(asdict(chosen)) == ends
+
+
+def test_the_end_is_known_of_what_a_trial_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+    for weight, ends in ((COSINES[-1], True), (COSINES[-2], False)):
+        monkeypatch.setattr(choices, "cosine_weight", lambda *_, weight=weight: weight)
+        chosen, _ = choose(linked_shop(wanted=1), 0.005)
+        assert chosen.temperature != 1.0
+        assert ("w_cos" in grid_ends(asdict(chosen))) == ends

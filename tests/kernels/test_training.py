@@ -15,7 +15,7 @@ from recsys_spark.kernels.batches import batches
 from recsys_spark.kernels.epochs import EpochLoss
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import fit
-from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
+from tests.kernels.worlds import N_ITEMS, TEXT_WIDTH, catalogue, data, histories, tasteful_users
 
 SETTINGS = Model(width=16, n_layers=1, epochs=8, trial_epochs=0, batch_positions=256, learning_rate=1e-2, dropout=0.0)
 HALF = N_ITEMS // 2
@@ -81,6 +81,16 @@ def test_a_friend_alone_gives_a_taste() -> None:
     assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 0.5
 
 
+def test_tags_alone_give_a_taste() -> None:
+    """In words that no item has, so that only users with both tags and a history tell what they mean."""
+    plain, words = tasteful_users(), np.eye(TEXT_WIDTH, dtype=np.float32)[[5, 6]]
+    texts = words[np.arange(plain.n_users) % 2]
+    artifact = fit(data(replace(plain, texts=texts, has_text=np.ones(plain.n_users, bool))), SETTINGS, seed=0)
+    logits = scores(artifact, histories([[], []], texts={0: words[0], 1: words[1]}))
+    assert logits[0, :16].mean() > logits[0, HALF : HALF + 16].mean() + 0.5
+    assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 0.5
+
+
 def test_the_seed_decides_everything() -> None:
     short = SETTINGS.model_copy(update={"epochs": 2})
     one, same, other = train(short)[0], train(short)[0], train(short, seed=1)[0]
@@ -94,12 +104,10 @@ def test_the_sampled_softmax_finds_the_same_tastes() -> None:
 
 
 def test_a_diverged_loss_stops_with_a_clear_error() -> None:
-    weights = tasteful_users().weights.copy()
     world = catalogue()
     world.vectors[3] = np.nan
     with pytest.raises(TrainingError, match="no longer a number"):
         fit(data(tasteful_users(), world=world), SETTINGS, seed=0)
-    assert np.isfinite(weights).all()
 
 
 def test_nothing_to_train_on_is_a_clear_error() -> None:
@@ -161,6 +169,17 @@ def test_a_type_without_a_weight_counts_by_the_default() -> None:
     assert replace(told, type_weights=[0.5, 2.0], default_weight=0.25).all_weights.tolist() == [0.5, 2.0, 0.25]
     only_default = replace(told, behaviours=(), type_weights=[], default_weight=1.0)
     assert np.isfinite(fit(only_default, SETTINGS, seed=0).tensors["items.delta"]).all()
+
+
+@pytest.mark.parametrize(("type_weights", "likelier", "other"), [([1.0, 5.0], 2, 1), ([5.0, 1.0], 1, 2)])
+def test_what_follows_by_a_type_of_larger_weight_is_likelier(
+    type_weights: list[float], likelier: int, other: int
+) -> None:
+    """After item 0 as many users take item 1, by one type, as take item 2, by the other."""
+    users = histories([[0, 1], [0, 2]] * 100, behaviours=[[0, 0], [0, 1]] * 100)
+    told = replace(data(users, behaviours=("browse", "purchase")), type_weights=type_weights)
+    logits = scores(fit(told, SETTINGS, seed=0), histories([[0]]))[0]
+    assert logits[likelier] > logits[other] + 0.5
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

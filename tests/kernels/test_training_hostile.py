@@ -9,15 +9,18 @@ import numpy as np
 import pytest
 
 from recsys_spark.config import Model
+from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.histories import Histories
 from recsys_spark.kernels.objective import Catalogue
 from recsys_spark.kernels.popularity import Popularity
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import fit
+from recsys_spark.kernels.training_data import Data
 from tests.kernels.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
 SETTINGS = Model(width=16, n_layers=1, epochs=2, batch_positions=256, dropout=0.0)
 N_TYPES = 2
+LONG = 1_000
 
 
 def one_item() -> tuple[Catalogue, Histories]:
@@ -52,7 +55,6 @@ CASES: dict[str, Callable[[], tuple[Catalogue, Histories]]] = {
     "a catalogue with one item": one_item,
     "users with one behaviour": lambda: (catalogue(), histories([[k % N_ITEMS] for k in range(60)])),
     "one user": lambda: (catalogue(), histories([[1, 2, 3]])),
-    "an item repeated as often as a history holds": lambda: (catalogue(), histories([[7] * 10] * 40)),
     "all of one type": lambda: of_type(tasteful_users(600), 1),
     "all of a type that is not configured": lambda: of_type(tasteful_users(600), N_TYPES),
     "all timestamps equal": lambda: at(tasteful_users(600), np.zeros(3_600)),
@@ -67,16 +69,29 @@ CASES: dict[str, Callable[[], tuple[Catalogue, Histories]]] = {
 }
 
 
-WITHOUT_TRIAL = {
-    "a catalogue with one item", "users with one behaviour", "one user", "an item repeated as often as a history holds",
-}  # fmt: skip
+WITHOUT_TRIAL = {"a catalogue with one item", "users with one behaviour", "one user"}
 
 
 @pytest.mark.parametrize("case", CASES)
 def test_training_and_serving_stay_finite(case: str) -> None:
     world, users = CASES[case]()
-    artifact = fit(data(users, world=world, behaviours=("browse", "purchase")), SETTINGS, seed=0)
+    artifact = stays_finite(data(users, world=world, behaviours=("browse", "purchase")))
     assert bool(artifact.facts["trial"]) == (case not in WITHOUT_TRIAL)
+
+
+@pytest.mark.parametrize("predict_repeats", [False, True])
+def test_an_item_repeated_as_often_as_a_long_history_holds(predict_repeats: bool) -> None:
+    rows = [[7] * LONG, *([k % N_ITEMS, (k + 1) % N_ITEMS] for k in range(60))]
+    told = data(histories(rows), behaviours=("browse", "purchase"), predict_repeats=predict_repeats)
+    artifact = stays_finite(replace(told, max_history=LONG))
+    assert artifact.tensors["tower.position.weight"].shape[0] == LONG
+    assert artifact.facts["n_positions"] == LONG + 120
+
+
+def stays_finite(told: Data) -> Artifact:
+    """The model of what training is told; vectors of its first user, of one unlike all others and of one without anything are numbers."""
+    world, users = told.catalogue, told.histories
+    artifact = fit(told, SETTINGS, seed=0)
     assert all(np.isfinite(tensor).all() for tensor in artifact.tensors.values())
     recommender = Recommender(artifact)
     items = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
@@ -85,3 +100,4 @@ def test_training_and_serving_stay_finite(case: str) -> None:
     served = histories(rows, behaviours=[[N_TYPES] * len(row) for row in rows])
     x = recommender.user_vectors(served, items.token)
     assert all(np.isfinite(part).all() for part in (x, items.y, items.theta, items.bias))
+    return artifact
