@@ -93,7 +93,8 @@ def same(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 def embedded(texts: DataFrame, spark: SparkSession, encoder: Path, notes: Path) -> DataFrame:
     """The stage itself, with notes of its tasks."""
-    spec = resolve_encoder(Encoder(model=str(encoder), device="auto", max_length=16))
+    # On a processor with instructions for int8, `auto` would be that, which computes on CPUs.
+    spec = resolve_encoder(Encoder(model=str(encoder), device="auto", backend="torch-float32", max_length=16))
     plain = embed_stage.encode_buckets
     embed_stage.encode_buckets = noted(plain, "embed", notes, N_WORKERS * GPUS)
     try:
