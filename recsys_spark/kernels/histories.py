@@ -100,6 +100,15 @@ def joined(parts: Sequence[Histories]) -> Histories:
     return Histories(offsets=offsets("offsets"), social_offsets=offsets("social_offsets"), **values)
 
 
+def first_choices(histories: Histories) -> npt.NDArray[np.bool_]:
+    """Behaviours [n] that are their user's first of the item."""
+    rows = np.repeat(np.arange(histories.n_users), histories.lengths)
+    pairs = rows * (int(histories.items.max(initial=0)) + 1) + histories.items
+    is_first = np.zeros(len(rows), dtype=bool)
+    is_first[np.unique(pairs, return_index=True)[1]] = True
+    return is_first
+
+
 def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:
     """The same users, behaviours of one instant in a random order: data without times, or by the day, have none."""
     rows = np.repeat(np.arange(histories.n_users), histories.lengths)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.histories import Histories, first_choices
 from recsys_spark.kernels.links import LEAST
 from recsys_spark.kernels.popularity import POPULARITY_FLOOR
 
@@ -93,9 +93,6 @@ def tokens_of(histories: Histories) -> Tokens:
         out[rows, columns] = values
         return torch.from_numpy(out)
 
-    is_first = np.zeros(len(rows), dtype=bool)
-    pairs = rows * (int(histories.items.max(initial=0)) + 1) + histories.items
-    is_first[np.unique(pairs, return_index=True)[1]] = True
     social_lengths = np.diff(histories.social_offsets)
     social_rows = np.repeat(np.arange(n), social_lengths)
     social_columns = np.arange(histories.social_offsets[-1]) - np.repeat(histories.social_offsets[:-1], social_lengths)
@@ -109,7 +106,7 @@ def tokens_of(histories: Histories) -> Tokens:
         behaviours=padded(histories.behaviours, np.int64),
         gaps=padded(np.clip(gaps, 0, N_GAPS - 1), np.int64),
         log_weights=padded(log_weights, np.float32),
-        is_first=padded(is_first, np.bool_),
+        is_first=padded(first_choices(histories), np.bool_),
         lengths=torch.from_numpy(lengths.astype(np.int64)),
         texts=torch.from_numpy(histories.texts),
         has_text=torch.from_numpy(histories.has_text),

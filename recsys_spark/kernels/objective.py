@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_spark.config import Model as ModelConfig
-from recsys_spark.kernels.histories import Histories
+from recsys_spark.kernels.histories import Histories, first_choices
 from recsys_spark.kernels.layout import I64
 from recsys_spark.kernels.links import Evidence
 from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, friend_boosts, link_boosts, tokens_of
@@ -274,9 +274,5 @@ def may_be_asked(histories: Histories, predict_repeats: bool) -> npt.NDArray[np.
     alone[firsts] = histories.times[firsts] != histories.times[firsts + 1]
     asked = (np.arange(n) > starts) | ((lengths > 1)[user] & ~alone)
     if not predict_repeats:
-        is_first = np.zeros(n, bool)
-        is_first[
-            np.unique(user * (int(histories.items.max(initial=0)) + 1) + histories.items, return_index=True)[1]
-        ] = True
-        asked &= is_first
+        asked &= first_choices(histories)
     return asked | (histories.has_text | histories.has_social)[user]
