@@ -54,8 +54,10 @@ def watched(task: Task, kill: str, notes: Path, *, n_finished: int = 0) -> Task:
             "batches": 0,
         }
         for rows in task(batches, *arguments, **named):
-            if kill != "nothing" and about["batches"] and len(list(notes.glob("finished-*"))) >= n_finished:
-                kill_once(about)
+            if kill != "nothing" and about["batches"]:
+                before = sorted(file.name for file in notes.glob("finished-*"))
+                if len(before) >= n_finished:
+                    kill_once({**about, "before": before})
             about["batches"] += 1
             yield rows
         create(notes / f"finished-{context.taskAttemptId()}", json.dumps(about))
@@ -127,7 +129,7 @@ class Run:
     finished: list[dict[str, Any]]
     """Notes of the tasks that came to their end."""
     killed: dict[str, Any] | None
-    """The note of the task that killed."""
+    """The note of the task that killed, with `before`: the names of the notes of those that had finished."""
 
     @property
     def again(self) -> list[dict[str, Any]]:
