@@ -21,6 +21,7 @@ from recsys_spark.config import Model as ModelConfig
 from recsys_spark.kernels.histories import Histories, first_choices
 from recsys_spark.kernels.layout import I64
 from recsys_spark.kernels.links import Evidence
+from recsys_spark.kernels.mixed_precision import mixed
 from recsys_spark.kernels.model import ItemSide, Tokens, TowerShape, UserTower, friend_boosts, link_boosts, tokens_of
 from recsys_spark.kernels.popularity import Popularity, Replay
 from recsys_spark.kernels.softmax_loss import Boosts, softmax_loss
@@ -141,8 +142,9 @@ class Objective:
         )
         rows = self._here(used)
         item_tokens = self.model.items.w_in(self.vectors[rows]) + delta[rows]
-        outputs: Tensor = self.model.tower(local.to(self.device), item_tokens)
-        return outputs
+        with mixed(self.settings.precision, self.device):
+            outputs: Tensor = self.model.tower(local.to(self.device), item_tokens)
+        return outputs.float()
 
     def _here(self, values: npt.NDArray[Any]) -> Tensor:
         return torch.from_numpy(values).to(self.device)

@@ -182,6 +182,18 @@ def test_what_follows_by_a_type_of_larger_weight_is_likelier(
     assert logits[likelier] > logits[other] + 0.5
 
 
+def test_mixed_precision_learns_what_single_precision_does(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+    artifact, losses = train(SETTINGS.model_copy(update={"precision": "bfloat16"}))
+    assert artifact.model_id != trained[0].model_id, "nothing was computed in another precision"
+    assert {name: values.dtype for name, values in artifact.tensors.items()} == {
+        name: values.dtype for name, values in trained[0].tensors.items()
+    }
+    for mixed, single in zip(losses, trained[1], strict=True):
+        assert mixed.loss == pytest.approx(single.loss, rel=0.02)
+    users = histories([[0, 1, 2], [20, 21, 22]])
+    np.testing.assert_allclose(scores(artifact, users), scores(trained[0], users), atol=0.5)
+
+
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_learns_what_the_cpu_does(trained: tuple[Artifact, list[EpochLoss]]) -> None:
     seen: list[EpochLoss] = []
