@@ -63,7 +63,7 @@ bench-quality: install ## lists beside the best rivals' on public data (or DATAS
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r benchmarks/rectools.txt
 	$(BIN)/python -m benchmarks.quality $(if $(DATASETS),--datasets $(DATASETS)) $(if $(METHODS),--methods '$(METHODS)') $(if $(PROTOCOLS),--protocols $(PROTOCOLS))
 
-bench-train: install ## training: in two processes, whole, its growth, a million items (or PARTS=full,items, DATASETS=); writes benchmarks/results
+bench-train: install ## training: in two processes, whole, its growth, warm starts, a million items (or PARTS=full,items, DATASETS=); writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.train $(if $(PARTS),--parts $(PARTS)) $(if $(DATASETS),--datasets $(DATASETS))
 

@@ -1,7 +1,7 @@
 """Training: `make bench-train` writes benchmarks/results/train.{md,json}.
 
 `processes`: one process and two on the same cores. `full`: the whole training beside its target. `growth`: epochs of a quarter, a half
-and all users. `items`: steps over a million made-up items. Data come from RECSYS_DATA_DIR; the text vectors are those of
+and all users. `warm`: from the model of the night before, and from scratch. `items`: steps over a million made-up items. Data come from RECSYS_DATA_DIR; the text vectors are those of
 bench-quality. What is timed runs in processes of its own.
 """
 
@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.ledger import say
-from benchmarks.train_results import FULL, GROWTH, ITEMS, LEDGER, PARTS, PROCESSES, Plan, keep
+from benchmarks.train_results import FULL, GROWTH, ITEMS, LEDGER, PARTS, PROCESSES, WARM, Plan, keep
 
 # A process of its own loads this module before it is told how many threads it has; NumPy must come after that.
 if TYPE_CHECKING:
     from benchmarks.quality_data import World
 
-BEAUTY = "amazon-beauty"
-DATASETS = {PROCESSES: (BEAUTY,), FULL: (BEAUTY, "ml-latest-small"), GROWTH: (BEAUTY,)}
+BEAUTY, MOVIELENS = "amazon-beauty", "ml-latest-small"
+DATASETS = {PROCESSES: (BEAUTY,), FULL: (BEAUTY, MOVIELENS), GROWTH: (BEAUTY,), WARM: (BEAUTY, MOVIELENS)}
 """Where none is asked for"""
 TINY = Plan(rounds=1, epochs=2, n_items=2_000)
 
@@ -52,7 +52,7 @@ def main() -> None:
     parser.add_argument("--parts", default=",".join(PARTS), help="which of %(default)s, by default all")
     parser.add_argument(
         "--datasets",
-        help=f"some of {', '.join(READERS)}; by default {', '.join(DATASETS[FULL])} for full and {BEAUTY} for processes and growth",
+        help=f"some of {', '.join(READERS)}; by default {', '.join(DATASETS[FULL])} for full and warm, and {BEAUTY} for processes and growth",
     )
     parser.add_argument("--rounds", type=int, default=Plan.rounds)
     parser.add_argument("--epochs", type=int, default=Plan.epochs, help="of processes and growth, at least 2")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from benchmarks.ledger import Ledger, Row
 
-PROCESSES, FULL, GROWTH, ITEMS = PARTS = ("processes", "full", "growth", "items")
+PROCESSES, FULL, GROWTH, WARM, ITEMS = PARTS = ("processes", "full", "growth", "warm", "items")
 LEDGER = Ledger("train", PARTS)
 
 
