@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks import train_full, train_growth, train_items, train_processes
+from benchmarks import train_full, train_growth, train_items, train_processes, train_warm
 from benchmarks.quality_tiny import tiny_world
 from benchmarks.train import run_items, run_on
 from benchmarks.train_data import training_data
@@ -43,7 +43,7 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fresh process loads torch for seconds; what is computed there is the same."""
     for name in THREAD_VARIABLES:
         monkeypatch.setenv(name, "1")
-    for part in (train_full, train_growth, train_items):
+    for part in (train_full, train_growth, train_items, train_warm):
         monkeypatch.setattr(part, "own_process", lambda _: ThreadPoolExecutor(1))
 
 
@@ -78,6 +78,24 @@ def test_parts_write_their_rows_and_sections(world, data: Data, folder: Path, tm
         "## The whole training", "## Growth with users", "## A catalogue of many items",
     ]  # fmt: skip
     assert f"| tiny | {n_users} (100%) | {n_behaviours} |" in text
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_a_warm_start_is_measured_beside_one_from_scratch(world, folder: Path, tmp_path: Path) -> None:
+    run_on(world, "warm", PLAN, tmp_path, folder / "cache")
+    rows = LEDGER.load(tmp_path)
+    yesterday, scratch, *warm = rows
+    assert [(row["start"], row["epochs"]) for row in (yesterday, scratch)] == [
+        ("yesterday's as it was", 0),
+        ("from scratch", 12),
+    ]
+    assert [row["epochs"] for row in warm] == list(train_warm.WARM_EPOCHS)
+    assert len({row["ndcg"] for row in rows}) > 3, "these are not five models"
+    assert 0 < yesterday["new_behaviours"] < 0.1 * yesterday["behaviours"]
+    assert all(row["seconds"] > 0 for row in (scratch, *warm))
+    for row in warm:
+        assert row["difference"] == pytest.approx(row["ndcg"] - scratch["ndcg"], abs=1e-6)
+    assert "## From the model of the night before" in (tmp_path / "train.md").read_text()
 
 
 def test_a_smaller_share_of_users_is_part_of_a_larger_one(data: Data) -> None:
