@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -87,6 +87,15 @@ class Predictions:
     """what the links of the behaviours so far add to the logits; none to items unknown when the slice began"""
 
 
+class Drawn(NamedTuple):
+    """Negatives of a step, k of them; an item may be there several times."""
+
+    items: Tensor
+    """[k] rows among the warm items"""
+    log_expected: Tensor
+    """[k] log of how often the item is drawn on average, which its logit is lowered by (log-Q correction)"""
+
+
 class Objective:
     """Loss of one batch; ``asked`` [n_warm] says how many behaviours may be asked for that choose the item (:func:`may_be_asked`)."""
 
@@ -113,7 +122,7 @@ class Objective:
         self.absent = (torch.where(self.known[0], never, -torch.inf), never)
         self.is_asked, self.negatives = asked > 0, np.flatnonzero(asked)
         self.share = asked / max(1, asked.sum())
-        self.draw = self.share**0.75 / max((self.share**0.75).sum(), 1e-12)
+        self.popular_share = self.share**0.75 / max((self.share**0.75).sum(), 1e-12)
         self.sampled = len(self.negatives) > settings.max_softmax_items
 
     def __call__(self, batch: Histories, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float], int] | None:
@@ -199,24 +208,26 @@ class Objective:
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
         """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
         loss = made.x.new_zeros(())
-        if self.sampled:
-            # Half of them targets of this batch: those are what the model has to tell apart just now.
-            n_batch = self.settings.n_sampled // 2
-            popular = rng.choice(len(self.draw), size=self.settings.n_sampled - n_batch, p=self.draw)
-            in_batch = made.target.cpu().numpy()[rng.integers(len(made.target), size=n_batch)]
-            drawn = self._here(np.concatenate([popular, in_batch]))
-            text = self.model.items.w_theta(self.vectors[drawn])
-        else:
-            text = self.model.items.w_theta(self.vectors)
+        drawn = self.draw(made.target, rng) if self.sampled else None
+        text = self.model.items.w_theta(self.vectors if drawn is None else self.vectors[drawn.items])
         for s in np.unique(made.slices).tolist():
             at = self._here(np.flatnonzero(made.slices == s))
             x, target, weight = made.x[at], made.target[at], made.weight[at]
             boosts = made.boosts.of_rows(at, len(made.x))
-            if self.sampled:
-                loss = loss + self._drawn(s, x, target, weight, delta, drawn, text, boosts)
+            if drawn:
+                loss = loss + self._over_drawn(s, x, target, weight, delta, drawn, text, boosts)
             else:
                 loss = loss + softmax_loss(x, *self._candidates(s, text, delta, slice(None)), target, weight, boosts)
         return loss
+
+    def draw(self, target: Tensor, rng: np.random.Generator) -> Drawn:
+        """Negatives, half of them targets of this batch: those are what the model has to tell apart just now."""
+        n_batch = self.settings.n_sampled // 2
+        n_popular = self.settings.n_sampled - n_batch
+        popular = rng.choice(len(self.share), size=n_popular, p=self.popular_share)
+        items = np.concatenate([popular, target.cpu().numpy()[rng.integers(len(target), size=n_batch)]])
+        expected = n_popular * self.popular_share[items] + n_batch * self.share[items]
+        return Drawn(self._here(items), self._here(np.log(expected).astype(np.float32)))
 
     def _candidates(self, s: int, text: Tensor, delta: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
         """Theta [n, d] and bias [n] of warm items as they were when slice ``s`` began: new ones by text (W_theta e) alone."""
@@ -225,26 +236,23 @@ class Objective:
         bias = self.features[s, rows] @ items.beta + items.correction[rows] * known
         return text + delta[rows] * known.unsqueeze(1), bias + self.absent[min(s, 1)][rows]
 
-    def _drawn(
+    def _over_drawn(
         self,
         s: int,
         x: Tensor,
         target: Tensor,
         weight: Tensor,
         delta: Tensor,
-        drawn: Tensor,
+        drawn: Drawn,
         text: Tensor,
         boosts: Boosts,
     ) -> Tensor:
         """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
-        at, n_batch = drawn.cpu().numpy(), len(drawn) // 2
-        expected = (len(drawn) - n_batch) * self.draw[at] + n_batch * self.share[at]
-        log_expected = self._here(np.log(expected).astype(np.float32))
         theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
-        own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.draw)).squeeze(1)
-        theta, bias = self._candidates(s, text, delta, drawn)
-        others = x @ theta.T + (bias - log_expected) + boosts.over(drawn, len(x))
-        others = others.masked_fill(target.unsqueeze(1) == drawn.unsqueeze(0), -torch.inf)
+        own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.share)).squeeze(1)
+        theta, bias = self._candidates(s, text, delta, drawn.items)
+        others = x @ theta.T + (bias - drawn.log_expected) + boosts.over(drawn.items, len(x))
+        others = others.masked_fill(target.unsqueeze(1) == drawn.items.unsqueeze(0), -torch.inf)
         nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
         return (nll * weight).sum()
 

@@ -75,16 +75,21 @@ def test_the_loss_over_drawn_items_has_next_to_no_bias() -> None:
 
 
 def test_half_of_the_drawn_items_are_targets_of_the_batch() -> None:
-    # In this batch everybody chose items 30 and 31, which hardly anybody else did.
     run = run_of(SETTINGS.model_copy(update={"max_softmax_items": 10}))
-    batch = histories([[30, 31]] * 20)
-    seen = []
-    run.objective._drawn = lambda *args: seen.append(args[5].numpy()) or args[1].sum() * 0  # type: ignore[assignment, func-returns-value]
-    assert run.objective(batch, np.random.default_rng(0)) is not None
-    drawn = seen[0]
-    assert len(drawn) == SETTINGS.n_sampled
-    assert (drawn[-SETTINGS.n_sampled // 2 :] == 31).all()
-    assert (drawn[: SETTINGS.n_sampled // 2] < 10).mean() > 0.4
+    targets = torch.full((20,), 31)
+    draws = [run.objective.draw(targets, np.random.default_rng(seed)) for seed in range(200)]
+    half = SETTINGS.n_sampled // 2
+    items = torch.stack([drawn.items for drawn in draws])
+    assert items.shape == (200, SETTINGS.n_sampled)
+    assert (items[:, half:] == 31).all()
+    assert (items[:, :half] < 10).float().mean() > 0.4
+    # With targets as often as they are asked for, the mean count of an item is what its log says.
+    share, rngs = run.objective.share, map(np.random.default_rng, range(2_000))
+    draws = [run.objective.draw(torch.from_numpy(rng.choice(len(share), 20, p=share)), rng) for rng in rngs]
+    counts = np.bincount(torch.cat([drawn.items for drawn in draws]).numpy()) / len(draws)
+    log_expected = dict(zip(draws[0].items.tolist(), draws[0].log_expected.tolist(), strict=True))
+    for item in (0, 1, 5):
+        assert log_expected[item] == pytest.approx(np.log(counts[item]), abs=0.05)
 
 
 @pytest.mark.parametrize("sampled", [False, True])
