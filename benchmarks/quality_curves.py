@@ -13,7 +13,8 @@ import matplotlib.pyplot as plt
 
 from benchmarks.ledger import OTHER, OWN, Row, table
 from benchmarks.quality_methods import Fitted
-from benchmarks.quality_ours import OURS
+from benchmarks.quality_ours import OURS, changes_of
+from recsys_spark.config import Model
 from recsys_spark.kernels.choices import CHOICES
 
 CURVE = "curve"
@@ -58,8 +59,14 @@ def seconds(entries: Sequence[dict[str, Any]]) -> float:
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:
-    """Loss by epoch of the default model, trial and training, a panel for each split. Without curves nothing is drawn, and a chart of earlier ones goes."""
-    shown = [row for row in rows if row["kind"] == CURVE and row["method"] == OURS]
+    """Loss by epoch of our model, trial and training, a panel for each split: of the default one where that was trained, else of one with other training settings. Without curves nothing is drawn, and a chart of earlier ones goes."""
+    of_split: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        split = row["part"], row["protocol"]
+        if row["kind"] == CURVE and Model.model_fields.keys() >= set(changes_of(row["method"])):
+            if row["method"] == OURS or split not in of_split:
+                of_split[split] = row
+    shown = list(of_split.values())
     if not shown:
         path.unlink(missing_ok=True)
         return
@@ -74,7 +81,8 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             axis.plot(
                 [e["epoch"] for e in entries], [e["loss"] for e in entries], color=colour, label=label, marker="."
             )
-        axis.set_title(f"{row['part']}, {row['protocol']}: loss", fontsize=9, loc="left")
+        changed = row["method"].removeprefix(OURS).replace(":", ", ", 1).replace(";", ", ")
+        axis.set_title(f"{row['part']}, {row['protocol']}{changed}: loss", fontsize=8, loc="left")
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)

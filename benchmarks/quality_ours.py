@@ -1,8 +1,8 @@
 """Our model by the project's kernels in this process: what stages/train.py runs in a task, then score = w_cos cos + w_ce log P.
 
 Nothing is chosen here: `ours` is the default configuration. `ours:epochs=8;w_cos=0` changes single values for an ablation:
-keys of [model] and [score], and `text`, `tags`, `friends`, `types` = 0, which take an ingredient away. Methods that come one
-after the other and differ in [score] alone share a training, so the `fit_s` of all but the first is next to nothing.
+keys of [model] and [score], `text`, `tags`, `friends`, `types` = 0, which take an ingredient away, and `push` = 0, which takes back how far the
+trial pushed cold items. Methods that come one after the other and differ in [score] or the push alone share a training, so the `fit_s` of all but the first is next to nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from benchmarks.quality_profiles import decayed_popularity, input_table
 from recsys_spark.config import Model, Score
 
 if TYPE_CHECKING:
+    from recsys_spark.kernels.artifact import Artifact
     from recsys_spark.kernels.histories import Histories
     from recsys_spark.kernels.training_data import Data
 
@@ -28,6 +29,7 @@ OURS = "ours"
 SEED = 0
 Real = npt.NDArray[np.floating]
 INGREDIENTS = ("text", "tags", "friends", "types")
+PUSH = "push"
 
 
 def ours(name: str) -> Method:
@@ -36,10 +38,21 @@ def ours(name: str) -> Method:
     _, _, changes = name.partition(":")
     for change in filter(None, changes.split(";")):
         key, _, value = change.partition("=")
-        if key not in {*Model.model_fields, *Score.model_fields, *INGREDIENTS}:
-            raise ValueError(f"{name}: {key} is no key of [model] or [score], and none of {', '.join(INGREDIENTS)}")
+        if key not in {*Model.model_fields, *Score.model_fields, *INGREDIENTS, PUSH}:
+            raise ValueError(
+                f"{name}: {key} is no key of [model] or [score], and none of {', '.join((*INGREDIENTS, PUSH))}"
+            )
         settings[key] = float(value)
     return Method(name, fit_ours, [settings], serves_cold_users=True)
+
+
+def changes_of(method: str) -> list[str]:
+    """The keys that a method of ours changes.
+
+    >>> changes_of("ours"), changes_of("ours:epochs=8;w_cos=0")
+    ([], ['epochs', 'w_cos'])
+    """
+    return [change.partition("=")[0] for change in filter(None, method.partition(":")[2].split(";"))]
 
 
 def data_of(world: World, texts: Texts) -> tuple[Data, Histories]:
@@ -82,6 +95,8 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     artifact = train.shared(
         ("ours", model, absent), lambda: fit(data, model, seed=SEED, on_epoch=lambda entry: say(f"  {entry.line()}"))
     )
+    if settings.get(PUSH) == 0:
+        artifact = without_push(artifact)
     score = score.chosen(artifact.facts["w_cos"])
     recommender = Recommender(artifact)
     vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, data.catalogue.popularity)
@@ -102,6 +117,15 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
         return log_probabilities(x, vectors.theta, vectors.bias, score.temperature, boosts)
 
     return Fitted(scores, (histories.lengths > 0) | histories.has_text | histories.has_social, log_prob, artifact.facts)
+
+
+def without_push(artifact: Artifact) -> Artifact:
+    """The model as it was before its trial pushed cold items."""
+    from recsys_spark.kernels.popularity import IS_COLD
+
+    beta = artifact.tensors["items.beta"] - np.float32(artifact.facts["cold_item_boost"]) * IS_COLD
+    facts = {**artifact.facts, "cold_item_boost": 0.0}
+    return replace(artifact, tensors={**artifact.tensors, "items.beta": beta}, facts=facts)
 
 
 Cells = tuple[Longs, Longs, Real]

@@ -100,8 +100,8 @@ class Model(Section):
     """Above 0 training starts from the newest model of an earlier run date in the store, takes so many passes, half the learning rate and no trial: what that model chose stays. 0 trains from scratch. A backtest always does."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """Where training computes; as `encoder.device`."""
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
-    """Of the user tower's products in training. `bfloat16` is mixed precision, all else stays float32; `auto` takes it on GPUs that have it. Lists are always computed in float32."""
+    precision: Literal["auto", "float32", "bfloat16"] = "float32"
+    """Of the user tower's products in training. `bfloat16` is mixed precision, all else stays float32; `auto` takes it on GPUs that have it. Lists are never computed in it."""
     processes: Count = 1
     """Tasks that train one model together, each on users of its own, in a barrier stage: Spark must be able to run so many at once, and may not allocate executors dynamically. Each holds the catalogue and the links. Above 1 they compute on CPUs."""
     threads: Annotated[int, Field(ge=0)] = 0

@@ -48,8 +48,16 @@ def test_the_table_says_what_each_trial_chose() -> None:
     assert choices_table(rows(trial=False)) == []
 
 
+def test_a_split_without_the_default_model_shows_the_one_that_was_trained(tmp_path: Path) -> None:
+    charts = []
+    for n, methods in enumerate([["ours:epochs=6"], ["ours:epochs=6", "ours"], ["ours", "ours:epochs=6"], ["ours"]]):
+        draw_curves(tmp_path / f"{n}.png", [row for method in methods for row in rows(method)])
+        charts.append((tmp_path / f"{n}.png").read_bytes())
+    assert charts[1] == charts[2] == charts[3] != charts[0]
+
+
 def test_the_chart_is_drawn_and_goes_when_there_is_nothing_to_draw(tmp_path: Path) -> None:
-    draw_curves(tmp_path / CHART, rows() * 4)
+    draw_curves(tmp_path / CHART, [{**row, "protocol": name} for name in "abcd" for row in rows()])
     image = plt.imread(tmp_path / CHART)
     assert image.shape[1] > 800
     assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 20

@@ -13,12 +13,13 @@ from benchmarks.quality_baselines import BASELINES, ease_weights, fit_recent, fi
 from benchmarks.quality_data import World
 from benchmarks.quality_methods import Fitted, Method, Texts, Train, popularity, served, tune
 from benchmarks.quality_metrics import OVERALL, evaluate
-from benchmarks.quality_ours import combined, ours, without
+from benchmarks.quality_ours import combined, ours, without, without_push
 from benchmarks.quality_profiles import decayed_popularity, input_table, recent, social, undecayed
 from benchmarks.quality_split import TEST, split_by_time, split_last, validation_of
 from benchmarks.quality_texts import encoded, item_texts, user_texts
 from benchmarks.quality_tiny import tiny_world
 from recsys_spark.config import Behaviours, Encoder, Model, Score
+from recsys_spark.kernels.artifact import Artifact
 from tests.quality_world import world_of
 from tests.tiny_encoder import tiny_encoder
 
@@ -247,3 +248,13 @@ def test_an_ingredient_that_is_taken_away_is_gone() -> None:
     assert not len(bare.friends)
     assert set(undecayed(bare)) == {1.0}
     assert without(world, texts, {}) == (world, texts)
+
+
+def test_the_push_of_cold_items_is_taken_back_whole() -> None:
+    beta = np.array([0.5, 0.25, -3.0], np.float32)
+    pushed = Artifact({"items.beta": beta, "other": beta}, {"cold_item_boost": 1.5, "w_cos": 0.5})
+    plain = without_push(pushed)
+    assert plain.tensors["items.beta"].tolist() == [0.5, 0.25, -4.5]
+    assert plain.tensors["other"] is beta
+    assert plain.facts == {"cold_item_boost": 0.0, "w_cos": 0.5}
+    assert ours("ours:push=0").grid == [{"push": 0.0}]

@@ -13,6 +13,7 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.batches import batches
 from recsys_spark.kernels.epochs import EpochLoss
+from recsys_spark.kernels.mixed_precision import in_bfloat16
 from recsys_spark.kernels.recommender import Recommender
 from recsys_spark.kernels.training import fit
 from tests.kernels.worlds import N_ITEMS, TEXT_WIDTH, catalogue, data, histories, tasteful_users
@@ -192,6 +193,17 @@ def test_mixed_precision_learns_what_single_precision_does(trained: tuple[Artifa
         assert mixed.loss == pytest.approx(single.loss, rel=0.02)
     users = histories([[0, 1, 2], [20, 21, 22]])
     np.testing.assert_allclose(scores(artifact, users), scores(trained[0], users), atol=0.5)
+
+
+@pytest.mark.parametrize(
+    ("supported", "precision", "half"), [(True, "auto", True), (False, "auto", False), (True, "float32", False)]
+)
+def test_auto_is_bfloat16_on_gpus_that_have_it(
+    supported: bool, precision: str, half: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported)
+    assert in_bfloat16(precision, torch.device("cuda")) is half
+    assert not in_bfloat16("auto", torch.device("cpu"))
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -69,10 +69,13 @@ def test_killed_process_loses_and_doubles_no_text(folder: Path, kill: str) -> No
     assert again, "the task that died came to no end"
     assert all(task["launch"] > killed["launch"] and task["batches"] > killed["batches"] for task in again)
     assert killed[kill] not in {task[kill] for task in again}
-    assert len(killed["before"]) >= job.N_FINISHED
+    before = [task for task in disturbed.finished if f"finished-{task['launch']}" in killed["before"]]
+    assert len(before) >= job.N_FINISHED
+    assert killed["partition"] not in {task["partition"] for task in before}
     if kill == "worker":
         assert [task["attempt"] for task in again] == [1]
         assert len(disturbed.finished) == len(quiet.finished), "a task that was through ran again"
+        assert len({task["partition"] for task in disturbed.finished}) == len(quiet.finished)
         assert disturbed.result["run_again"] == []
     else:
         stages = disturbed.result["run_again"]
