@@ -63,9 +63,9 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     of_split: dict[tuple[str, str], Row] = {}
     for row in rows:
         split = row["part"], row["protocol"]
-        if row["kind"] == CURVE and Model.model_fields.keys() >= set(changes_of(row["method"])):
-            if row["method"] == OURS or split not in of_split:
-                of_split[split] = row
+        is_whole = row["kind"] == CURVE and Model.model_fields.keys() >= set(changes_of(row["method"]))
+        if is_whole and (row["method"] == OURS or split not in of_split):
+            of_split[split] = row
     shown = list(of_split.values())
     if not shown:
         path.unlink(missing_ok=True)
