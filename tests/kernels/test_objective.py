@@ -114,6 +114,9 @@ def test_an_item_that_is_only_a_first_behaviour_is_no_negative(sampled: bool) ->
     items = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
     assert np.isfinite(items.theta).all()
     assert np.isfinite(items.bias).all()
+    # Its links are counted, not learned, and are served: who has two of the others is led to what begins their histories.
+    served = Recommender(artifact).user_boosts(histories([[0, 1]]), items.link)
+    assert items.link[7] in served.item
 
 
 @pytest.mark.parametrize(
