@@ -34,7 +34,7 @@ def write_results(folder: Path, rows: Sequence[Row]) -> None:
         "",
         f"`make bench-quality` on {LEDGER.measured_on(rows)}. Full catalogue, no sampled negatives, seen items removed, ties by item id; "
         f"recall@{K} = hits / min({K}, truth), ndcg@{K}; 95% intervals of a Poisson bootstrap over users. Rivals are tuned on a slice "
-        "cut out of train as the test is cut out of all; ours is the default configuration. Cells are recall / ndcg.",
+        "cut out of train as the test is cut out of all; `ours` is the default configuration, and `ours:...` changes what it names. Cells are recall / ndcg.",
         "",
         *(f"- *{name}*: {meaning}." for name, meaning in SEGMENTS.items()),
         "",
