@@ -63,7 +63,8 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
             log.warning("train: %s", said)
         for loss in artifact.facts["losses"]:
             log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
-    log.info("train: computed on the %s", "GPU" if artifact.facts["device"] == "cuda" else "CPU")
+    where = "GPU" if artifact.facts["device"] == "cuda" else "CPU"
+    log.info("train: computed on the %s, the tower in %s", where, artifact.facts["precision"])
     if artifact.facts["held_out"]:
         log.info(
             "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f, w_cos %.2f",

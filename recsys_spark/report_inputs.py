@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
@@ -19,6 +21,18 @@ TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
 SEGMENTS = tuple(name for name in SEGMENT_ORDER if name != "all")
 
 
+def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Rows of each table over the stages that wrote some of it, as several do of `rejected_rows`.
+
+    >>> summed([{"items": 7, "rejected_rows": 3}, {"rejected_rows": 0}])
+    {'items': 7, 'rejected_rows': 3}
+    """
+    total: Counter[str] = Counter()
+    for of_stage in rows:
+        total.update(of_stage)
+    return dict(total)
+
+
 def report_inputs(ctx: Context) -> ReportInputs:
     """Read manifests, metrics and the sample users' lists."""
     manifests = {name: ctx.area.finished(name) for name in TIMED}
@@ -30,7 +44,7 @@ def report_inputs(ctx: Context) -> ReportInputs:
         config_fingerprint=ctx.cfg.fingerprint(),
         encoder_id=ctx.fact("embed", "encoder_id"),
         model_id=ctx.fact("train", "model_id"),
-        row_counts={table: n for manifest in manifests.values() for table, n in manifest.rows.items()},
+        row_counts=summed(manifest.rows for manifest in manifests.values()),
         rejected=[
             {"table": name.split(".")[0], "reason": name.split(".")[1], "count": n}
             for name, n in ctx.fact("ingest", "rejected").items()

@@ -22,6 +22,9 @@ DEFAULTS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.adaptive.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
+    # Threads of torch that wait for one another must not hold a core meanwhile: where another process wants one too, the thread
+    # that is waited for would get none, and a training takes ten times as long. Read when a Python worker starts.
+    "spark.executorEnv.OMP_WAIT_POLICY": "PASSIVE",
 }
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",

@@ -31,7 +31,7 @@ class Artifact:
     ``tensors``: those of training.Trainable by name, and links.* of links.Links.
 
     ``facts`` holds: format (FORMAT), shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses
-    (one entry per epoch), trial (one per epoch of the trial run), held_out (what it found with the choices), temperature, link_strength, cold_item_boost, w_cos, device (`cpu`, `cuda`), seconds, n_users, n_positions,
+    (one entry per epoch), trial (one per epoch of the trial run), held_out (what it found with the choices), temperature, link_strength, cold_item_boost, w_cos, device (`cpu`, `cuda`), precision of the tower's products (`float32`, `bfloat16`), seconds, n_users, n_positions,
     first_time and last_time (seconds), encoder_id, config_fingerprint, started_from (run date of the earlier model, or None).
     """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-AUTO, BFLOAT16 = "auto", "bfloat16"
+AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 
 
 def in_bfloat16(precision: str, device: torch.device) -> bool:
@@ -14,7 +14,7 @@ def in_bfloat16(precision: str, device: torch.device) -> bool:
     [False, False, True]
     """
     if precision == AUTO and device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     return precision == BFLOAT16
 
 

@@ -21,10 +21,12 @@ from recsys_spark.kernels.epochs import EpochLoss
 from recsys_spark.kernels.histories import shuffled_ties, with_social
 from recsys_spark.kernels.links import evidence_without_self, fit_links
 from recsys_spark.kernels.links_device import DeviceLinks
+from recsys_spark.kernels.mixed_precision import BFLOAT16, FLOAT32, in_bfloat16
 from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
 from recsys_spark.kernels.objective import Objective, Trainable, may_be_asked
 from recsys_spark.kernels.popularity import IS_COLD, replay
 from recsys_spark.kernels.process_group import ALONE, Group
+from recsys_spark.kernels.reproducible import reproducible
 from recsys_spark.kernels.text_start import start_from_text
 from recsys_spark.kernels.training_data import Data
 from recsys_spark.kernels.warm_start import WARM_LEARNING_RATE, start_from
@@ -162,11 +164,12 @@ class Run:
             # A process that has no batches left steps with the others.
             walk += [np.empty(0, np.int64)] * (max(group.gather(len(walk))) - len(walk))
             for n_done, rows in enumerate(walk[n_before:], n_before + 1):
-                result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng) if len(rows) else None
-                loss, parts, count = result or (None, (0.0, 0.0), 0)
-                if not group.add_up(np.array([count])):
-                    continue
-                mean = schedule.apply(loss, count, group)
+                with reproducible(self.device):
+                    result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng) if len(rows) else None
+                    loss, parts, count = result or (None, (0.0, 0.0), 0)
+                    if not group.add_up(np.array([count])):
+                        continue
+                    mean = schedule.apply(loss, count, group)
                 if not np.isfinite(mean):
                     raise TrainingError(
                         "The training loss is no longer a number",
@@ -243,6 +246,7 @@ class Run:
                 "last_time": max(gather(float(own.times.max(initial=-np.inf)))),
                 **asdict(choices),
                 "device": self.device.type,
+                "precision": BFLOAT16 if in_bfloat16(self.settings.precision, self.device) else FLOAT32,
                 **facts,
             },
         )

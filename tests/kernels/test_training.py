@@ -186,6 +186,7 @@ def test_what_follows_by_a_type_of_larger_weight_is_likelier(
 def test_mixed_precision_learns_what_single_precision_does(trained: tuple[Artifact, list[EpochLoss]]) -> None:
     artifact, losses = train(SETTINGS.model_copy(update={"precision": "bfloat16"}))
     assert artifact.model_id != trained[0].model_id, "nothing was computed in another precision"
+    assert (artifact.facts["precision"], trained[0].facts["precision"]) == ("bfloat16", "float32")
     assert {name: values.dtype for name, values in artifact.tensors.items()} == {
         name: values.dtype for name, values in trained[0].tensors.items()
     }
