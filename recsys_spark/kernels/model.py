@@ -170,9 +170,9 @@ class UserTower(nn.Module):
     def forward(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
         """Outputs [B, 2 + T, d] at every token, from item tokens [n_items, d]; see :func:`last_outputs`."""
         t, device = tokens.items.shape[1], item_tokens.device
-        history = item_tokens[tokens.items] + self.behaviour(tokens.behaviours) + self.gap(tokens.gaps)
+        history = F.embedding(tokens.items, item_tokens) + self.behaviour(tokens.behaviours) + self.gap(tokens.gaps)
         history = history + self.position.weight[:t].unsqueeze(0)
-        taste = (item_tokens[tokens.social_items] * tokens.social_weights.unsqueeze(-1)).sum(1)
+        taste = (F.embedding(tokens.social_items, item_tokens) * tokens.social_weights.unsqueeze(-1)).sum(1)
         has_social = tokens.social_weights.sum(1, keepdim=True) > 0
         start = self.start + torch.where(has_social, self.social(taste), 0.0)
         h = self.drop(torch.cat([self.text(tokens.texts).unsqueeze(1), start.unsqueeze(1), history], dim=1))
@@ -192,7 +192,7 @@ class UserTower(nn.Module):
         places = torch.arange(tokens.items.shape[1], device=item_tokens.device)
         absent = places.unsqueeze(0) >= tokens.lengths.unsqueeze(1)
         share = (self.bag_gamma * tokens.log_weights).exp().masked_fill(absent, 0.0)
-        sums = (item_tokens[tokens.items] * share.unsqueeze(-1)).cumsum(1)
+        sums = (F.embedding(tokens.items, item_tokens) * share.unsqueeze(-1)).cumsum(1)
         together: Tensor = sums / share.square().cumsum(1).clamp(min=1e-12).sqrt().unsqueeze(-1)
         return together
 

@@ -150,7 +150,7 @@ class Objective:
             social_items=torch.from_numpy(place[items.size :].reshape(social.shape)),
         )
         rows = self._here(used)
-        item_tokens = self.model.items.w_in(self.vectors[rows]) + delta[rows]
+        item_tokens = self.model.items.w_in(self.vectors[rows]) + F.embedding(rows, delta)
         with mixed(self.settings.precision, self.device):
             outputs: Tensor = self.model.tower(local.to(self.device), item_tokens)
         return outputs.float()
