@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
 import pytest
 import torch
+from pyspark.sql import SparkSession
 
 from recsys_spark.errors import ConfigError
 from recsys_spark.gpus import DYNAMIC, EXECUTOR_AMOUNT, STAGE_AMOUNT, TASK_AMOUNT, gpu_plan, why_on_cpu
@@ -26,6 +28,14 @@ def test_without_spark_submit_the_session_is_local() -> None:
 def test_section_of_the_configuration_lies_above_the_defaults() -> None:
     section = {PARTITIONS: "64", ADAPTIVE: "false", "spark.master": "local[1]"}
     assert chosen_properties(section, None).items() >= section.items()
+
+
+def test_threads_of_workers_sleep_while_they_wait_unless_somebody_says_otherwise(spark: SparkSession) -> None:
+    policies = spark.range(2).rdd.map(lambda _: os.environ.get("OMP_WAIT_POLICY")).collect()
+    assert policies == ["PASSIVE", "PASSIVE"]
+    other = {"spark.executorEnv.OMP_WAIT_POLICY": "ACTIVE"}
+    assert chosen_properties(other, None).items() >= other.items()
+    assert not chosen_properties({}, other).keys() & other.keys()
 
 
 @pytest.mark.parametrize("master", ["yarn", "spark://h:7077", "k8s://https://h:443"])
