@@ -33,7 +33,7 @@ PUSH = "push"
 
 
 def ours(name: str) -> Method:
-    """The method of a name such as `ours` or `ours:epochs=8;w_cos=0`. Raises ValueError for a key nobody knows."""
+    """The method of a name such as `ours` or `ours:epochs=8;w_cos=0`. Raises ValueError for a key nobody knows, and for an ingredient that is not 0."""
     settings: dict[str, float] = {}
     _, _, changes = name.partition(":")
     for change in filter(None, changes.split(";")):
@@ -43,6 +43,8 @@ def ours(name: str) -> Method:
                 f"{name}: {key} is no key of [model] or [score], and none of {', '.join((*INGREDIENTS, PUSH))}"
             )
         settings[key] = float(value)
+        if key in {*INGREDIENTS, PUSH} and settings[key]:
+            raise ValueError(f"{name}: {key} can be 0 only, which takes it away")
     return Method(name, fit_ours, [settings], serves_cold_users=True)
 
 
@@ -120,12 +122,11 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
 
 
 def without_push(artifact: Artifact) -> Artifact:
-    """The model as it was before its trial pushed cold items."""
+    """The model with cold items as they were before its trial pushed them; its facts still say how far that was."""
     from recsys_spark.kernels.popularity import IS_COLD
 
     beta = artifact.tensors["items.beta"] - np.float32(artifact.facts["cold_item_boost"]) * IS_COLD
-    facts = {**artifact.facts, "cold_item_boost": 0.0}
-    return replace(artifact, tensors={**artifact.tensors, "items.beta": beta}, facts=facts)
+    return replace(artifact, tensors={**artifact.tensors, "items.beta": beta})
 
 
 Cells = tuple[Longs, Longs, Real]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SHARE_OF_TODAY = 0.02
 WARM_EPOCHS = (1, 2, 4)
 SEED = 0
+SCRATCH = "from scratch"
 
 
 def train(file: Path, threads: int) -> list[Row]:
@@ -33,7 +34,8 @@ def train(file: Path, threads: int) -> list[Row]:
     from recsys_spark.kernels.histories import kept
     from recsys_spark.kernels.recommender import Recommender
     from recsys_spark.kernels.training import fit
-    from recsys_spark.kernels.validation import Asked, hold_out, measure
+    from recsys_spark.kernels.validation import Asked, hold_out
+    from recsys_spark.kernels.validation import measure as measured
 
     data, settings = read(file), Model()
     held = hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(SEED))
@@ -43,16 +45,16 @@ def train(file: Path, threads: int) -> list[Row]:
     evening = float(np.quantile(today.histories.times, 1.0 - SHARE_OF_TODAY))
     before = kept(today.histories, today.histories.times < evening)
     yesterday = today.before(before.take(np.flatnonzero(before.lengths > 0)), evening)
-    rows, best = [], None
+    rows, per_user = [], []
     earlier = fit(yesterday, settings, seed=SEED)
-    models = [("yesterday's as it was", 0, earlier), ("from scratch", settings.epochs, fit(today, settings, seed=SEED))]
+    models = [("yesterday's as it was", 0, earlier), (SCRATCH, settings.epochs, fit(today, settings, seed=SEED))]
     for n in WARM_EPOCHS:
         warm = settings.model_copy(update={"warm_epochs": n})
         models.append(("from yesterday's", n, fit(today, warm, seed=SEED, earlier=earlier)))
     for start, epochs, model in models:
         asked = Asked(held, Recommender(model), today.catalogue)
         # What its trial chose is in the model.
-        found, ndcg = measure(asked, 1.0, model.facts["w_cos"])
+        found, ndcg = measured(asked, 1.0, model.facts["w_cos"])
         rows.append(
             {
                 "start": start, "epochs": epochs, "threads": threads, "behaviours": len(today.histories.items),
@@ -60,12 +62,13 @@ def train(file: Path, threads: int) -> list[Row]:
                 "seconds": model.facts["seconds"] if epochs else 0.0, "recall": found.recall, "ndcg": found.ndcg,
             }
         )  # fmt: skip
-        if start == "from scratch":
-            best = ndcg
-        elif epochs and best is not None:
-            difference = ndcg - best
+        per_user.append(ndcg)
+    scratch = per_user[[row["start"] for row in rows].index(SCRATCH)]
+    for row, ndcg in zip(rows, per_user, strict=True):
+        if row["start"] != SCRATCH:
+            difference = ndcg - scratch
             error = float(difference.std(ddof=1) / np.sqrt(len(difference)))
-            rows[-1] |= {"difference": float(difference.mean()), "error": error}
+            row |= {"difference": float(difference.mean()), "error": error}
     return rows
 
 

@@ -256,5 +256,7 @@ def test_the_push_of_cold_items_is_taken_back_whole() -> None:
     plain = without_push(pushed)
     assert plain.tensors["items.beta"].tolist() == [0.5, 0.25, -4.5]
     assert plain.tensors["other"] is beta
-    assert plain.facts == {"cold_item_boost": 0.0, "w_cos": 0.5}
+    assert plain.facts == pushed.facts, "what the trial chose is what it chose"
     assert ours("ours:push=0").grid == [{"push": 0.0}]
+    with pytest.raises(ValueError, match="push can be 0 only"):
+        ours("ours:push=2")

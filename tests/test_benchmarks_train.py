@@ -93,7 +93,8 @@ def test_a_warm_start_is_measured_beside_one_from_scratch(world, folder: Path, t
     assert len({row["ndcg"] for row in rows}) > 3, "these are not five models"
     assert 0 < yesterday["new_behaviours"] < 0.1 * yesterday["behaviours"]
     assert all(row["seconds"] > 0 for row in (scratch, *warm))
-    for row in warm:
+    assert "difference" not in scratch
+    for row in (yesterday, *warm):
         assert row["difference"] == pytest.approx(row["ndcg"] - scratch["ndcg"], abs=1e-6)
     assert "## From the model of the night before" in (tmp_path / "train.md").read_text()
 
