@@ -63,7 +63,7 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
     of_split: dict[tuple[str, str], Row] = {}
     for row in rows:
         split = row["part"], row["protocol"]
-        is_whole = row["kind"] == CURVE and Model.model_fields.keys() >= set(changes_of(row["method"]))
+        is_whole = row["kind"] == CURVE and Model.model_fields.keys() >= changes_of(row["method"]).keys()
         if is_whole and (row["method"] == OURS or split not in of_split):
             of_split[split] = row
     shown = list(of_split.values())
@@ -81,8 +81,8 @@ def draw_curves(path: Path, rows: Sequence[Row]) -> None:
             axis.plot(
                 [e["epoch"] for e in entries], [e["loss"] for e in entries], color=colour, label=label, marker="."
             )
-        changed = row["method"].removeprefix(OURS).replace(":", ", ", 1).replace(";", ", ")
-        axis.set_title(f"{row['part']}, {row['protocol']}{changed}: loss", fontsize=8, loc="left")
+        changed = [f"{key}={value}" for key, value in changes_of(row["method"]).items()]
+        axis.set_title(f"{', '.join([row['part'], row['protocol'], *changed])}: loss", fontsize=8, loc="left")
         axis.set_xlabel("epoch", fontsize=8)
         axis.tick_params(labelsize=8)
         axis.spines[["top", "right"]].set_visible(False)

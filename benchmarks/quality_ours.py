@@ -35,26 +35,27 @@ PUSH = "push"
 def ours(name: str) -> Method:
     """The method of a name such as `ours` or `ours:epochs=8;w_cos=0`. Raises ValueError for a key nobody knows, and for an ingredient that is not 0."""
     settings: dict[str, float] = {}
-    _, _, changes = name.partition(":")
-    for change in filter(None, changes.split(";")):
-        key, _, value = change.partition("=")
-        if key not in {*Model.model_fields, *Score.model_fields, *INGREDIENTS, PUSH}:
+    taken_away = {*INGREDIENTS, PUSH}
+    for key, value in changes_of(name).items():
+        if key not in {*Model.model_fields, *Score.model_fields, *taken_away}:
             raise ValueError(
                 f"{name}: {key} is no key of [model] or [score], and none of {', '.join((*INGREDIENTS, PUSH))}"
             )
         settings[key] = float(value)
-        if key in {*INGREDIENTS, PUSH} and settings[key]:
+        if key in taken_away and settings[key]:
             raise ValueError(f"{name}: {key} can be 0 only, which takes it away")
     return Method(name, fit_ours, [settings], serves_cold_users=True)
 
 
-def changes_of(method: str) -> list[str]:
-    """The keys that a method of ours changes.
+def changes_of(method: str) -> dict[str, str]:
+    """What a method of ours changes.
 
     >>> changes_of("ours"), changes_of("ours:epochs=8;w_cos=0")
-    ([], ['epochs', 'w_cos'])
+    ({}, {'epochs': '8', 'w_cos': '0'})
     """
-    return [change.partition("=")[0] for change in filter(None, method.partition(":")[2].split(";"))]
+    _, _, changes = method.partition(":")
+    pairs = (change.partition("=") for change in filter(None, changes.split(";")))
+    return {key: value for key, _, value in pairs}
 
 
 def data_of(world: World, texts: Texts) -> tuple[Data, Histories]:
@@ -123,9 +124,9 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
 
 def without_push(artifact: Artifact) -> Artifact:
     """The model with cold items as they were before its trial pushed them; its facts still say how far that was."""
-    from recsys_spark.kernels.popularity import IS_COLD
+    from recsys_spark.kernels.popularity import cold_push
 
-    beta = artifact.tensors["items.beta"] - np.float32(artifact.facts["cold_item_boost"]) * IS_COLD
+    beta = artifact.tensors["items.beta"] - cold_push(artifact.facts["cold_item_boost"])
     return replace(artifact, tensors={**artifact.tensors, "items.beta": beta})
 
 

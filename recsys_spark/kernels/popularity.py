@@ -17,8 +17,6 @@ import pyarrow as pa
 from recsys_spark.kernels.process_group import ALONE, Group
 
 N_FEATURES = 3
-IS_COLD = np.array([0.0, 0.0, 1.0], np.float32)
-"""The feature of items that nobody has chosen"""
 POPULARITY_FLOOR = 0.1
 WARM_UP_SHARE = 0.3
 SLICE_SHARE = 0.1
@@ -26,6 +24,15 @@ SECONDS_PER_DAY = 86_400.0
 
 Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
+
+
+def cold_push(boost: float) -> Floats:
+    """What is added to the weights of the features [N_FEATURES], so that logits of items nobody has chosen rise by ``boost``.
+
+    >>> cold_push(1.5).tolist()
+    [0.0, 0.0, 1.5]
+    """
+    return np.array([0.0, 0.0, boost], np.float32)
 
 
 @dataclass(frozen=True)

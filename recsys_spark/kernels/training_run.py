@@ -24,7 +24,7 @@ from recsys_spark.kernels.links_device import DeviceLinks
 from recsys_spark.kernels.mixed_precision import BFLOAT16, FLOAT32, in_bfloat16
 from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
 from recsys_spark.kernels.objective import Objective, Trainable, may_be_asked
-from recsys_spark.kernels.popularity import IS_COLD, replay
+from recsys_spark.kernels.popularity import cold_push, replay
 from recsys_spark.kernels.process_group import ALONE, Group
 from recsys_spark.kernels.reproducible import reproducible
 from recsys_spark.kernels.text_start import start_from_text
@@ -231,7 +231,7 @@ class Run:
         tensors["items.settled"] = self.settled
         tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
         tensors["temperature"] = np.array(choices.temperature, np.float32)
-        tensors["items.beta"] = tensors["items.beta"] + np.float32(choices.cold_item_boost) * IS_COLD
+        tensors["items.beta"] = tensors["items.beta"] + cold_push(choices.cold_item_boost)
         tensors["items.link"][0] += np.float32(np.log(choices.link_strength) / SCALAR_STEPS)
         return Artifact(
             tensors,

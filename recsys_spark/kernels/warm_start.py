@@ -12,7 +12,7 @@ from recsys_spark.kernels.artifact import Artifact
 from recsys_spark.kernels.choices import CHOICES, Choices
 from recsys_spark.kernels.model import SCALAR_STEPS, TowerShape
 from recsys_spark.kernels.objective import Trainable
-from recsys_spark.kernels.popularity import IS_COLD
+from recsys_spark.kernels.popularity import cold_push
 
 WARM_LEARNING_RATE = 0.5
 """Peak learning rate of such a run, as a share of model.learning_rate."""
@@ -58,6 +58,6 @@ def start_from(model: Trainable, ids: npt.NDArray[np.object_], earlier: Artifact
             now = np.array(then)
         weights[name] = torch.from_numpy(now)
     # The artifact has them with what was chosen added.
-    weights["items.beta"] -= torch.from_numpy(np.float32(choices.cold_item_boost) * IS_COLD)
+    weights["items.beta"] -= torch.from_numpy(cold_push(choices.cold_item_boost))
     weights["items.link"][0] -= float(np.log(choices.link_strength) / SCALAR_STEPS)
     model.load_state_dict(weights, strict=False)
