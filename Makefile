@@ -60,7 +60,7 @@ bench-encode: install ## encoding beside its rivals and its limit (or PARTS=kern
 
 bench-quality: install ## lists beside the best rivals' on public data (or DATASETS=, METHODS=, PROTOCOLS=); writes benchmarks/results
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
-	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r benchmarks/rectools.txt
+	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r benchmarks/quality/rectools.txt
 	$(BIN)/python -m benchmarks.quality $(if $(DATASETS),--datasets $(DATASETS)) $(if $(METHODS),--methods '$(METHODS)') $(if $(PROTOCOLS),--protocols $(PROTOCOLS))
 
 bench-train: install ## training: in two processes, whole, its growth, warm starts, a million items (or PARTS=full,items, DATASETS=); writes benchmarks/results

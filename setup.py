@@ -21,7 +21,7 @@ setup(
     long_description=(HERE / "README.md").read_text(encoding="utf-8") if (HERE / "README.md").exists() else "",
     long_description_content_type="text/markdown",
     packages=find_packages(include=["recsys_spark", "recsys_spark.*"]),
-    package_data={"recsys_spark": ["py.typed", "conf/*.toml", "conf/**/*.toml", "stages/*.html.j2", "stages/*.j2"]},
+    package_data={"recsys_spark": ["py.typed", "conf/*.toml", "conf/**/*.toml", "publishing/*.html.j2"]},
     python_requires=">=3.11",
     install_requires=[
         "pyspark>=4.0,<5",

@@ -10,7 +10,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from recsys_spark import __version__, commands
+from recsys_spark import __version__
+from recsys_spark.commands import registry as commands
 from recsys_spark.errors import ConfigError, RecsysError, nearest
 
 STAGE_NAMES = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate", "publish", "report")
@@ -85,9 +86,9 @@ def _stages(command: str, words: list[str]) -> int:
     parser.add_argument("--verbose", action="store_true", help="show the whole trace of an error")
     options = parser.parse_args(words)
 
-    from recsys_spark.config_file import load_config
+    from recsys_spark.config.file import load_config
     from recsys_spark.pipeline import NAMES, parse_date, parse_time, run_pipeline
-    from recsys_spark.session import create_session
+    from recsys_spark.spark.session import create_session
 
     # Everything that can be wrong in what was typed is found before Spark starts.
     parse_date(options.run_date)

@@ -6,62 +6,39 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark import __version__, backtest, learning, outcome, serving, steps, tracking
-from recsys_spark.config import Config
-from recsys_spark.context import Context, Facts
+from recsys_spark import __version__
+from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
-from recsys_spark.failures import named_failures
-from recsys_spark.snapshot import input_snapshot
-from recsys_spark.store import Attempt, Store
+from recsys_spark.spark.failures import named_failures
+from recsys_spark.steps import embed, evaluate, ingest, mlflow, profiles, publish, report, rerank, score, train
+from recsys_spark.steps.context import Context
+from recsys_spark.steps.stage import Stage
+from recsys_spark.store.areas import Store
 
 log = logging.getLogger("recsys_spark")
 
 
-@dataclass(frozen=True)
-class Stage:
-    """One stage: its name, the stages and configuration it depends on, and its step."""
-
-    name: str
-    after: tuple[str, ...]
-    settings: tuple[str, ...]
-    """Dotted configuration keys; a change of one runs the stage again."""
-    step: Callable[[Context, Attempt], Facts]
-
-
-def _evaluate(ctx: Context, attempt: Attempt) -> Facts:
-    return backtest.evaluate(ctx, attempt, lambda back: run_stages(back, WALK))
-
-
-STAGES = (
-    Stage("ingest", (), ("sources", "behaviours"), steps.ingest),
-    Stage(
-        "profiles", ("ingest",), ("profiles", "behaviours", "encoder", "rerank.popular_half_life_days"), steps.profiles
-    ),
-    Stage("embed", ("profiles",), ("encoder",), steps.embed),
-    Stage("train", ("profiles", "embed"), ("model", "behaviours", "run.seed", "score.exclude_seen"), learning.train),
-    Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), serving.score),
-    Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), serving.rerank),
-    Stage("evaluate", ("rerank",), ("evaluate", "run", "behaviours", "score.exclude_seen"), _evaluate),
-    Stage("publish", ("rerank", "evaluate"), ("publish",), outcome.publish),
-    # Not after publish: a refused partition has a report as well.
-    Stage("report", ("rerank", "evaluate"), ("publish",), outcome.report),
+STAGES: tuple[Stage, ...] = (
+    ingest.STAGE,
+    profiles.STAGE,
+    embed.STAGE,
+    train.STAGE,
+    score.STAGE,
+    rerank.STAGE,
+    evaluate.STAGE,
+    publish.STAGE,
+    report.STAGE,
 )
-NAMES = tuple(stage.name for stage in STAGES)
-WALK = NAMES[: NAMES.index("rerank") + 1]
-OWN_INPUTS = {
-    "ingest": "input",
-    # Under the same settings `auto` may be another backend on another driver, and a folder may hold another model.
-    "embed": "encoder_id",
-    "train": "warm_from",
-}
-"""Stage -> the fact that says what it went by beside settings and earlier stages."""
+BY_NAME = {stage.name: stage for stage in STAGES}
+NAMES = tuple(BY_NAME)
+BACKTESTED = NAMES[: NAMES.index("rerank") + 1]
+"""The stages that a backtest runs at its earlier as_of."""
 
 
 def run_pipeline(
@@ -72,8 +49,8 @@ def run_pipeline(
     A stage whose inputs and settings have not changed since it finished is skipped. Raises RecsysError; nothing that
     an earlier run published is touched before all gates hold.
     """
-    if set(tracking.RECORDED) & set(stages):
-        tracking.check(cfg)
+    if set(mlflow.RECORDED) & set(stages):
+        mlflow.check(cfg)
     day = parse_date(run_date)
     cut = parse_time(as_of) if as_of else datetime(day.year, day.month, day.day, tzinfo=UTC)
     store = Store(spark, cfg.run.store)
@@ -88,9 +65,10 @@ def run_pipeline(
         as_of=cut,
         # A run for a later day than the clock's, as in a demo, has no future before its as_of.
         now=max(datetime.now(UTC), cut),
+        run_backtest=lambda backtest: run_stages(backtest, BACKTESTED),
     )
     if "train" in stages:
-        learning.check(spark, cfg)
+        train.check(spark, cfg)
     _check_encoder(ctx, stages)
     run_stages(ctx, stages)
     return ctx
@@ -124,11 +102,11 @@ def run_stages(ctx: Context, names: Sequence[str]) -> None:
     for stage in (stage for stage in STAGES if stage.name in names):
         try:
             _run_stage(ctx, stage)
-            tracking.record(ctx, stage.name)
+            mlflow.record(ctx, stage.name)
         except PublishRefused:
             # Whoever is woken up wants to see the figures that were refused.
             if "report" in names:
-                _run_stage(ctx, STAGES[NAMES.index("report")])
+                _run_stage(ctx, report.STAGE)
             raise
 
 
@@ -136,14 +114,14 @@ def _run_stage(ctx: Context, stage: Stage) -> None:
     label = stage.name if ctx.hidden is None else f"  backtest {stage.name}"
     with named_failures(stage.name):
         _check_upstream(ctx, stage)
-        own = _own_inputs(ctx, stage)
+        own = stage.own_facts(ctx)
         key = stage_key(ctx, stage, own)
         done = ctx.area.manifest(stage.name)
-        if done is not None and done.key == key and outcome.still_there(ctx, stage.name):
+        if done is not None and done.key == key and stage.still_there(ctx):
             log.info("%-18s done before, skipped", label)
             return
-        if stage.name == "embed":
-            _check_same_encoder(ctx, own["encoder_id"])
+        if stage.own_input:
+            stage.own_input.check(ctx, own[stage.own_input.fact])
         log.info("%-18s started", label)
         started = time.monotonic()
         attempt = ctx.area.attempt(stage.name, key)
@@ -151,32 +129,6 @@ def _run_stage(ctx: Context, stage: Stage) -> None:
         manifest = attempt.commit(facts, round(time.monotonic() - started, 2))
     counted = ", ".join(f"{n:,} {table}" for table, n in manifest.rows.items())
     log.info("%-18s finished in %.1f s%s", label, manifest.seconds, f": {counted}" if counted else "")
-
-
-def _own_inputs(ctx: Context, stage: Stage) -> dict[str, Any]:
-    """What a run of the stage itself goes by beside settings and earlier stages, as it is now; a fact of its manifest by then.
-
-    A backtest is of the encoder whose lists it is for: whether it is done can be said without the model.
-    """
-    if stage.name == "ingest":
-        return {"input": input_snapshot(ctx)}
-    if stage.name == "embed":
-        main = ctx.store.area(ctx.run_date)
-        return {"encoder_id": main.finished("embed").facts["encoder_id"] if ctx.hidden else ctx.encoder[0].encoder_id}
-    if stage.name == "train":
-        return {"warm_from": learning.warm_from(ctx)}
-    return {}
-
-
-def _check_same_encoder(ctx: Context, encoder_id: str) -> None:
-    if ctx.encoder[0].encoder_id != encoder_id:
-        raise StoreError(
-            "The model is not the one whose lists the backtest is for",
-            where=ctx.cfg.encoder.model,
-            found=f"encoder_id {ctx.encoder[0].encoder_id}",
-            expected=f"encoder_id {encoder_id}, with which `embed` finished",
-            action="Run `pipeline`, which encodes with the model as it is now, or put the earlier one back.",
-        )
 
 
 def stage_key(ctx: Context, stage: Stage, own: Mapping[str, Any] | None = None) -> str:
@@ -191,9 +143,10 @@ def stage_key(ctx: Context, stage: Stage, own: Mapping[str, Any] | None = None) 
         "as_of": ctx.as_of.isoformat(),
         "hidden": ctx.hidden.label if ctx.hidden else None,
         "settings": {name: _setting(ctx.cfg, name) for name in stage.settings},
-        "after": {name: stage_key(ctx, STAGES[NAMES.index(name)]) for name in stage.after},
+        "after": {name: stage_key(ctx, BY_NAME[name]) for name in stage.after},
     }
-    if fact := OWN_INPUTS.get(stage.name):
+    if stage.own_input:
+        fact = stage.own_input.fact
         content[fact] = ctx.fact(stage.name, fact) if own is None else own[fact]
     return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
@@ -201,7 +154,7 @@ def stage_key(ctx: Context, stage: Stage, own: Mapping[str, Any] | None = None) 
 def _check_upstream(ctx: Context, stage: Stage) -> None:
     for name in stage.after:
         # The key first: it names the earliest stage that is missing.
-        if stage_key(ctx, STAGES[NAMES.index(name)]) != ctx.area.finished(name).key:
+        if stage_key(ctx, BY_NAME[name]) != ctx.area.finished(name).key:
             raise StoreError(
                 f"The stage `{name}` finished with other settings or input",
                 where=ctx.area.folder,

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from recsys_spark.config import Config, Join, Section, Source
+from recsys_spark.config.sections import Config, Join, Section, Source
 from recsys_spark.tables import CONTRACT, STORED, Table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -8,8 +8,8 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.config import Config
-from recsys_spark.config_file import parse_config
+from recsys_spark.config.file import parse_config
+from recsys_spark.config.sections import Config
 from recsys_spark.tables import Table
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from recsys_spark import cli, config_model, pipeline, session
-from recsys_spark.config import Config
+from recsys_spark import cli, pipeline
+from recsys_spark.config import model as config_model
+from recsys_spark.config.sections import Config
+from recsys_spark.spark import session
 from tests.e2e.small_shop import write_shop
 
 

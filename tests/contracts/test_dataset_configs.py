@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config, Source
-from recsys_spark.config_file import load_config
-from recsys_spark.sources import read_table
+from recsys_spark.config.file import load_config
+from recsys_spark.config.sections import Config, Source
+from recsys_spark.ingest.sources import read_table
 from recsys_spark.tables import CONTRACT
 
 CONF = Path(__file__).parents[2] / "conf"

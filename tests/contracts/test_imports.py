@@ -1,4 +1,4 @@
-"""Imports point one way: jobs -> pipeline -> stages -> kernels, and everything may use tables, config and errors."""
+"""The import law: every module lies in one layer and imports only its own layer and those below."""
 
 from __future__ import annotations
 
@@ -13,24 +13,44 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = "recsys_spark"
 
-# Part of the package -> the parts it may import while running.
-MAY_IMPORT = {
-    "errors": (),
-    "config_section": (),
-    "config_sources": ("config_section",),
-    "config_model": ("config_section",),
-    "config": ("config_section", "config_sources", "config_model", "errors"),
-    "config_file": ("config", "errors"),
-    "schema": ("errors",),
-    "tables": ("schema",),
-    "workers": ("errors",),
-    "weights": ("config", "errors"),
-    "kernels": ("kernels", "workers", "config", "errors"),
-    "stages": ("kernels", "workers", "weights", "tables", "config", "errors"),
-}
-# Everything else lies outside the stages. What the pipeline stands on must not know what stands on it.
-UNDER_THE_PIPELINE = ("session", "sources", "source_errors", "source_checks", "store", "filesystem")
-FOUNDATION = tuple(part for part in MAY_IMPORT if part not in ("kernels", "stages"))
+LAYERS = (
+    "errors",
+    "numerics",
+    "config",
+    "worker",
+    "schema",
+    "tables",
+    "spark",
+    # Metrics are arithmetic that training measures with as well, so they lie below the data's order.
+    "evaluation.kernels",
+    "ingest",
+    "profiles.kernels",
+    "profiles",
+    "encoding.kernels",
+    "encoding.files",
+    "encoding",
+    "model.kernels",
+    "model",
+    "training.kernels",
+    "training",
+    "scoring.kernels",
+    "scoring",
+    "reranking",
+    "evaluation",
+    "publishing",
+    "store",
+    "steps",
+    "pipeline",
+    "encoder_choice",
+    "tuning",
+    "shop",
+    "commands",
+    "cli",
+    "reference",
+)
+"""From the ground up: a module imports its own layer and those listed before it. The capabilities follow the order of the data."""
+WITHOUT_SPARK = ("errors", "numerics", "config", "worker")
+FOUNDATION = ("errors", "config", "schema", "tables", "spark.session")
 HEAVY = ("torch", "transformers", "matplotlib", "jinja2")
 OPTIONAL = {"optuna", "tomlkit"}
 """Of the extra `tune`: imported inside functions alone, which only the command `tune` calls."""
@@ -67,28 +87,42 @@ def imports(source: str, *, top_level_only: bool = False) -> Iterator[str]:
         todo += ast.iter_child_nodes(node)
 
 
-def part_of(name: str) -> str | None:
-    """`recsys_spark.stages.score.build` -> `stages`; None outside the package."""
-    parts = name.split(".")
-    return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else None
+def layer_of(module: str) -> int | None:
+    """Position in LAYERS of the longest entry that the module lies in; None for a module outside the law."""
+    name = module.removeprefix(PACKAGE).lstrip(".")
+    found = [layer for layer in LAYERS if name == layer or name.startswith(f"{layer}.")]
+    return LAYERS.index(max(found, key=len)) if found else None
+
+
+def module_of(name: str) -> str:
+    """`recsys_spark.scoring.score.build_candidates` -> `recsys_spark.scoring.score`."""
+    known = set(modules())
+    while name not in known and "." in name:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def broken_rules(module: str, source: str) -> list[str]:
     """What a module's imports break, in words."""
-    part, broken = part_of(module), []
+    mine, broken = layer_of(module), []
     for name in imports(source):
-        other = part_of(name)
-        if other is None or other.startswith("__"):
+        other = module_of(name)
+        if not other.startswith(f"{PACKAGE}."):
             continue
-        if part in MAY_IMPORT and other not in MAY_IMPORT[part] and other != part:
-            broken.append(f"{module} ({part}) imports {name}")
-        if part in UNDER_THE_PIPELINE and other in ("stages", "pipeline"):
-            broken.append(f"{module} lies under the pipeline and imports {name}")
-        if part == "stages" and other == "stages" and not name.split(".")[2].startswith("_"):
-            broken.append(f"{module} is a stage and imports the stage {name}")
-        if other in ("cli", "jobs"):
-            broken.append(f"{module} imports the command line, {name}")
+        theirs = layer_of(other)
+        if mine is None or theirs is None:
+            broken.append(f"{module} or {other} is in no layer")
+        elif theirs > mine:
+            broken.append(f"{module} ({LAYERS[mine]}) imports {other} ({LAYERS[theirs]}), which lies above it")
     return broken
+
+
+def test_every_module_is_in_a_layer() -> None:
+    assert [module for module in modules() if module != PACKAGE and layer_of(module) is None] == []
+
+
+def test_every_layer_has_a_module() -> None:
+    assert {LAYERS[layer_of(m) or 0] for m in modules()} == set(LAYERS)
 
 
 def test_imports_point_one_way() -> None:
@@ -98,12 +132,15 @@ def test_imports_point_one_way() -> None:
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("recsys_spark.stages.score", "from recsys_spark.stages.embed import build_embeddings"),
-        ("recsys_spark.stages.score", "from recsys_spark import store"),
-        ("recsys_spark.kernels.topn", "def f():\n    import recsys_spark.stages.score"),
-        ("recsys_spark.config", "from recsys_spark.tables import ITEMS"),
-        ("recsys_spark.store", "from recsys_spark.pipeline import STAGES"),
+        ("recsys_spark.profiles.users", "from recsys_spark.scoring.score import build_candidates"),
+        ("recsys_spark.scoring.score", "from recsys_spark.store import areas"),
+        ("recsys_spark.scoring.kernels.topn", "def f():\n    import recsys_spark.scoring.score"),
+        ("recsys_spark.encoding.kernels.encoder", "from recsys_spark.encoding.files.load import load_encoder"),
+        ("recsys_spark.config.sections", "from recsys_spark.tables import ITEMS"),
+        ("recsys_spark.store.areas", "from recsys_spark.pipeline import STAGES"),
+        ("recsys_spark.steps.evaluate", "from recsys_spark.pipeline import run_stages"),
         ("recsys_spark.pipeline", "from recsys_spark.cli import main"),
+        ("recsys_spark.loose", "from recsys_spark.errors import RecsysError"),
     ],
 )
 def test_a_wrong_import_is_noticed(module: str, line: str) -> None:
@@ -113,10 +150,10 @@ def test_a_wrong_import_is_noticed(module: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("module", "line"),
     [
-        ("recsys_spark.stages.ingest", "if TYPE_CHECKING:\n    from recsys_spark.sources import Mapped"),
-        ("recsys_spark.stages.score", "from recsys_spark.kernels import topn"),
-        ("recsys_spark.kernels.topn", "import numpy"),
-        ("recsys_spark.pipeline", "from recsys_spark.stages.score import build_candidates"),
+        ("recsys_spark.profiles.users", "if TYPE_CHECKING:\n    from recsys_spark.store.areas import Store"),
+        ("recsys_spark.scoring.score", "from recsys_spark.scoring.kernels import topn"),
+        ("recsys_spark.scoring.kernels.topn", "import numpy"),
+        ("recsys_spark.steps.score", "from recsys_spark.scoring.score import build_candidates"),
     ],
 )
 def test_a_right_import_is_not(module: str, line: str) -> None:
@@ -138,7 +175,12 @@ def reachable(module: str) -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("module", modules(f"{PACKAGE}/kernels"))
+def knows_no_spark(module: str) -> bool:
+    parts = module.split(".")[1:]
+    return "kernels" in parts or parts[:1] in ([name] for name in WITHOUT_SPARK)
+
+
+@pytest.mark.parametrize("module", [module for module in modules() if knows_no_spark(module)])
 def test_kernels_know_no_spark(module: str) -> None:
     spark = {name: by for name, by in reachable(module).items() if name.split(".")[0] in ("pyspark", "py4j")}
     assert spark == {}
@@ -149,9 +191,11 @@ def test_spark_is_found_where_it_is_reachable() -> None:
 
 
 def test_nothing_heavy_is_imported_with_the_foundation() -> None:
-    for module in (*FOUNDATION, "session"):
-        names = imports(source_of(f"{PACKAGE}.{module}"), top_level_only=True)
-        assert [n for n in names if n.split(".")[0] in HEAVY] == []
+    for module in modules():
+        if not any(f"{module}.".startswith(f"{PACKAGE}.{part}.") for part in FOUNDATION):
+            continue
+        names = imports(source_of(module), top_level_only=True)
+        assert [n for n in names if n.split(".")[0] in HEAVY] == [], module
 
 
 def test_what_may_be_absent_is_imported_where_it_is_used() -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.commands import COMMANDS
-from recsys_spark.config_file import load_config
+from recsys_spark.commands.registry import COMMANDS
+from recsys_spark.config.file import load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]

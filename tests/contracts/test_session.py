@@ -11,8 +11,8 @@ import torch
 from pyspark.sql import SparkSession
 
 from recsys_spark.errors import ConfigError
-from recsys_spark.gpus import DYNAMIC, EXECUTOR_AMOUNT, STAGE_AMOUNT, TASK_AMOUNT, gpu_plan, why_on_cpu
-from recsys_spark.session import LOCAL_DEFAULTS, LOCAL_SQL, REQUIRED, chosen_properties
+from recsys_spark.spark.gpus import DYNAMIC, EXECUTOR_AMOUNT, STAGE_AMOUNT, TASK_AMOUNT, gpu_plan, why_on_cpu
+from recsys_spark.spark.session import LOCAL_DEFAULTS, LOCAL_SQL, REQUIRED, chosen_properties
 
 GPU_CONF = Path(__file__).parents[2] / "conf" / "spark" / "gpu.conf"
 

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark import cli, commands
+from recsys_spark import cli
+from recsys_spark.commands import registry as commands
 
 ROOT = Path(__file__).parents[2]
 JOB = ("--run-date", "2026-01-02")

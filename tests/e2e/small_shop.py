@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from recsys_spark.config import Config
-from recsys_spark.config_file import load_config
+from recsys_spark.config.file import load_config
+from recsys_spark.config.sections import Config
 from tests.tiny_encoder import tiny_encoder
 
 RUN_DATE = "2026-01-01"

@@ -10,9 +10,9 @@ import pytest
 from pyspark.sql import Row, SparkSession
 
 from recsys_spark import tables
-from recsys_spark.config_file import load_config
-from recsys_spark.context import Context
+from recsys_spark.config.file import load_config
 from recsys_spark.pipeline import run_pipeline
+from recsys_spark.steps.context import Context
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "article_example.md"

@@ -10,7 +10,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.errors import EncoderError, StoreError
 from recsys_spark.pipeline import WALK, run_pipeline
-from recsys_spark.serving import load_artifact
+from recsys_spark.steps.stored_model import load_artifact
 from tests import tiny_encoder
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
 

@@ -13,12 +13,14 @@ import pytest
 import torch
 from pyspark.sql import SparkSession
 
-from recsys_spark import pipeline, serving, steps, tables
-from recsys_spark.config import Config
-from recsys_spark.context import Context
+from recsys_spark import pipeline, tables
+from recsys_spark.config.sections import Config
 from recsys_spark.errors import EncoderError
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.progress import ROWS, Counts
+from recsys_spark.spark.progress import ROWS, Counts
+from recsys_spark.steps import ingest as steps
+from recsys_spark.steps import score as serving
+from recsys_spark.steps.context import Context
 from tests.e2e.small_shop import N_ITEMS, N_USERS, RUN_DATE, TOP_N, load, write_shop
 from tests.tiny_encoder import poison, vocabulary
 

@@ -10,10 +10,10 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import tables
-from recsys_spark.config import Config
-from recsys_spark.context import Context, Hidden
+from recsys_spark.config.sections import Config
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline, run_stages
+from recsys_spark.steps.context import Context, Hidden
 from recsys_spark.tables import Table
 from tests.e2e.small_shop import RUN_DATE, load, write_csv, write_shop
 

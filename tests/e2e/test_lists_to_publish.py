@@ -19,11 +19,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import pipeline, serving
-from recsys_spark.context import Context
+from recsys_spark import pipeline
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.report_inputs import report_inputs
+from recsys_spark.steps import score as serving
+from recsys_spark.steps.context import Context
+from recsys_spark.steps.report import report_inputs
 from tests.e2e.small_shop import KINDS, RUN_DATE, events, items, load, write_csv, write_shop
 
 # Four items of one category and five of the other, of which nobody has touched i19.

@@ -14,10 +14,11 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import backtest, pipeline, tables
-from recsys_spark.context import Context
+from recsys_spark import pipeline, tables
 from recsys_spark.errors import PublishRefused, RecsysError, StoreError
 from recsys_spark.pipeline import run_pipeline
+from recsys_spark.steps import evaluate as backtest
+from recsys_spark.steps.context import Context
 from tests.e2e.small_shop import KINDS, N_USERS, RUN_DATE, TOP_N, load, write_shop
 from tests.tiny_encoder import tiny_encoder
 
@@ -174,7 +175,7 @@ def test_a_crash_leaves_nothing_visible_and_the_next_run_finishes_it(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("recsys_spark.serving.build_recommendations", die)
+        patched.setattr("recsys_spark.steps.score.build_recommendations", die)
         with pytest.raises(KeyboardInterrupt):
             run_pipeline(spark, cfg, RUN_DATE)
     store = tmp_path / "store"

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark import learning, pipeline
-from recsys_spark.context import Context
+from recsys_spark import pipeline
 from recsys_spark.errors import ConfigError
 from recsys_spark.pipeline import run_pipeline
+from recsys_spark.steps import train as learning
+from recsys_spark.steps.context import Context
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
 
 TO_TRAIN = pipeline.NAMES[: pipeline.NAMES.index("train") + 1]

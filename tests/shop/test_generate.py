@@ -8,12 +8,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Source
-from recsys_spark.config_file import load_config
-from recsys_spark.demo import place_config
+from recsys_spark.config.file import load_config
+from recsys_spark.config.sections import Source
 from recsys_spark.errors import ConfigError
 from recsys_spark.shop import generate_shop
 from recsys_spark.shop.behaviours import dirt_counts
+from recsys_spark.shop.demo import place_config
 from recsys_spark.shop.items import n_dirty_items
 from recsys_spark.shop.users import n_dirty_users
 

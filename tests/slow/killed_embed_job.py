@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Config
-from recsys_spark.config_file import load_config
+from recsys_spark.config.file import load_config
+from recsys_spark.config.sections import Config
+from recsys_spark.encoding import buckets as _buckets
+from recsys_spark.encoding import embed as embed_stage
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.session import create_session
-from recsys_spark.stages import _buckets
-from recsys_spark.stages import embed as embed_stage
-from recsys_spark.store import Store
+from recsys_spark.spark.session import create_session
+from recsys_spark.store.areas import Store
 from recsys_spark.tables import ITEM_PROFILES, USER_PROFILES
 from tests.slow.killing import PROPERTIES, run_again, wait_for_executors, watched
 

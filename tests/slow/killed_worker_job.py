@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.config import Score
-from recsys_spark.session import create_session
-from recsys_spark.stages import score as score_stage
-from recsys_spark.stages.score import CatalogueSize
+from recsys_spark.config.sections import Score
+from recsys_spark.scoring import score as score_stage
+from recsys_spark.scoring.score import CatalogueSize
+from recsys_spark.spark.session import create_session
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 from tests.slow.killing import PROPERTIES, Task, run_again, wait_for_executors, watched
 

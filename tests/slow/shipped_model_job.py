@@ -17,11 +17,12 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config import Encoder
-from recsys_spark.encoder_provision import Provided, provide, ship
-from recsys_spark.kernels.encoder_files import EncoderSpec, resolve_encoder, verified_folder
-from recsys_spark.session import create_session
-from recsys_spark.stages.embed import build_embeddings, shipped_folders
+from recsys_spark.config.sections import Encoder
+from recsys_spark.encoding.embed import build_embeddings, shipped_folders
+from recsys_spark.encoding.files.identity import resolve_encoder, verified_folder
+from recsys_spark.encoding.kernels.spec import EncoderSpec
+from recsys_spark.encoding.provision import Provided, provide, ship
+from recsys_spark.spark.session import create_session
 
 N_EXECUTORS, START_SECONDS = 2, 120
 TEXTS = [f"{colour} {thing} {n}" for colour in ("red", "blue") for thing in ("dress", "album") for n in range(100)]

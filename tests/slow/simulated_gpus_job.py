@@ -20,11 +20,11 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config import Encoder
-from recsys_spark.gpus import EXECUTOR_AMOUNT, gpu_profile
-from recsys_spark.kernels.encoder_files import resolve_encoder
-from recsys_spark.session import create_session, task_threads
-from recsys_spark.stages import embed as embed_stage
+from recsys_spark.config.sections import Encoder
+from recsys_spark.encoding import embed as embed_stage
+from recsys_spark.encoding.files.identity import resolve_encoder
+from recsys_spark.spark.gpus import EXECUTOR_AMOUNT, gpu_profile
+from recsys_spark.spark.session import create_session, task_threads
 
 N_TEXTS, N_TASKS = 1024, 16
 N_WORKERS, CORES, GPUS = 2, 4, 2

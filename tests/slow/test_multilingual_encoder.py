@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_spark.config import Encoder
-from recsys_spark.kernels.encoder import TextEncoder
-from recsys_spark.kernels.encoder_files import resolve_encoder
-from recsys_spark.kernels.encoder_load import load_encoder
+from recsys_spark.config.sections import Encoder
+from recsys_spark.encoding.files.identity import resolve_encoder
+from recsys_spark.encoding.files.load import load_encoder
+from recsys_spark.encoding.kernels.encoder import TextEncoder
 
 FOLDER = os.environ.get("RECSYS_E5_DIR", "")
 GOLDEN = Path(__file__).parent / "golden"

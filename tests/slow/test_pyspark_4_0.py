@@ -16,10 +16,10 @@ ROOT = Path(__file__).parents[2]
 OLDEST = "pyspark==4.0.*"
 TESTS = (
     "tests/e2e/test_pipeline.py",
-    "tests/stages/test_baselines.py",
-    "tests/stages/test_embed.py",
-    "tests/stages/test_score_plan.py",
-    "tests/test_encoder_udf.py",
+    "tests/evaluation/test_baselines.py",
+    "tests/encoding/test_embed.py",
+    "tests/scoring/test_score_plan.py",
+    "tests/encoding/test_udf.py",
 )
 """What calls Spark in every way that the project does (ingest, profiles and evaluate in whole runs); the other tests vary the input, not the calls."""
 

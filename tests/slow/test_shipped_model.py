@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_spark.config import Encoder
-from recsys_spark.kernels.encoder_files import resolve_encoder
-from recsys_spark.kernels.encoder_load import load_encoder
+from recsys_spark.config.sections import Encoder
+from recsys_spark.encoding.files.identity import resolve_encoder
+from recsys_spark.encoding.files.load import load_encoder
 from tests.slow import shipped_model_job as job
 from tests.slow.cluster import finished, standalone_cluster
 from tests.tiny_encoder import tiny_encoder

@@ -1,0 +1,137 @@
+"""What a method is to the quality benchmark, and how it is tuned.
+
+To add one: write `fit(train, settings) -> Fitted`, put a Method into the registry of its module (BASELINES, FACTORS, SEQUENCES), done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from benchmarks.quality.data import Doubles, Longs, Mask, World
+from benchmarks.quality.metrics import COLD_USERS, OVERALL, SHOWN, Score, evaluate
+from benchmarks.quality.split import Split, validation_of
+
+Floats = npt.NDArray[np.float32]
+Settings = Mapping[str, Any]
+T = TypeVar("T")
+MAX_TUNING_USERS = 10_000
+
+
+@dataclass(frozen=True)
+class Texts:
+    """Vectors of a frozen encoder; zero rows where there is no text."""
+
+    items: Floats
+    """[n_items, h]"""
+    has_item: Mask
+    """[n_items]"""
+    users: Floats
+    """[n_users, h] of interest tags"""
+    has_user: Mask
+    """[n_users]"""
+
+
+@dataclass(frozen=True)
+class Train:
+    """All that a method is handed."""
+
+    world: World
+    """Without a row of what it will be asked for"""
+    texts: Callable[[], Texts]
+    """Encodes at the first call"""
+    n_threads: int = 1
+    last_made: dict[str, Any] = field(default_factory=dict)
+    """Of :meth:`shared`"""
+
+    def shared(self, of: Hashable, make: Callable[[], T]) -> T:
+        """What ``make`` gave where it was last asked for the same, else what it gives now: methods that come one after the other may share a training.
+
+        >>> train = Train(None, lambda: None)  # type: ignore[arg-type, return-value]
+        >>> [train.shared(of, lambda: object()) is train.last_made["made"] for of in "aab"], train.last_made["of"]
+        ([True, True, True], 'b')
+        """
+        if self.last_made.get("of") != of:
+            made = make()
+            self.last_made.update(of=of, made=made)
+        found: T = self.last_made["made"]
+        return found
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A method that has learned."""
+
+    score: Score
+    serves: Mask
+    """[n_users] whom it knows anything of; the others get what is popular, as a shop would do"""
+    log_prob: Score | None = None
+    """Log of the probability that each item of the whole catalogue is a user's next; None where a method gives none"""
+    facts: Mapping[str, Any] | None = None
+    """What the training recorded, as `Artifact.facts`; None where a method records nothing"""
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way of recommending."""
+
+    name: str
+    fit: Callable[[Train, Settings], Fitted]
+    grid: Sequence[Settings] = ({},)
+    """What is tried on the validation slice; the first wins ties"""
+    applies: Callable[[World], bool] = lambda _: True
+    serves_cold_users: bool = False
+    """Whether it may say something of users without a row; else hiding whole users would only measure popularity again"""
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What tuning found."""
+
+    settings: Settings
+    tried: list[tuple[Settings, float]]
+    """Each setting and its ndcg on the validation slice"""
+
+
+def tune(method: Method, split: Split, texts: Callable[[], Texts], n_threads: int) -> Tuned:
+    """The best setting of the grid by ndcg on a slice that is cut out of train as the test was cut out of all."""
+    if len(method.grid) == 1:
+        return Tuned(method.grid[0], [])
+    validation = validation_of(split)
+    train = Train(validation.train, texts, n_threads)
+    tried = []
+    for settings in method.grid:
+        values = evaluate(served(method.fit(train, settings), train.world), validation, MAX_TUNING_USERS)
+        asked = values[OVERALL] if len(values[OVERALL].users) else values[COLD_USERS]
+        tried.append((settings, float(np.nan_to_num(asked.means[SHOWN.index("ndcg")]))))
+    return Tuned(max(tried, key=lambda pair: pair[1])[0], tried)
+
+
+def served(fitted: Fitted, world: World) -> Score:
+    """The method's scores, and popularity for whom it knows nothing of."""
+    popular = popularity(world)
+
+    def score(users: Longs) -> npt.NDArray[np.floating]:
+        known = fitted.serves[users]
+        if known.all():
+            return fitted.score(users)
+        scores = np.tile(popular, (len(users), 1))
+        if known.any():
+            scores[known] = fitted.score(users[known])
+        return scores
+
+    return score
+
+
+def popularity(world: World) -> Doubles:
+    """[n_items] users who did anything with an item."""
+    return np.asarray(world.matrix.sum(0), np.float64).ravel()
+
+
+def has_history(world: World) -> Mask:
+    """[n_users] whether a user has a row."""
+    return np.bincount(world.rows.user, minlength=world.n_users) > 0

@@ -1,0 +1,1 @@
+"""The commands of `recsys-spark`: one file a command."""

@@ -1,0 +1,1 @@
+"""The configuration: its sections, and the file they are read from."""

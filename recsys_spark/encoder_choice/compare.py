@@ -1,0 +1,209 @@
+"""`recsys-spark encoders`: which encoder and backend suit this machine and these data, measured."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from pathlib import Path
+
+from pyspark.sql import SparkSession
+
+from recsys_spark.config.sections import Config, Encoder
+from recsys_spark.encoder_choice import measurement as encoder_trial
+from recsys_spark.encoder_choice.candidates import labels
+from recsys_spark.encoder_choice.inputs import profile_inputs
+from recsys_spark.encoder_choice.measurement import Trial
+from recsys_spark.encoder_choice.sample import Sample, draw_sample
+from recsys_spark.encoder_choice.verdict import Quality, Verdict, qualities, verdict
+from recsys_spark.encoding.files.identity import resolve_encoder
+from recsys_spark.encoding.kernels.spec import EncoderSpec
+from recsys_spark.encoding.provision import provide
+from recsys_spark.errors import EncoderError, RecsysError
+from recsys_spark.spark.gpus import on_gpus
+from recsys_spark.spark.session import task_threads
+from recsys_spark.worker.process import THREAD_VARIABLES
+
+log = logging.getLogger("recsys_spark")
+
+
+@dataclass
+class Measured:
+    """A candidate and what its processes measured, or why it could not be measured."""
+
+    name: str
+    encoder: Encoder
+    spec: EncoderSpec | None = None
+    trials: list[Trial] = field(default_factory=list)
+    error: str | None = None
+    quality: Quality | None = None
+
+    @property
+    def texts_per_s(self) -> float:
+        """Median of the rounds."""
+        return statistics.median(trial.n_texts / trial.seconds for trial in self.trials)
+
+    @property
+    def tokens_per_s(self) -> float:
+        """Median of the rounds; padding is not counted."""
+        return statistics.median(trial.n_tokens / trial.seconds for trial in self.trials)
+
+    @property
+    def spread(self) -> float:
+        """Slowest round to fastest, as a share of the median."""
+        seconds = [trial.seconds for trial in self.trials]
+        return (1 / min(seconds) - 1 / max(seconds)) * statistics.median(seconds)
+
+    @property
+    def load_s(self) -> float:
+        """Median of the rounds."""
+        return statistics.median(trial.load_s for trial in self.trials)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Largest of the rounds."""
+        return max(trial.memory_bytes for trial in self.trials)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """All candidates on one sample."""
+
+    rows: list[Measured]
+    verdict: Verdict
+    sample: Sample
+    run_date: str
+    n_threads: int
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is drawn."""
+
+    n_texts: int = 2_000
+    n_users: int = 1_000
+    n_items: int = 5_000
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What measuring needs; Spark is not part of it."""
+
+    rows: list[Measured]
+    sample: Sample
+    run_date: str
+    n_threads: int
+    needs_spark: bool
+    """A model lies in a folder that goes with the session."""
+
+
+def prepare(spark: SparkSession, cfg: Config, candidates: Sequence[Encoder], run_date: date, sizes: Sizes) -> Prepared:
+    """Find the candidates' models and draw the sample; raises RecsysError, but not for a candidate."""
+    rows, needs_spark = _found(spark, candidates)
+    _at_least_one(rows)
+    with profile_inputs(spark, cfg, run_date) as inputs:
+        sample = draw_sample(
+            inputs,
+            cfg,
+            as_of=datetime(run_date.year, run_date.month, run_date.day, tzinfo=UTC),
+            n_texts=sizes.n_texts,
+            n_users=sizes.n_users,
+            n_items=sizes.n_items,
+        )
+    return Prepared(rows, sample, run_date.isoformat(), task_threads(spark), needs_spark)
+
+
+def _found(spark: SparkSession, candidates: Sequence[Encoder]) -> tuple[list[Measured], bool]:
+    """A row for each, with its spec or its error, and whether a model goes with the session."""
+    found: dict[Encoder, EncoderSpec | str] = {}
+    needs_spark = False
+    for encoder in candidates:
+        try:
+            provided = provide(encoder, spark)
+            spec = resolve_encoder(encoder, folder=provided.folder, on_gpu=on_gpus(spark, encoder.device))
+        except RecsysError as error:
+            found[encoder] = str(error)
+            continue
+        needs_spark = needs_spark or bool(provided.with_job)
+        # By the name of what `auto` stands for, which may be a candidate as well.
+        found[encoder.model_copy(update={"backend": spec.backend})] = spec
+    rows = [
+        Measured(name, encoder, error=spec) if isinstance(spec, str) else Measured(name, encoder, spec)
+        for name, (encoder, spec) in zip(labels(list(found)), found.items(), strict=True)
+    ]
+    return rows, needs_spark
+
+
+def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
+    """Measure the candidates one after another, in a new process each round; raises EncoderError where none can be measured.
+
+    Every candidate has its turn before any has a second, so that a busy minute of the machine is not one's bad luck.
+    """
+    rows, sample = prepared.rows, prepared.sample
+    with tempfile.TemporaryDirectory(prefix="recsys-spark-encoders-") as name:
+        folder = Path(name)
+        encoder_trial.write_inputs(folder, sample.texts, sample.probe)
+        for number in range(n_rounds):
+            for row in (row for row in rows if row.error is None):
+                # The same vectors in every round, so they are looked at once.
+                _measure(row, folder, prepared.n_threads, probed=number == 0 and sample.probe.n_users > 0)
+                log.info("encoders: %s, round %d of %d %s", row.name, number + 1, n_rounds, _outcome(row))
+    _at_least_one(rows)
+    measured = [row for row in rows if row.error is None]
+    speeds = [row.texts_per_s for row in measured]
+    found = qualities([row.trials[0].ranks or [] for row in measured], speeds, sample.user_hashes)
+    for row, quality in zip(measured, found, strict=False):
+        row.quality = quality
+    decided = verdict([row.name for row in measured], speeds, found, sample.probe.n_users, sample.remedy)
+    chosen = None if decided.chosen is None else rows.index(measured[decided.chosen])
+    return Comparison(rows, Verdict(chosen, decided.sentence), sample, prepared.run_date, prepared.n_threads)
+
+
+def _measure(row: Measured, folder: Path, n_threads: int, *, probed: bool) -> None:
+    """Run one process and add its trial, or its error, to the row."""
+    assert row.spec is not None
+    encoder_trial.write_task(folder, row.spec, n_threads=n_threads, probed=probed)
+    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(n_threads))
+    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"}
+    command = [sys.executable, "-m", encoder_trial.__name__, str(folder)]
+    ended = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
+    result = encoder_trial.read_result(folder)
+    if isinstance(result, Trial):
+        row.trials.append(result)
+    else:
+        row.error = result or _died(ended.returncode, ended.stderr.decode(errors="replace"))
+
+
+def _died(status: int, said: str) -> str:
+    """What happened to a process that left no result."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        return f"the process was ended by {name}" + (", often for want of memory" if name == "SIGKILL" else "")
+    return f"the process ended with status {status}: {(said.strip().splitlines() or ['it said nothing'])[-1]}"
+
+
+def _outcome(row: Measured) -> str:
+    return f"failed: {first_line(row.error)}" if row.error else f"({row.trials[-1].seconds:.1f} s)"
+
+
+def first_line(error: str) -> str:
+    """The part of an error that fits a line of a table."""
+    return error.splitlines()[0]
+
+
+def _at_least_one(rows: Sequence[Measured]) -> None:
+    if all(row.error for row in rows):
+        raise EncoderError(
+            "No candidate could be measured",
+            where="--candidates",
+            found="".join(f"\n    {row.name}: " + (row.error or "").replace("\n", "\n    ") for row in rows),
+            expected="at least one encoder that can be loaded",
+            action="Correct what the candidates' errors name.",
+        )

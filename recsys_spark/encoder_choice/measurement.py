@@ -1,0 +1,199 @@
+"""One encoder measured in a process of its own: ``python -m recsys_spark.encoder_choice.measurement FOLDER``.
+
+The folder holds `sample.json` and `probe.npz` of all trials, and `task.json` of this one; `result.json` is written there.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from recsys_spark.encoder_choice.probe import Probe, target_ranks
+from recsys_spark.encoding.files.load import load_encoder
+from recsys_spark.encoding.kernels.encoder import Floats, TextEncoder, valid_unicode
+from recsys_spark.encoding.kernels.spec import EncoderSpec
+from recsys_spark.errors import EncoderError, RecsysError
+from recsys_spark.worker.devices import CPU, lent, task_device
+
+CHUNK_TEXTS = 2048
+"""Texts per call, as in the largest bucket of the embed stage."""
+WARM_UP_TEXTS = 128
+
+
+@dataclass(frozen=True)
+class TextSample:
+    """Profile texts without a prefix; each is encoded with that of its side."""
+
+    item_texts: list[str]
+    """For the speed."""
+    user_texts: list[str]
+    """For the speed."""
+    catalogue_texts: list[str]
+    """Distinct texts of the catalogue, for the probe."""
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one process measured."""
+
+    load_s: float
+    """From the files to an encoder that can encode, checksums included, libraries that every candidate needs not."""
+    memory_bytes: int
+    """Most memory that the process had at once, less what it had before it loaded the encoder."""
+    device: str
+    device_bytes: int
+    """Most memory at once on the GPU; 0 on a CPU."""
+    n_texts: int
+    n_tokens: int
+    """Tokens that passed through the network, special ones included, padding not."""
+    seconds: float
+    """For these texts, tokenising included, after a warm-up."""
+    cpu_s: float
+    """CPU-seconds meanwhile, of all threads: what a busy machine does not change."""
+    unknown_share: float
+    """Share of the texts' tokens that the tokenizer does not know."""
+    cut_share: float
+    """Share of the texts' tokens that ``max_length`` cuts off."""
+    ranks: list[int] | None
+    """Rank of each probed user's target; None where it was not asked for."""
+
+
+def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_threads: int) -> Trial:
+    """Load and measure the encoder of ``spec`` in this process, which must not have loaded one before; raises EncoderError."""
+    # Every candidate needs these, so their seconds and megabytes tell no candidate from another.
+    import torch
+    import transformers  # noqa: F401
+
+    before, started = resident_bytes(), time.perf_counter()
+    encoder = load_encoder(spec, n_threads)
+    loaded_s = time.perf_counter() - started
+    with task_device(spec.device, (), setting="encoder.device", error=EncoderError, own_machine=True) as device:
+        moved = time.perf_counter()
+        with lent(encoder, device):
+            load_s = loaded_s + time.perf_counter() - moved
+            texts = [spec.item_prefix + text for text in sample.item_texts]
+            texts += [spec.user_prefix + text for text in sample.user_texts]
+            _encode(encoder, texts[:: -(-len(texts) // WARM_UP_TEXTS)])
+            started, cpu_before = time.perf_counter(), time.process_time()
+            _encode(encoder, texts)
+            seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_before
+            # Before the probe, whose products are none of the encoder's needs.
+            memory = peak_bytes() - before
+            on_device = 0 if device == CPU else int(torch.cuda.max_memory_allocated(device))
+            ranks = None
+            if probe is not None:
+                vectors = _encode(encoder, [spec.item_prefix + text for text in sample.catalogue_texts])
+                ranks = target_ranks(vectors, probe).tolist()
+    unknown, cut = token_shares(encoder, texts)
+    n_tokens = sum(map(len, encoder.tokenise(texts)))
+    return Trial(load_s, max(memory, 0), device, on_device, len(texts), n_tokens, seconds, cpu_s, unknown, cut, ranks)
+
+
+def _encode(encoder: TextEncoder, texts: Sequence[str]) -> Floats:
+    chunks = [encoder.encode(texts[start : start + CHUNK_TEXTS]) for start in range(0, len(texts), CHUNK_TEXTS)]
+    return np.concatenate(chunks) if chunks else np.zeros((0, encoder.spec.width), np.float32)
+
+
+def token_shares(encoder: TextEncoder, texts: Sequence[str]) -> tuple[float, float]:
+    """Shares of the texts' tokens that are unknown to the tokenizer, and that are cut; special tokens are left out of both."""
+    from tokenizers import Tokenizer
+
+    description = encoder.tokenizer.to_str()
+    whole = Tokenizer.from_str(description)
+    whole.no_truncation()
+    tokens = [
+        encoding.ids for encoding in whole.encode_batch_fast(list(map(valid_unicode, texts)), add_special_tokens=False)
+    ]
+    n_tokens, unknown = sum(map(len, tokens)), unknown_id(json.loads(description)["model"])
+    n_special = whole.num_special_tokens_to_add(False)
+    n_kept = sum(len(ids) - n_special for ids in encoder.tokenise(texts))
+    n_unknown = sum(ids.count(unknown) for ids in tokens) if unknown is not None else 0
+    return n_unknown / max(n_tokens, 1), 1 - n_kept / max(n_tokens, 1)
+
+
+def unknown_id(model: dict[str, Any]) -> int | None:
+    """Id of the unknown token in the `model` of a tokenizer.json; None where there is none, as with bytes.
+
+    >>> unknown_id({"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[PAD]": 0, "[UNK]": 1}})
+    1
+    >>> unknown_id({"type": "Unigram", "unk_id": 3, "vocab": []}), unknown_id({"type": "BPE", "unk_token": None, "vocab": {}})
+    (3, None)
+    """
+    found = model["unk_id"] if "unk_id" in model else model.get("vocab", {}).get(model.get("unk_token"))
+    return found if isinstance(found, int) else None
+
+
+def peak_bytes() -> int:
+    """Most memory that this process had at once."""
+    # A child's ru_maxrss starts at its parent's size on Linux, so it may be that of a large driver.
+    return _of_linux("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
+
+
+def resident_bytes() -> int:
+    """Memory that this process has now; elsewhere than on Linux the most it had."""
+    return _of_linux("VmRSS") or peak_bytes()
+
+
+_RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
+
+
+def _of_linux(name: str) -> int:
+    """A line of /proc/self/status in bytes; 0 where there is no such file."""
+    try:
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+
+
+def write_inputs(folder: Path, sample: TextSample, probe: Probe) -> None:
+    """What all trials of ``folder`` read."""
+    (folder / "sample.json").write_text(json.dumps(asdict(sample)), encoding="utf-8")
+    np.savez(folder / "probe.npz", **{field.name: getattr(probe, field.name) for field in fields(Probe)})
+
+
+def write_task(folder: Path, spec: EncoderSpec, *, n_threads: int, probed: bool) -> None:
+    """What the next trial of ``folder`` is to measure; an earlier result goes."""
+    (folder / "result.json").unlink(missing_ok=True)
+    task = {"spec": asdict(spec), "n_threads": n_threads, "probed": probed}
+    (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
+
+
+def read_result(folder: Path) -> Trial | str | None:
+    """The trial, the error that it ended with in words, or None where the process left nothing."""
+    path = folder / "result.json"
+    if not path.is_file():
+        return None
+    content = json.loads(path.read_text(encoding="utf-8"))
+    return str(content["error"]) if "error" in content else Trial(**content)
+
+
+def main(folder: Path) -> int:
+    """Measure what the folder asks for and leave the result there; what goes wrong is a result too."""
+    task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    sample = TextSample(**json.loads((folder / "sample.json").read_text(encoding="utf-8")))
+    probe = Probe(**np.load(folder / "probe.npz")) if task["probed"] else None
+    try:
+        result = asdict(measure(EncoderSpec(**task["spec"]), sample, probe, task["n_threads"]))
+    except RecsysError as error:
+        result = {"error": str(error)}
+    except Exception as error:
+        traceback.print_exc()
+        result = {"error": f"{type(error).__name__}: {error}"}
+    part = folder / "result.part"
+    part.write_text(json.dumps(result), encoding="utf-8")
+    part.rename(folder / "result.json")
+    return 1 if "error" in result else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

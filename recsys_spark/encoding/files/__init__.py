@@ -1,0 +1,1 @@
+"""The files of an encoder: found, fetched, checked and loaded."""

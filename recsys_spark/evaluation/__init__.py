@@ -1,0 +1,1 @@
+"""Evaluation: the backtest, its baselines and its metrics."""

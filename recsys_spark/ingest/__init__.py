@@ -1,0 +1,1 @@
+"""Ingest: the user's tables become contract tables, and bad rows become rejected rows."""

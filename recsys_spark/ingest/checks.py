@@ -1,0 +1,187 @@
+"""Whether the job can be run on what was ingested; part of the ingest stage."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.config.sections import Config
+from recsys_spark.errors import DataError, nearest
+from recsys_spark.tables import ALLOW_LIST, BEHAVIOURS, ITEMS, SELECTED_USERS, Table
+
+if TYPE_CHECKING:
+    from recsys_spark.ingest.build import Ingested
+
+_N_TYPES_SHOWN = 20
+_EPOCH_HINT = " Seconds since 1970 want `timestamp_seconds(column)` as the expression of ts, milliseconds `timestamp_millis(column)`."
+
+
+def validate_ingested(
+    ingested: Ingested, cfg: Config, *, as_of: datetime, earliest_ts: datetime | None, given: Collection[str] = ()
+) -> None:
+    """Raise DataError where the job cannot be run on what was ingested.
+
+    ``ingested`` as read back from the store; ``earliest_ts``: the earliest accepted behaviour, None without any;
+    ``given``: those of tables.SERVING that have a source.
+    """
+    _check_items(ingested, cfg)
+    if ALLOW_LIST.name in given:
+        _check_allow_list(ingested, cfg)
+    if SELECTED_USERS.name in given:
+        _check_selected_users(ingested)
+    _check_interactions(ingested, as_of=as_of, earliest_ts=earliest_ts)
+    _check_behaviour_types(ingested, cfg)
+
+
+def _check_items(ingested: Ingested, cfg: Config) -> None:
+    n_items, n_available = ingested.items.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
+    if n_items == 0:
+        raise DataError(
+            "There are no items",
+            where="sources.items",
+            found=_rejections(ingested, ITEMS),
+            expected="at least one item",
+            action="Check `path`, `where` and the expression of item_id; rejected rows say why rows were not used.",
+        )
+    check_top_n(cfg, n_items, n_available)
+
+
+def check_top_n(
+    cfg: Config,
+    n_items: int,
+    n_available: int,
+    *,
+    of: str = "the catalogue",
+    items: str = "items",
+    remedy: str = "check that sources.items is complete",
+) -> None:
+    """Raise DataError where run.top_n is larger than the number of items ``of`` which may be recommended."""
+    if n_available >= cfg.run.top_n:
+        return
+    hidden = f" ({n_items - n_available} more are not available)" if n_items > n_available else ""
+    raise DataError(
+        f"run.top_n is larger than {of}",
+        where="run.top_n",
+        found=f"top_n = {cfg.run.top_n}, and {n_available} {items} that may be recommended{hidden}",
+        expected=f"top_n of at most {n_available}",
+        action=f"Lower run.top_n (and evaluate.k), or {remedy}.",
+    )
+
+
+def check_top_n_of_list(cfg: Config, items: DataFrame, allow_list: DataFrame) -> None:
+    """Raise DataError where run.top_n is larger than the number of ``items`` (item_id, available) on the allow list."""
+    _check_top_n_of_list(cfg, *_allowed(items, allow_list))
+
+
+def _allowed(items: DataFrame, allow_list: DataFrame) -> tuple[int, int]:
+    """How many items are on the allow list, and how many of these are available."""
+    allowed = items.join(allow_list, on="item_id", how="left_semi")
+    n_items, n_available = allowed.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
+    return n_items, n_available
+
+
+def _check_top_n_of_list(cfg: Config, n_items: int, n_available: int) -> None:
+    where = f"sources.{ALLOW_LIST.name}"
+    check_top_n(
+        cfg,
+        n_items,
+        n_available,
+        of="the allow list",
+        items=f"items of {where}",
+        remedy=f"allow more items in {where}",
+    )
+
+
+def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
+    where = f"sources.{ALLOW_LIST.name}"
+    n_items, n_available = _allowed(ingested.items, ingested.allow_list)
+    if n_items == 0:
+        # Without this an empty list would be one that allows nothing, or everything.
+        raise DataError(
+            "The allow list names no item of the catalogue",
+            where=where,
+            found=_rejections(ingested, ALLOW_LIST),
+            expected="at least one item_id that sources.items has, too",
+            action=f"Check `path`, `where` and the expression of item_id, or remove {where} to allow every item.",
+        )
+    _check_top_n_of_list(cfg, n_items, n_available)
+
+
+def _check_selected_users(ingested: Ingested) -> None:
+    where = f"sources.{SELECTED_USERS.name}"
+    if ingested.selected_users.isEmpty():
+        raise DataError(
+            "No user is selected",
+            where=where,
+            found=_rejections(ingested, SELECTED_USERS),
+            expected="at least one user",
+            action=f"Check `path`, `where` and the expression of user_id, or remove {where} to score everyone.",
+        )
+
+
+def _check_interactions(ingested: Ingested, *, as_of: datetime, earliest_ts: datetime | None) -> None:
+    if not ingested.interactions.isEmpty():
+        return
+    found = _rejections(ingested, BEHAVIOURS)
+    if earliest_ts is None:
+        raise DataError(
+            "There are no behaviours at all",
+            where="sources.behaviours",
+            found=found,
+            expected="at least one behaviour",
+            action="Check `path`, `where` and `columns`; the reasons above say what was wrong with the rows."
+            + (_EPOCH_HINT if "bad_ts" in found else ""),
+        )
+    if _utc(earliest_ts) >= _utc(as_of):
+        raise DataError(
+            "There are no behaviours before as_of",
+            where="as_of",
+            found=f"as_of {_utc(as_of):%Y-%m-%d %H:%M:%S}, earliest behaviour {_utc(earliest_ts):%Y-%m-%d %H:%M:%S} (UTC)",
+            expected="as_of after the earliest behaviour",
+            action="Pass a later --as-of or --run-date.",
+        )
+    raise DataError(
+        "No behaviour before as_of is on an item of the catalogue",
+        where="sources.behaviours",
+        found=found,
+        expected="item_id values that sources.items has, too",
+        action="Compare the expressions of item_id in sources.behaviours and sources.items.",
+    )
+
+
+def _check_behaviour_types(ingested: Ingested, cfg: Config) -> None:
+    weights = cfg.behaviours.weights
+    if cfg.behaviours.default_weight is not None:
+        return
+    unknown = ingested.interactions.where(~F.col("behaviour").isin(list(weights)) if weights else F.lit(True))
+    counts = unknown.groupBy("behaviour").count().orderBy(F.desc("count"), "behaviour").limit(_N_TYPES_SHOWN + 1)
+    types = [(str(name), int(n)) for name, n in counts.collect()]
+    if not types:
+        return
+    listed = ", ".join(f"{name} ({n} rows)" for name, n in types[:_N_TYPES_SHOWN])
+    close = {name: nearest(name, weights) for name, _ in types[:_N_TYPES_SHOWN]}
+    guesses = "; ".join(f"did you mean `{known}` for `{name}`?" for name, known in close.items() if known)
+    raise DataError(
+        "There are behaviour types without a weight",
+        where="behaviours.weights",
+        found=listed + (" and more" if len(types) > _N_TYPES_SHOWN else ""),
+        expected=f"one of {', '.join(weights)}" if weights else "a weight for every type",
+        action=f"Add them to [behaviours.weights], or set behaviours.default_weight{'; ' + guesses if guesses else ''}",
+    )
+
+
+def _rejections(ingested: Ingested, table: Table) -> str:
+    """Say how many rows of a table were rejected, and why."""
+    rows = ingested.rejected_rows.where(F.col("table") == table.name)
+    counts = rows.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
+    if not counts:
+        return "no rows"
+    return "no usable row; rejected: " + ", ".join(f"{reason} {n}" for reason, n in counts)
+
+
+def _utc(moment: datetime) -> datetime:
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

@@ -1,0 +1,160 @@
+"""What Spark says about a source or an expression of the user's, said so that the user can act on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import ParseException, PySparkException
+from pyspark.logger import PySparkLogger
+from pyspark.sql import SparkSession
+
+from recsys_spark.config.sections import Source
+from recsys_spark.errors import SourceError, nearest
+
+SparkFailure = (PySparkException, Py4JJavaError)  # the second is what a failed job (a corrupt file) comes as
+_CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
+_N_NAMES_SHOWN = 30
+
+
+@contextmanager
+def quiet_query_log() -> Iterator[None]:
+    """Keep PySpark from logging, with a JVM stack trace, the error that becomes a SourceError."""
+    # PySpark wants its own kind of logger under these names; whoever asks first decides the kind.
+    loggers = [PySparkLogger.getLogger(name) for name in _CONTEXT_LOGGERS]
+    before = [logger.disabled for logger in loggers]
+    for logger in loggers:
+        logger.disabled = True
+    try:
+        yield
+    finally:
+        for logger, disabled in zip(loggers, before, strict=True):
+            logger.disabled = disabled
+
+
+def explain_expression(error: Exception, text: str, *, where: str, columns: Sequence[str]) -> SourceError:
+    """Return the SourceError of an expression that Spark refused; ``columns`` are the names it may use."""
+    condition, parameters = _condition(error), _parameters(error)
+    if isinstance(error, ParseException):
+        return SourceError(
+            "The expression is not valid Spark SQL",
+            where=where,
+            found=f"{text} ({_first_line(error)})",
+            expected="one Spark SQL expression",
+            action="Correct the syntax; text inside an expression takes single quotes: 'like'.",
+        )
+    if condition.startswith("UNRESOLVED_COLUMN"):
+        name = parameters.get("objectName", "").replace("`", "")
+        return SourceError(
+            f"There is no source column `{name}`",
+            where=where,
+            found=text,
+            expected=f"one of {shown(columns)}",
+            action=_rename(name, columns),
+        )
+    if condition.startswith("UNRESOLVED_ROUTINE"):
+        return SourceError(
+            f"There is no SQL function {parameters.get('routineName', '')}",
+            where=where,
+            found=text,
+            expected="a function of Spark SQL",
+            action="Correct its name; https://spark.apache.org/docs/latest/api/sql/ lists them.",
+        )
+    actions = {
+        "MISSING_GROUP_BY": "Add `group_by` to the source, or use no aggregate.",
+        "MISSING_AGGREGATION": "Use a column of `group_by`, or an aggregate such as collect_set(x) or max(x).",
+        "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN": "Write a comparison, such as `rating >= 4`.",
+    }
+    return SourceError(
+        "The expression cannot be evaluated over the source",
+        where=where,
+        found=f"{text} ({_first_line(error)})",
+        expected="an expression over the source's columns",
+        action=actions.get(condition, f"Correct the expression; the source has {shown(columns)}."),
+    )
+
+
+def explain_read(error: Exception, spark: SparkSession, source: Source, *, where: str) -> SourceError:
+    """Return the SourceError of a table, file or folder that Spark could not open."""
+    condition = _condition(error)
+    if source.table is not None:
+        missing = condition in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "UNSUPPORTED_FEATURE.CATALOG_OPERATION")
+        what = "The catalog table does not exist" if missing else "The catalog table cannot be read"
+        found = source.table if missing else f"{source.table} ({_first_line(error)})"
+        return SourceError(
+            what,
+            where=f"{where}.table",
+            found=found,
+            expected="a table or view of the session's catalog",
+            action=_table_hint(spark, source.table),
+        )
+    at = f"{where}.path"
+    if condition.startswith("PATH_NOT_FOUND"):
+        return SourceError(
+            "The file or folder does not exist",
+            where=at,
+            found=source.path,
+            expected="a file, a folder or a glob that matches some",
+            action="Correct the path; relative paths start at the configuration file's folder.",
+        )
+    if condition.startswith("UNABLE_TO_INFER_SCHEMA"):
+        return nothing_in(source, where=where)
+    return SourceError(
+        "The source cannot be read",
+        where=at,
+        found=f"{source.path} ({_first_line(error)})",
+        expected=f"readable files of format {source.format}",
+        action="Check that the files are complete and of that format, and the `options` of the source.",
+    )
+
+
+def nothing_in(source: Source, *, where: str) -> SourceError:
+    """Return the SourceError of a folder without data files, or of files without a single column."""
+    return SourceError(
+        "The file or folder holds no data",
+        where=f"{where}.path",
+        found=source.path,
+        expected=f"at least one {source.format} file with columns",
+        action="Check that the export has run, and that the path names the folder of its files.",
+    )
+
+
+def shown(names: Sequence[str]) -> str:
+    """Return the names for a message, cut where a wide table would fill the screen."""
+    cut = names[:_N_NAMES_SHOWN]
+    return ", ".join(cut) + (f" ... ({len(names)} columns)" if len(names) > len(cut) else "")
+
+
+def _rename(name: str, columns: Sequence[str]) -> str:
+    if columns and all(column.startswith("_c") and column[2:].isdigit() for column in columns):
+        return 'The file is read without its header line; set options = { header = "true" }.'
+    close = nearest(name, columns)
+    return f"Did you mean `{close}`?" if close else "Use a column that the source has."
+
+
+def _table_hint(spark: SparkSession, table: str) -> str:
+    database = table.rpartition(".")[0] or None
+    try:
+        known = [f"{database}.{t.name}" if database else t.name for t in spark.catalog.listTables(database)]
+    except SparkFailure:
+        return f"Correct the name; there is no database `{database}` that this session can see."
+    close = nearest(table, known)
+    return f"Did you mean `{close}`?" if close else "Correct the name, or create the table."
+
+
+def _condition(error: Exception) -> str:
+    if isinstance(error, PySparkException):
+        return error.getCondition() or ""
+    return ""
+
+
+def _parameters(error: Exception) -> dict[str, str]:
+    return dict(error.getMessageParameters() or {}) if isinstance(error, PySparkException) else {}
+
+
+def _first_line(error: Exception) -> str:
+    """The message without plan and stack trace; of a failed job, the Java exception's own message."""
+    text = str(error.java_exception.toString()) if isinstance(error, Py4JJavaError) else str(error)
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[0].partition("; line ")[0].rstrip(";") if lines else type(error).__name__

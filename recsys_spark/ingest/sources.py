@@ -1,0 +1,219 @@
+"""The user's tables -> contract tables: read, filter, join, group, map by expressions, sort out bad rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from functools import reduce
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import DataType, StringType
+
+from recsys_spark.config.sections import Join, Source
+from recsys_spark.errors import SourceError, nearest
+from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed
+from recsys_spark.ingest.source_errors import (
+    SparkFailure,
+    explain_expression,
+    explain_read,
+    nothing_in,
+    quiet_query_log,
+    shown,
+)
+from recsys_spark.tables import REJECTED_ROWS, Table
+
+# A null in these columns has a meaning of its own.
+_DEFAULTS = {"weight": 1.0, "available": True}
+_ANSI = "spark.sql.ansi.enabled"
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """A contract table as its sources give it."""
+
+    accepted: DataFrame
+    """Columns of the contract table, in order and typed."""
+    rejected: DataFrame
+    """Columns of `rejected_rows`; `row` holds the source's columns, or the contract's where rows were grouped."""
+
+
+def read_table(spark: SparkSession, table: Table, sources: Sequence[Source], *, where: str, now: datetime) -> Mapped:
+    """Read all sources of a contract table and put their rows together.
+
+    ``where`` names the sources in messages (`sources.items`); rows at or after ``now`` are from the future.
+    Lazy but for file listings and headers. Raises SourceError for what no row can be read from: a missing or
+    corrupt file, a missing table or column, an expression with a syntax error or of the wrong type.
+    """
+    with _forgiving_expressions(spark), quiet_query_log():
+        mapped = []
+        for position, source in enumerate(sources):
+            at = where if len(sources) == 1 else f"{where}[{position}]"
+            _check_names(table, source, where=at)
+            mapped.append(_sort_out(_map(_prepare(spark, source, where=at), table, source, where=at), table, now=now))
+    return Mapped(
+        reduce(DataFrame.unionByName, (m.accepted for m in mapped)),
+        reduce(DataFrame.unionByName, (m.rejected for m in mapped)),
+    )
+
+
+@contextmanager
+def _forgiving_expressions(spark: SparkSession) -> Iterator[None]:
+    """Analyse the user's expressions without ANSI mode, so that one bad row gives null and not a failed job.
+
+    Casts, divisions and the like capture the mode when they are analysed, so it holds for them whenever they run.
+    """
+    before = spark.conf.get(_ANSI)
+    spark.conf.set(_ANSI, "false")
+    try:
+        yield
+    finally:
+        spark.conf.set(_ANSI, str(before))
+
+
+def _check_names(table: Table, source: Source, *, where: str) -> None:
+    for name in source.columns:
+        if name not in table.names:
+            close = nearest(name, table.names)
+            raise SourceError(
+                f"`{name}` is no column of {table.name}",
+                where=f"{where}.columns",
+                found=name,
+                expected=shown(table.names),
+                action=f"Did you mean `{close}`?" if close else "Remove it.",
+            )
+    missing = [col.name for col in table.columns if not col.nullable and col.name not in source.columns]
+    if missing:
+        raise SourceError(
+            f"The column {', '.join(f'`{name}`' for name in missing)} is not mapped",
+            where=f"{where}.columns",
+            found=shown(list(source.columns)),
+            expected=f"an expression for {shown([c.name for c in table.columns if not c.nullable])}",
+            action=f'Add {missing[0]} = "EXPRESSION".',
+        )
+
+
+def _prepare(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
+    """The source's rows after `where` and `join`, with the source's column names."""
+    df = _read(spark, source, where=where)
+    if source.where is not None:
+        with _explained(df, source.where, where=f"{where}.where"):
+            df = df.where(F.expr(source.where))
+    for position, join in enumerate(source.join):
+        at = f"{where}.join" if len(source.join) == 1 else f"{where}.join[{position}]"
+        df = _join(df, _project(_prepare(spark, join, where=at), join, where=at), join, where=at)
+    return df
+
+
+def _read(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
+    try:
+        if source.table is not None:
+            return spark.table(source.table)
+        df = spark.read.format(str(source.format)).options(**source.options).load(source.path)
+        # Only the text format knows its schema without looking at a file.
+        empty = not df.columns or (source.format == "text" and not df.inputFiles())
+    except SparkFailure as error:
+        raise explain_read(error, spark, source, where=where) from error
+    if empty:
+        raise nothing_in(source, where=where)
+    return df
+
+
+def _join(df: DataFrame, side: DataFrame, join: Join, *, where: str) -> DataFrame:
+    for names, whose in ((df.columns, "the source before this join"), (side.columns, "the join's `columns`")):
+        lacking = [name for name in join.on if name not in names]
+        if lacking:
+            close = nearest(lacking[0], names)
+            raise SourceError(
+                f"`{lacking[0]}` is not a column of {whose}",
+                where=f"{where}.on",
+                found=lacking[0],
+                expected=f"one of {shown(names)}",
+                action=f"Did you mean `{close}`?" if close else "Join on columns that both sides have.",
+            )
+    taken = {name.lower() for name in df.columns}
+    twice = [name for name in side.columns if name not in join.on and name.lower() in taken]
+    if twice:
+        raise SourceError(
+            f"Both sides of the join have a column `{twice[0]}`",
+            where=f"{where}.columns",
+            found=shown(twice),
+            action="Give the join's column another name.",
+        )
+    return df.join(side, on=join.on, how="left")
+
+
+def _project(df: DataFrame, source: Source, *, where: str) -> DataFrame:
+    """Evaluate `group_by` and `columns` of a join's side; the result has exactly the keys of `columns`."""
+    _types(df, source, where=where)
+    with _explained(df, "; ".join(source.columns.values()), where=f"{where}.columns"):
+        return _select(df, source, {name: F.expr(text) for name, text in source.columns.items()})
+
+
+def _map(df: DataFrame, table: Table, source: Source, *, where: str) -> DataFrame:
+    """Return the contract columns typed, `raw_NAME` of each as its expression gave it, and `row` as JSON."""
+    types = _types(df, source, where=where)
+    for name, found in types.items():
+        check_type(table.column(name), found, source.columns[name], where=f"{where}.columns.{name}")
+    columns = []
+    for col in table.columns:
+        raw = F.col(f"raw_{col.name}") if col.name in types else F.lit(None)
+        if isinstance(types.get(col.name), StringType) and not isinstance(col.type, StringType):
+            raw = F.nullif(F.trim(raw), F.lit(""))  # an empty CSV cell is a missing number, not an unreadable one
+        columns += [typed(col, raw).alias(col.name), raw.alias(f"raw_{col.name}")]
+    with _explained(df, "; ".join(source.columns.values()), where=f"{where}.columns"):
+        as_given = _with_row(df, source)
+    return as_given.select(*columns, "row")
+
+
+def _types(df: DataFrame, source: Source, *, where: str) -> dict[str, DataType]:
+    """Return the type of each of `columns`, analysed one by one so that an error names the expression at fault."""
+    for key in source.group_by:
+        with _explained(df, key, where=f"{where}.group_by"):
+            df.select(F.expr(key))
+    types = {}
+    for name, text in source.columns.items():
+        with _explained(df, text, where=f"{where}.columns.{name}"):
+            types[name] = _select(df, source, {"it": F.expr(text)}).schema["it"].dataType
+    return types
+
+
+@contextmanager
+def _explained(df: DataFrame, text: str, *, where: str) -> Iterator[None]:
+    try:
+        yield
+    except SparkFailure as error:
+        raise explain_expression(error, text, where=where, columns=df.columns) from error
+
+
+def _with_row(df: DataFrame, source: Source) -> DataFrame:
+    """Return `raw_NAME` of every mapped column and `row`, for people to recognise the row by."""
+    chosen = {f"raw_{name}": F.expr(text) for name, text in source.columns.items()}
+    options = {"ignoreNullFields": "false"}
+    if not source.group_by:
+        return _select(df, source, {**chosen, "row": F.to_json(F.struct("*"), options)})
+    given = F.struct(*(F.col(f"raw_{name}").alias(name) for name in source.columns))
+    return _select(df, source, chosen).select("*", F.to_json(given, options).alias("row"))
+
+
+def _select(df: DataFrame, source: Source, columns: Mapping[str, Column]) -> DataFrame:
+    if not source.group_by:
+        return df.select(*(column.alias(name) for name, column in columns.items()))
+    # A group key may have the name of a chosen column, and would then stand beside it.
+    aggregates = [column.alias(f"__{name}") for name, column in columns.items()]
+    grouped = df.groupBy(*map(F.expr, source.group_by)).agg(*aggregates)
+    return grouped.select(*(F.col(f"__{name}").alias(name) for name in columns))
+
+
+def _sort_out(mapped: DataFrame, table: Table, *, now: datetime) -> Mapped:
+    flagged = mapped.withColumn("reason", rejection_reason(table, now=now))
+    accepted = flagged.where(F.col("reason").isNull()).select(
+        *(
+            F.coalesce(name, F.lit(_DEFAULTS[name])).alias(name) if name in _DEFAULTS else F.col(name)
+            for name in table.names
+        )
+    )
+    rejected = flagged.where(F.col("reason").isNotNull()).select(F.lit(table.name).alias("table"), "reason", "row")
+    return Mapped(accepted, REJECTED_ROWS.conform(rejected))

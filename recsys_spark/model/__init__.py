@@ -1,0 +1,1 @@
+"""The model: what is learned of users and items."""

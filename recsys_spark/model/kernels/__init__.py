@@ -1,0 +1,1 @@
+"""The arithmetic of the model, without Spark."""

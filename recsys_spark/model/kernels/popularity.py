@@ -1,0 +1,155 @@
+"""The popularity prior of b_j, and its replay: what was known of every item at moments of the training data.
+
+At serving, b_j = beta . features_j + c_j, with features of how often an item was chosen lately, how often ever, and whether
+anyone has ever chosen it. Were beta learned from the popularity at the end of the data, every target would have been
+popular already, and an item nobody has touched yet could only lose. So time is cut into slices, and a target is scored by
+what was known when its slice began: then the next thing is sometimes a new one, and beta says how often.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from recsys_spark.worker.process_group import ALONE, Group
+
+N_FEATURES = 3
+POPULARITY_FLOOR = 0.1
+WARM_UP_SHARE = 0.3
+SLICE_SHARE = 0.1
+SECONDS_PER_DAY = 86_400.0
+
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+
+
+def cold_push(boost: float) -> Floats:
+    """What is added to the weights of the features [N_FEATURES], so that logits of items nobody has chosen rise by ``boost``.
+
+    >>> cold_push(1.5).tolist()
+    [0.0, 0.0, 1.5]
+    """
+    return np.array([0.0, 0.0, boost], np.float32)
+
+
+@dataclass(frozen=True)
+class Popularity:
+    """How often each of n items was chosen."""
+
+    recent: Doubles
+    """[n] behaviour weight, decayed"""
+    total: Doubles
+    """[n] behaviours"""
+
+    @staticmethod
+    def of(items: pa.Table | pa.RecordBatch) -> Popularity:
+        """From columns `popularity` and `n_behaviours` of model_inputs.item_inputs."""
+        recent, total = (np.asarray(items[name], np.float64) for name in ("popularity", "n_behaviours"))
+        return Popularity(recent, total)
+
+    def units(self) -> Doubles:
+        """[2] mean of the recent and of the total one over items that have any; 1 where there is none."""
+        known = self.total > 0
+        means = np.array([values[known].mean() if known.any() else 0.0 for values in (self.recent, self.total)])
+        return np.where(means > 0, means, 1.0)
+
+    def features(self, units: Doubles) -> Floats:
+        """[n, N_FEATURES] log recent, log total (both relative to ``units``, finite for 0), and 1 where nobody came.
+
+        Relative, so that data which ended years before as_of have the same prior as fresh ones.
+
+        >>> Popularity(np.array([0.0, 9.9]), np.array([0.0, 0.9])).features(np.ones(2)).astype(float).round(3).tolist()
+        [[0.0, 0.0, 1.0], [2.303, 0.0, 0.0]]
+        """
+        cold = self.total <= 0
+        logs = np.log(np.stack([self.recent, self.total], 1) / units + POPULARITY_FLOOR)
+        logs[cold] = 0.0
+        return np.column_stack([logs, cold]).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What was known at the beginning of each of S slices of time."""
+
+    borders: Doubles
+    """[S - 1] seconds; slice s holds the behaviours from borders[s - 1] on"""
+    features: Floats
+    """[S, n, N_FEATURES]"""
+    known: npt.NDArray[np.bool_]
+    """[S, n] whether anyone had chosen the item"""
+
+    @property
+    def n_slices(self) -> int:
+        """S"""
+        return len(self.features)
+
+    def slice_of(self, times: Doubles) -> npt.NDArray[np.int64]:
+        """[n] the slice of each moment."""
+        return np.searchsorted(self.borders, times, side="right").astype(np.int64)
+
+
+def replay(
+    items: npt.NDArray[np.int64],
+    times: Doubles,
+    weights: Doubles,
+    n_items: int,
+    half_life_days: float,
+    now: Floats,
+    group: Group = ALONE,
+) -> Replay:
+    """Cut the behaviours (flat arrays: item, seconds, behaviour weight without decay) into slices.
+
+    The first slice has nothing before it: it is scored by its own popularity, among its own items. Where the data have
+    no time to speak of (all within a day, positions instead of moments) there is that slice alone, with the features ``now`` [n, N_FEATURES].
+    The behaviours are those of all of the ``group``.
+    """
+    borders = slice_borders(group.moments(times))
+    if not len(borders):
+        return Replay(borders, now[None], np.ones((1, n_items), bool))
+    features, known = [], []
+    for moment in [borders[0], *borders]:
+        past = popularity_at(moment, items, times, weights, n_items, half_life_days, group)
+        features.append(past.features(past.units()))
+        known.append(past.total > 0)
+    return Replay(borders, np.stack(features), np.stack(known))
+
+
+def popularity_at(
+    moment: float,
+    items: npt.NDArray[np.int64],
+    times: Doubles,
+    weights: Doubles,
+    n_items: int,
+    half_life_days: float,
+    group: Group = ALONE,
+) -> Popularity:
+    """Popularity of each item by the behaviours of the ``group`` before ``moment`` (flat arrays as in :func:`replay`)."""
+    before = times < moment
+    age = (moment - times[before]) / SECONDS_PER_DAY
+    recent = np.bincount(items[before], weights[before] * np.exp2(-age / half_life_days), minlength=n_items).astype(
+        np.float64
+    )
+    total = np.bincount(items[before], minlength=n_items).astype(np.float64)
+    return Popularity(group.add_up(recent), group.add_up(total))
+
+
+def slice_borders(times: Doubles) -> Doubles:
+    """Moments after which SLICE_SHARE of the behaviours lie each, from WARM_UP_SHARE on, a day apart at least.
+
+    >>> slice_borders(np.arange(1000.0) * 86_400 / 10).round(0).tolist()[:2]
+    [2592000.0, 3456000.0]
+    >>> slice_borders(np.zeros(10)).tolist()
+    []
+    """
+    if not len(times):
+        return np.empty(0)
+    borders: list[float] = []
+    last = float(times.min())
+    for moment in np.quantile(times, np.arange(WARM_UP_SHARE, 0.999, SLICE_SHARE), method="higher"):
+        if moment - last >= SECONDS_PER_DAY:
+            borders.append(float(moment))
+            last = moment
+    return np.array(borders)

@@ -1,0 +1,161 @@
+"""A trained model in use: item vectors from text vectors, user vectors from histories."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.histories import Floats, Histories, Ints, Positions, kept
+from recsys_spark.model.kernels.links import Evidence, Links, chosen_of, evidence_for
+from recsys_spark.model.kernels.popularity import Popularity
+from recsys_spark.model.kernels.tower import TowerShape, UserTower, friend_boosts, last_outputs, link_boosts, tokens_of
+
+USERS_PER_PASS = 256
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """What scoring and histories need of n items."""
+
+    token: Floats
+    """[n, d] W_in e_j + delta_j, what histories are made of"""
+    y: Floats
+    """[n, d] the cosine side"""
+    theta: Floats
+    """[n, d] the softmax side"""
+    bias: Floats
+    """[n]"""
+    link: Ints
+    """[n] the number by which boosts name the item, -1 for none"""
+
+
+@dataclass(frozen=True)
+class ItemMatrix:
+    """The catalogue of n items as workers hold it, sorted by id."""
+
+    fingerprint: str
+    """Changes with the ids: what workers keep by position must not outlive them."""
+    ids: npt.NDArray[np.object_]
+    """[n]"""
+    titles: npt.NDArray[np.object_]
+    """[n] display titles"""
+    tokens: Floats
+    """[n, d]"""
+    y: Floats
+    """[n, d]"""
+    theta: Floats
+    """[n, d]"""
+    link: Ints
+    """[n] link numbers, -1 for none"""
+
+
+class Recommender:
+    """The forward passes of a trained artifact; loaded once per worker."""
+
+    def __init__(self, artifact: Artifact) -> None:
+        self.shape = TowerShape(**artifact.facts["shape"])
+        self.behaviours = {name: k for k, name in enumerate(artifact.facts["behaviours"])}
+        self._warm = Positions(artifact.facts["warm_item_ids"])
+        self._tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.tensors.items()}
+        self._tower = UserTower(self.shape)
+        self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields})
+        self._weights = self._links.matrix()
+        own = {name.removeprefix("tower."): t for name, t in self._tensors.items() if name.startswith("tower.")}
+        self._tower.load_state_dict(own)
+        self._tower.eval()
+
+    @property
+    def prior_strength(self) -> float:
+        """Mean gamma of the attention: how much log(weight) counts beside q.k."""
+        gammas = [t.mean() for name, t in self._tensors.items() if name.endswith(".gamma")]
+        return max(0.0, float(torch.stack(gammas).mean()))
+
+    @torch.inference_mode()
+    def item_vectors(
+        self,
+        ids: npt.NDArray[np.object_],
+        vectors: Floats,
+        has_vector: npt.NDArray[np.bool_],
+        popularity: Popularity,
+    ) -> ItemVectors:
+        """Vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
+        t = self._tensors
+        e = (torch.from_numpy(vectors) - t["text_mean"]) / t["text_scale"]
+        e = e * torch.from_numpy(has_vector).unsqueeze(1)
+        rows = self._warm.of(ids)
+        warm = torch.from_numpy(rows >= 0)
+        at = torch.from_numpy(np.maximum(rows, 0))
+        delta = t["items.delta"][at] * warm.unsqueeze(1)
+        # An item of the newest slice was a target as a cold one only: what delta it has is that of histories.
+        settled = t["items.settled"][at].unsqueeze(1)
+        correction = t["items.correction"][at] * warm
+        prior = torch.from_numpy(popularity.features(t["popularity_units"].numpy()))
+        return ItemVectors(
+            token=(e @ t["items.w_in.weight"].T + t["items.w_in.bias"] + delta).numpy(),
+            y=(e @ t["items.w_y.weight"].T).numpy(),
+            theta=((e @ t["items.w_theta.weight"].T + delta * settled) / t["temperature"]).numpy(),
+            bias=((prior @ t["items.beta"] + correction) / t["temperature"]).numpy(),
+            link=rows,
+        )
+
+    @torch.inference_mode()
+    def user_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
+        """What the links of each user's history add to logits, and for a user without one what friends like: ``item`` is the link number, ``row`` the user.
+
+        ``link_numbers`` [n_items] by the histories' positions.
+        """
+        friends = self._friend_boosts(histories, link_numbers)
+        numbers = link_numbers[histories.items]
+        known = replace(kept(histories, numbers >= 0), items=numbers[numbers >= 0])
+        parts = []
+        for start in range(0, known.n_users, USERS_PER_PASS):
+            users = np.arange(start, min(known.n_users, start + USERS_PER_PASS))
+            part = evidence_for(self._links, known.take(users))
+            parts.append(part._replace(row=part.row + start))
+        if not parts:
+            return friends
+        found = Evidence(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+        n_items = torch.from_numpy(np.diff(chosen_of(known, len(self._links.diagonal)).indptr)[found.row])
+        boosts = link_boosts(torch.from_numpy(found.value), n_items, self._tensors["items.link"])
+        value = (boosts / self._tensors["temperature"]).numpy()
+        row, item = np.concatenate([found.row, friends.row]), np.concatenate([found.item, friends.item])
+        order = np.lexsort((item, row))
+        return Evidence(row[order], item[order], np.concatenate([value, friends.value])[order])
+
+    def _friend_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
+        """For users without a history."""
+        n_social = np.diff(histories.social_offsets)
+        # Shares of the warm ones, as in training.
+        row, item = np.repeat(np.arange(histories.n_users), n_social), link_numbers[histories.social_items]
+        weight = np.where(item >= 0, histories.social_weights, 0.0).astype(np.float32)
+        sums = np.bincount(row, weight, minlength=histories.n_users).astype(np.float32)
+        share = weight / np.maximum(sums, 1e-12)[row]
+        chosen = (histories.lengths == 0)[row] & (share > 0)
+        row, item, share = row[chosen], item[chosen], share[chosen]
+        order = np.lexsort((item, row))
+        boosts = friend_boosts(torch.from_numpy(share[order]), self._tensors["items.friend"])
+        return Evidence(row[order], item[order], (boosts / self._tensors["temperature"]).numpy())
+
+    @torch.inference_mode()
+    def pair_boosts(self, chosen: Ints, items: Ints) -> Floats:
+        """[m, n] what each of ``chosen`` alone would add to the logit of each of ``items``, by B as it is; both are link numbers, or -1."""
+        between = self._weights[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
+        between *= (chosen >= 0)[:, None] & (items >= 0)
+        boosts = link_boosts(torch.from_numpy(between), torch.ones(1), self._tensors["items.link"])
+        return np.asarray((boosts / self._tensors["temperature"]).numpy(), np.float32)
+
+    @torch.inference_mode()
+    def user_vectors(self, histories: Histories, item_tokens: Floats) -> Floats:
+        """x_i [n, d]; item_tokens [n_items, d] are indexed by the histories' positions."""
+        out = np.zeros((histories.n_users, self.shape.width), dtype=np.float32)
+        table = torch.from_numpy(item_tokens)
+        order = np.argsort(histories.lengths, kind="stable")
+        for start in range(0, len(order), USERS_PER_PASS):
+            rows = order[start : start + USERS_PER_PASS]
+            tokens = tokens_of(histories.take(rows))
+            out[rows] = last_outputs(self._tower(tokens, table), tokens.lengths).numpy()
+        return out

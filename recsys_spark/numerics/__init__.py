@@ -1,0 +1,1 @@
+"""Array types and compiled loops that several kernels share."""

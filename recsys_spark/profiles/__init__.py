@@ -1,0 +1,1 @@
+"""Profiles: what is known of each user and each item."""

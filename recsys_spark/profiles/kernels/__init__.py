@@ -1,0 +1,1 @@
+"""Cleaning and composing of profile texts, without Spark."""

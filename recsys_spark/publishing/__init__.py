@@ -1,0 +1,1 @@
+"""Publishing: the gates, the places where lists go, and the report."""

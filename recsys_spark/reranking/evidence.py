@@ -1,0 +1,127 @@
+"""Why an item is in a list: which behaviour, tag or friend, taken alone, speaks most for it.
+
+A reason's strength is the combined rank the item would get from a user who had only that one behaviour (or only the
+tags, or only the friends), plus gamma x log(weight): the prior by which the tower's attention weighs old and light
+behaviours down. One forward pass per distinct (item, behaviour) of a batch, then small products.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.model.kernels.histories import Floats, Histories, Ints
+from recsys_spark.model.kernels.recommender import Recommender
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Alone-vectors of a batch of users and the log weight behind each."""
+
+    history: Floats
+    """[total, d] x of a user with only this behaviour; rows as Histories.items"""
+    history_prior: npt.NDArray[np.float64]
+    """[total] gamma x log(weight / largest weight of the user)"""
+    text: Floats
+    """[n, d] x of a user with only the interest tags"""
+    social: Floats
+    """[n, d] x of a user with only the neighbours' items"""
+
+
+def evidence(recommender: Recommender, histories: Histories, item_tokens: Floats) -> Evidence:
+    """Compute the alone-vectors of n users."""
+    pairs = np.stack([histories.items, histories.behaviours])
+    distinct, at = np.unique(pairs, axis=1, return_inverse=True)
+    alone = recommender.user_vectors(_single(distinct[0], distinct[1], histories.texts.shape[1]), item_tokens)
+    n = histories.n_users
+    nothing = _without_history(histories)
+    no_text = replace(nothing, has_text=np.zeros(n, dtype=bool))
+    no_social = replace(
+        nothing,
+        social_offsets=np.zeros(n + 1, dtype=np.int64),
+        social_items=histories.social_items[:0],
+        social_weights=histories.social_weights[:0],
+    )
+    return Evidence(
+        history=alone[at.reshape(-1)],
+        history_prior=recommender.prior_strength * _log_share(histories.offsets, histories.weights),
+        text=recommender.user_vectors(no_social, item_tokens),
+        social=recommender.user_vectors(no_text, item_tokens),
+    )
+
+
+def strengths(x: Floats, y: Floats, theta: Floats, *, w_cos: float, w_ce: float) -> npt.NDArray[np.float64]:
+    """w_cos * cos(x, y) + w_ce * theta.x, [m, n], of m alone-vectors and n items.
+
+    >>> one = np.array([[1.0, 0.0]], dtype=np.float32)
+    >>> strengths(one, one, one, w_cos=1.0, w_ce=1.0).tolist()
+    [[2.0]]
+    """
+    cosine = _unit(x) @ _unit(y).T
+    return np.asarray(w_cos * cosine + w_ce * (x @ theta.T), dtype=np.float64)
+
+
+def best_rows(strength: npt.NDArray[np.float64], items: Ints, n_reasons: int) -> Ints:
+    """The rows of the strongest evidence per column, [n_items, <= n_reasons]; a repeated item counts once.
+
+    Equal strengths are ordered by row, the most recent behaviour last in Histories, so later rows win.
+    """
+    order = np.argsort(-strength[::-1], axis=0, kind="stable")
+    rows = len(strength) - 1 - order
+    chosen = np.full((strength.shape[1], n_reasons), -1, dtype=np.int64)
+    for column in range(strength.shape[1]):
+        seen: list[int] = []
+        for row in rows[:, column]:
+            if items[row] not in items[seen]:
+                seen.append(int(row))
+                if len(seen) == n_reasons:
+                    break
+        chosen[column, : len(seen)] = seen
+    return chosen
+
+
+def _unit(matrix: Floats) -> Floats:
+    norms = np.linalg.norm(matrix, axis=1, keepdims=True)
+    return np.asarray(np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0), dtype=np.float32)
+
+
+def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
+    """log(weight / the user's largest), flat."""
+    logs = np.log(np.maximum(weights.astype(np.float64), 1e-30))
+    lengths = np.diff(offsets)
+    if not len(logs):
+        return logs
+    largest = np.full(len(lengths), -np.inf)
+    np.maximum.at(largest, np.repeat(np.arange(len(lengths)), lengths), logs)
+    return np.asarray(np.maximum(logs - np.repeat(largest, lengths), -12.0), dtype=np.float64)
+
+
+def _single(items: Ints, behaviours: Ints, text_width: int) -> Histories:
+    """Users with one behaviour each and nothing else."""
+    n = len(items)
+    return Histories(
+        offsets=np.arange(n + 1, dtype=np.int64),
+        user_ids=np.full(n, "", dtype=object),
+        items=items,
+        behaviours=behaviours,
+        times=np.zeros(n),
+        weights=np.ones(n, dtype=np.float32),
+        social_offsets=np.zeros(n + 1, dtype=np.int64),
+        social_items=np.zeros(0, dtype=np.int64),
+        social_weights=np.zeros(0, dtype=np.float32),
+        texts=np.zeros((n, text_width), dtype=np.float32),
+        has_text=np.zeros(n, dtype=bool),
+    )
+
+
+def _without_history(histories: Histories) -> Histories:
+    return replace(
+        histories,
+        offsets=np.zeros(histories.n_users + 1, dtype=np.int64),
+        items=histories.items[:0],
+        behaviours=histories.behaviours[:0],
+        times=histories.times[:0],
+        weights=histories.weights[:0],
+    )

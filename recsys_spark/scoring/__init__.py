@@ -1,0 +1,1 @@
+"""Scoring: exact lists over the whole catalogue."""

@@ -1,0 +1,1 @@
+"""The fold that scores the catalogue, without Spark."""

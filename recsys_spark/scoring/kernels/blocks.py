@@ -1,0 +1,137 @@
+"""Blocks of users and of items as the scoring kernel wants them: plain arrays, prepared once per pair of blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.numerics.arrays import F32, F64, I64, TILE
+from recsys_spark.numerics.compiled import compiled
+
+T = TypeVar("T", bound=np.generic)
+
+
+@dataclass(frozen=True)
+class UserBlock:
+    """Users and what each of them must not get.
+
+    ``x`` float32 [m, d]; ``norm`` float64 [m] = |x|; the excluded items of user i are the positions
+    ``excluded[offsets[i]:offsets[i + 1]]``, ascending, in the catalogue, which is ordered by item_id.
+    """
+
+    x: F32
+    norm: F64
+    offsets: I64
+    excluded: NDArray[np.int32]
+
+    @property
+    def size(self) -> int:
+        """Number of users."""
+        return len(self.x)
+
+    def rows(self, some: slice) -> UserBlock:
+        """Some of the users, given by a slice with start and stop."""
+        offsets = self.offsets[some.start : some.stop + 1]
+        return UserBlock(self.x[some], self.norm[some], offsets - offsets[0], self.excluded[offsets[0] : offsets[-1]])
+
+    def take(self, some: I64) -> UserBlock:
+        """Some of the users, given by their row numbers."""
+        lengths = np.diff(self.offsets)[some]
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        places = np.repeat(self.offsets[some] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return UserBlock(frozen(self.x[some]), frozen(self.norm[some]), offsets, self.excluded[places])
+
+
+@dataclass(frozen=True)
+class ItemBlock:
+    """Items ``start .. start + size - 1`` of the catalogue ordered by item_id.
+
+    ``y``, ``theta`` float32 [n, d]; ``bias`` float32 [n]; ``open`` bool [n]: items that may be chosen (the others count
+    in log Z alone); ``y_norm`` float64 [n] = |y|; ``theta_max`` and
+    ``bias_max`` float64 [n_tiles]: largest |theta_j| and |b_j| in each tile; ``links`` int32 [n]: the numbers by which users'
+    boosts name the items, -1 for none.
+    """
+
+    start: int
+    y: F32
+    theta: F32
+    bias: F32
+    open: NDArray[np.bool_]
+    y_norm: F64
+    theta_max: F64
+    bias_max: F64
+    links: NDArray[np.int32]
+
+    @property
+    def size(self) -> int:
+        """Number of items."""
+        return len(self.y)
+
+    @property
+    def tiles(self) -> list[tuple[int, int]]:
+        """The columns [low, high) of each tile."""
+        return [(low, min(low + TILE, self.size)) for low in range(0, self.size, TILE)]
+
+
+def user_block(x: F32, offsets: I64 | None = None, excluded: NDArray[np.int32] | None = None) -> UserBlock:
+    """Prepare users with vectors ``x`` [m, d] and their excluded positions as CSR (none by default)."""
+    if offsets is None or excluded is None:
+        offsets, excluded = np.zeros(len(x) + 1, np.int64), np.empty(0, np.int32)
+    x = frozen(x)
+    return UserBlock(x, frozen(row_norms(x)), offsets, excluded)
+
+
+def item_block(
+    start: int, y: F32, theta: F32, bias: F32, available: NDArray[np.bool_], links: NDArray[np.int32] | None = None
+) -> ItemBlock:
+    """Prepare items from ``y``, ``theta`` [n, d], ``bias``, ``available``, ``links`` [n] (none by default)."""
+    y, theta, bias = frozen(y), frozen(theta), frozen(bias)
+    y_norm, theta_norm = frozen(row_norms(y)), frozen(row_norms(theta))
+    lows = np.arange(0, len(y), TILE)
+    return ItemBlock(
+        start, y, theta, bias, available, y_norm,
+        np.maximum.reduceat(theta_norm, lows), np.maximum.reduceat(np.abs(bias.astype(np.float64)), lows),
+        np.full(len(y), -1, np.int32) if links is None else links,
+    )  # fmt: skip
+
+
+def frozen(array: NDArray[T]) -> NDArray[T]:
+    """A contiguous read-only view, as arrays from Arrow are: compiled code is made once for each kind of array."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+@compiled()
+def row_norms(v: F32) -> F64:
+    """Euclidean norms of the rows in float64, [n].
+
+    >>> row_norms(np.array([[3, 4], [0, 0]], np.float32))
+    array([5., 0.])
+    """
+    norms = np.empty(len(v))
+    for i in range(len(v)):
+        total = 0.0
+        for k in range(v.shape[1]):
+            total += np.float64(v[i, k]) ** 2
+        norms[i] = np.sqrt(total)
+    return norms
+
+
+@compiled()
+def unit_rows(v: F32, norm: F64) -> F32:
+    """Rows divided by their norms; a zero row stays zero.
+
+    >>> unit_rows(np.array([[3, 4], [0, 0]], np.float32), np.array([5.0, 0.0]))
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+    """
+    unit = np.empty(v.shape, np.float32)
+    for i in range(len(v)):
+        inverse = 1 / norm[i] if norm[i] > 0 else 0.0
+        for k in range(v.shape[1]):
+            unit[i, k] = v[i, k] * inverse
+    return unit

@@ -1,0 +1,138 @@
+"""Sparse boosts of logits in the fold: what links add for some items of each user, exactly, in the lists and in log Z.
+
+The fold's products know nothing of boosts. So it is told that a user's boosted items are excluded, and then each of them is
+scored alone, in float64, and merged into the list; log Z gets exp(boosted logit) - exp(plain logit).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.model.kernels.links import columns_of
+from recsys_spark.numerics.arrays import F32, I64, NO_ITEM
+from recsys_spark.numerics.compiled import compiled, exact_terms
+from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
+from recsys_spark.scoring.kernels.prepared import Weights
+from recsys_spark.scoring.kernels.screening import Mass, add_mass
+from recsys_spark.scoring.kernels.shortlist import Best, Pairs, Rank, places
+from recsys_spark.scoring.kernels.topn import State
+
+Fold = Callable[[State, UserBlock, ItemBlock, Weights], State]
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class UserBoosts:
+    """Those of user i are ``links[offsets[i]:offsets[i + 1]]``, link numbers of items, and ``values``, which are positive."""
+
+    offsets: I64
+    links: npt.NDArray[np.int32]
+    values: F32
+
+
+def fold_boosted(
+    fold: Fold, state: State, users: UserBlock, boosts: UserBoosts, items: ItemBlock, weights: Weights
+) -> State:
+    """The state after one more item block, as ``fold`` makes it, with boosted logits."""
+    columns = columns_of(items.links)
+    places_known = boosts.links < len(columns)
+    column = np.where(places_known, columns[np.where(places_known, boosts.links, 0)], -1) if len(columns) else None
+    if column is None or not (column >= 0).any():
+        return fold(state, users, items, weights)
+    offsets, excluded, is_excluded = merged(users.offsets, users.excluded, boosts.offsets, column, items.start)
+    after = fold(state, UserBlock(users.x, users.norm, offsets, excluded), items, weights).copy()
+    add_boosted(
+        Best(after.position, after.cosine, after.logit, after.raw),
+        Mass(after.peak, after.total),
+        boosts.offsets,
+        column,
+        boosts.values,
+        is_excluded | ~items.open[np.maximum(column, 0)],
+        Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start),
+        Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z),
+    )
+    return after
+
+
+@compiled()
+def merged(
+    offsets: I64, excluded: npt.NDArray[np.int32], boost_offsets: I64, column: I64, start: int
+) -> tuple[I64, npt.NDArray[np.int32], Flags]:
+    """Exclusions as CSR with the boosted columns (-1: elsewhere) among them, ascending; and which of those were there."""
+    m = len(offsets) - 1
+    out_offsets, out = np.zeros(m + 1, np.int64), np.empty(len(excluded) + len(column), np.int32)
+    was_there = np.zeros(len(column), np.bool_)
+    size = 0
+    for i in range(m):
+        low, high = boost_offsets[i], boost_offsets[i + 1]
+        order = low + np.argsort(column[low:high])
+        at, end = offsets[i], offsets[i + 1]
+        for k in order:
+            if column[k] < 0:
+                continue
+            position = column[k] + start
+            while at < end and excluded[at] < position:
+                out[size] = excluded[at]
+                size += 1
+                at += 1
+            if at < end and excluded[at] == position:
+                was_there[k] = True
+            else:
+                out[size] = position
+                size += 1
+        while at < end:
+            out[size] = excluded[at]
+            size += 1
+            at += 1
+        out_offsets[i + 1] = size
+    return out_offsets, out[:size].copy(), was_there
+
+
+@compiled()
+def add_boosted(
+    best: Best, mass: Mass, offsets: I64, column: I64, boost: F32, closed: Flags, pairs: Pairs, rank: Rank
+) -> None:
+    """Add the boosted items of a block to log Z and, those that are not ``closed``, to the N best."""
+    n = best.raw.shape[1]
+    most = 0
+    for i in range(len(offsets) - 1):
+        most = max(most, offsets[i + 1] - offsets[i])
+    raw, position = np.empty(n + most), np.empty(n + most, np.int64)
+    cosine, logit = np.empty(n + most), np.empty(n + most)
+    for i in range(len(offsets) - 1):
+        held = 0
+        while held < n and best.position[i, held] != NO_ITEM:
+            raw[held], position[held] = best.raw[i, held], best.position[i, held]
+            cosine[held], logit[held] = best.cosine[i, held], best.logit[i, held]
+            held += 1
+        listed = held
+        for k in range(offsets[i], offsets[i + 1]):
+            j = column[k]
+            if j < 0:
+                continue
+            dot, product = exact_terms(pairs.x[i], pairs.y[j], pairs.theta[j])
+            plain = (product + np.float64(pairs.bias[j])) * rank.scale
+            total = plain + np.float64(boost[k]) * rank.scale
+            if rank.log_z:
+                add_mass(mass, i, -np.expm1(plain - total), total)
+            if closed[k]:
+                continue
+            norms = pairs.x_norm[i] * pairs.y_norm[j]
+            cosine[held] = min(1.0, max(-1.0, dot / norms)) if norms > 0 else 0.0
+            logit[held] = total
+            raw[held] = rank.cosine * cosine[held] + rank.ce * total
+            position[held] = pairs.start + j
+            # One that is behind a full list need not be put in order.
+            if listed < n or raw[held] >= raw[n - 1]:
+                held += 1
+        if held == listed:
+            continue
+        place = places(raw[:held], position[:held])
+        for k in range(held):
+            if place[k] < n:
+                best.raw[i, place[k]], best.position[i, place[k]] = raw[k], position[k]
+                best.cosine[i, place[k]], best.logit[i, place[k]] = cosine[k], logit[k]

@@ -1,0 +1,173 @@
+"""The few items that may belong to a user's N best: found in float32, decided in float64.
+
+Per user there is a bound below the N-th best score; the items of an item block that reach it are on the user's
+shortlist. A full shortlist raises the bound (the N-th best of it, less what rounding can do) and drops what fell below.
+At the end of the block what is left is scored again in float64 and merged into the N best. No item of the exact list is
+lost, unless the bound was a guess that turns out too high: ``settle`` names those users.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recsys_spark.numerics.arrays import F32, F64, I64, NO_ITEM, Number
+from recsys_spark.numerics.compiled import LOWEST, compiled, exact_terms, lowered, nth_largest
+
+COUNTED = 256
+"""Up to so many items are put in order by counting who is ahead of whom."""
+
+
+class Best(NamedTuple):
+    """The N best of each user so far, best first, [m, N]: see ``topn.State``."""
+
+    position: I64
+    cosine: F64
+    logit: F64
+    raw: F64
+
+
+class Shortlist(NamedTuple):
+    """Items that may belong to the N best, [m, C] with ``n_kept`` [m] of them filled.
+
+    ``columns`` int32 in the item block. Scores below ``certain`` [m] cannot be among the N best; those below ``bound`` [m],
+    which is not smaller, are not kept; both are LOWEST for a user who has fewer than N items. ``slack`` float64 [m]: what
+    rounding can do to the difference of two scores.
+    """
+
+    scores: F32
+    columns: NDArray[np.int32]
+    n_kept: I64
+    certain: F32
+    bound: F32
+    slack: F64
+
+
+class Pairs(NamedTuple):
+    """What scores a pair exactly: users' ``x`` [m, d] and ``x_norm`` [m], the block's items [n, d] and [n]."""
+
+    x: F32
+    x_norm: F64
+    y: F32
+    y_norm: F64
+    theta: F32
+    bias: F32
+    start: int
+
+
+class Rank(NamedTuple):
+    """``raw = cosine * cos + ce * logit``, ``logit = (x . theta + bias) * scale``; ``log_z``: whether to add up exp(logit)."""
+
+    cosine: float
+    ce: float
+    scale: float
+    log_z: bool
+
+
+def shortlist_of(best: Best, slack: F64) -> Shortlist:
+    """Empty shortlists, their bounds below the N-th best so far."""
+    m, n = best.raw.shape
+    capacity = 4 * n + 16
+    certain = np.array(
+        [lowered(float(nth), float(some)) for nth, some in zip(best.raw[:, -1], slack, strict=True)], np.float32
+    )
+    certain = np.maximum(certain, LOWEST)
+    return Shortlist(
+        np.empty((m, capacity), np.float32),
+        np.empty((m, capacity), np.int32),
+        np.zeros(m, np.int64),
+        certain,
+        certain.copy(),
+        slack,
+    )
+
+
+@compiled()
+def raise_bound(i: int, score: Number, shortlist: Shortlist) -> None:
+    """Note that user i has N items of at least ``score``."""
+    certain = lowered(float(score), float(shortlist.slack[i]))
+    shortlist.certain[i] = max(shortlist.certain[i], certain)
+    shortlist.bound[i] = max(shortlist.bound[i], certain)
+
+
+@compiled()
+def tighten(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> None:
+    """Raise user i's bound to the N-th best of the full shortlist and drop what is below."""
+    scores, columns, count = shortlist.scores[i], shortlist.columns[i], shortlist.n_kept[i]
+    raise_bound(i, nth_largest(scores[:count], best.raw.shape[1]), shortlist)
+    kept = 0
+    for k in range(count):
+        if scores[k] >= shortlist.bound[i]:
+            scores[kept], columns[kept] = scores[k], columns[k]
+            kept += 1
+    shortlist.n_kept[i] = kept
+    if 4 * kept > 3 * len(scores):  # too many that float32 cannot tell apart
+        settle_user(i, shortlist, best, pairs, rank)
+
+
+@compiled()
+def settle(shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> I64:
+    """Merge all shortlists into the N best and empty them. Returns the users, [u], whose bound was guessed too high."""
+    unsure = np.zeros(len(shortlist.n_kept), np.bool_)
+    for i in range(len(shortlist.n_kept)):
+        settle_user(i, shortlist, best, pairs, rank)
+        unsure[i] = shortlist.certain[i] < shortlist.bound[i]
+    return np.flatnonzero(unsure)
+
+
+@compiled()
+def settle_user(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> None:
+    """Score user i's shortlist in float64 and merge it into the N best; the bound rises, the shortlist is empty."""
+    n, count = best.raw.shape[1], shortlist.n_kept[i]
+    if not count:
+        return
+    if count > 2 * n:  # fewer are scored sooner than told apart
+        raise_bound(i, nth_largest(shortlist.scores[i, :count], n), shortlist)
+    raw, position = np.empty(n + count), np.empty(n + count, np.int64)
+    cosine, logit = np.empty(n + count), np.empty(n + count)
+    held = 0
+    while held < n and best.position[i, held] != NO_ITEM:
+        raw[held], position[held] = best.raw[i, held], best.position[i, held]
+        cosine[held], logit[held] = best.cosine[i, held], best.logit[i, held]
+        held += 1
+    for k in range(count):
+        if shortlist.scores[i, k] >= shortlist.bound[i]:
+            j = shortlist.columns[i, k]
+            dot, product = exact_terms(pairs.x[i], pairs.y[j], pairs.theta[j])
+            norms = pairs.x_norm[i] * pairs.y_norm[j]
+            cosine[held] = min(1.0, max(-1.0, dot / norms)) if norms > 0 else 0.0
+            logit[held] = (product + np.float64(pairs.bias[j])) * rank.scale
+            raw[held] = rank.cosine * cosine[held] + rank.ce * logit[held]
+            position[held] = pairs.start + j
+            held += 1
+    place = places(raw[:held], position[:held])
+    for k in range(held):
+        if place[k] < n:
+            best.raw[i, place[k]], best.position[i, place[k]] = raw[k], position[k]
+            best.cosine[i, place[k]], best.logit[i, place[k]] = cosine[k], logit[k]
+    shortlist.n_kept[i] = 0
+    if held >= n:
+        raise_bound(i, best.raw[i, n - 1], shortlist)
+
+
+@compiled()
+def places(raw: F64, position: I64) -> I64:
+    """The place of each item, from 0, in the order (raw desc, position asc)."""
+    size = len(raw)
+    place = np.empty(size, np.int64)
+    if size <= COUNTED:  # compares all pairs, but eight at a time and without a branch to mispredict
+        for k in range(size):
+            ahead = np.int64(0)
+            for j in range(k):
+                first = np.int64((raw[j] > raw[k]) | ((raw[j] == raw[k]) & (position[j] < position[k])))
+                ahead += first
+                place[j] += 1 - first
+            place[k] = ahead
+        return place
+    order = np.argsort(position)
+    order = order[np.argsort(-raw[order], kind="mergesort")]
+    for k in range(size):
+        place[order[k]] = k
+    return place

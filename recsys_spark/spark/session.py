@@ -1,0 +1,160 @@
+"""The Spark session: defaults that the stages rely on, below whatever the user or spark-submit sets."""
+
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Mapping
+
+from pyspark import SparkConf, SparkContext
+from pyspark.sql import SparkSession
+
+from recsys_spark.spark.gpus import only_where_used
+
+REQUIRED = {
+    # Contract timestamps are instants; run_date and as_of are read as UTC midnights everywhere.
+    "spark.sql.session.timeZone": "UTC",
+    # Workers keep the encoder and the item matrix between tasks.
+    "spark.python.worker.reuse": "true",
+}
+DEFAULTS = {
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.adaptive.enabled": "true",
+    "spark.ui.showConsoleProgress": "false",
+    # Threads of torch that wait for one another must not hold a core meanwhile: where another process wants one too, the thread
+    # that is waited for would get none; docs/measured.md has what that costs and gains. Read when a Python worker starts.
+    "spark.executorEnv.OMP_WAIT_POLICY": "PASSIVE",
+}
+LOCAL_DEFAULTS = {
+    "spark.driver.memory": "4g",
+    "spark.ui.enabled": "false",
+    "spark.driver.host": "localhost",
+    "spark.driver.bindAddress": "127.0.0.1",
+}
+# The default of 200 costs seconds per shuffle on one machine.
+LOCAL_SQL = {"spark.sql.shuffle.partitions": "8"}
+
+
+def create_session(properties: Mapping[str, str] | None = None, app_name: str = "recsys-spark") -> SparkSession:
+    """Return the active session or build one; without spark-submit's master it is local with all cores.
+
+    ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given.
+    """
+    # Workers must run this interpreter, not whichever `python3` is first on the PATH.
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    builder = SparkSession.builder
+    submitted = _submitted()
+    if submitted is None:
+        builder = builder.appName(app_name)
+    for key, value in chosen_properties(properties or {}, submitted).items():
+        builder = builder.config(key, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    return session
+
+
+def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str] | None) -> dict[str, str]:
+    """What the builder must set, since it overrules spark-submit: only what spark-submit was not given, with one exception.
+
+    Under dynamic allocation GPUs are taken from the executors of all stages and given to those of the stages on GPUs.
+
+    ``submitted`` holds the properties from spark-submit's command line and files, None where there was none.
+    """
+    chosen = dict(DEFAULTS)
+    if submitted is None:
+        chosen["spark.master"] = "local[*]"
+    given = properties if submitted is None else submitted
+    if given.get("spark.master", chosen.get("spark.master", "")).startswith("local"):
+        chosen |= LOCAL_SQL
+        if submitted is None:
+            # On a cluster no executor would find a driver that calls itself localhost.
+            chosen |= LOCAL_DEFAULTS
+    chosen |= properties
+    submitted = submitted or {}
+    chosen = {key: value for key, value in chosen.items() if key not in submitted} | REQUIRED
+    return chosen | only_where_used({**submitted, **chosen})
+
+
+def _submitted() -> dict[str, str] | None:
+    # Spark's PythonRunner sets this variable for the driver in every deploy mode; its JVM is running already.
+    if "PYSPARK_GATEWAY_PORT" not in os.environ:
+        return None
+    SparkContext._ensure_initialized()
+    return dict(SparkConf().getAll())
+
+
+MEMORY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
+SMALLEST_BLOCK, LARGEST_BLOCK = 4 * 2**20, 128 * 2**20
+
+
+def block_bytes(spark: SparkSession) -> int:
+    """How large an item block may be by default: 1/16 of the memory an executor has per task, within bounds.
+
+    A task holds a block in several forms at once: in the JVM, in the Arrow batch, and prepared for the product.
+    """
+    memory = bytes_of(
+        spark.conf.get("spark.driver.memory" if is_local(spark) else "spark.executor.memory", "1g") or "1g"
+    )
+    tasks = max(1, executor_threads(spark) // task_threads(spark))
+    return min(max(memory // tasks // 16, SMALLEST_BLOCK), LARGEST_BLOCK)
+
+
+def bytes_of(text: str) -> int:
+    """Spark's notation of a size; a bare number of `spark.*.memory` is in MiB.
+
+    >>> bytes_of("4g"), bytes_of("512m"), bytes_of("1024")
+    (4294967296, 536870912, 1073741824)
+    """
+    text = text.strip().lower().removesuffix("b")
+    unit = text[-1] if text[-1] in MEMORY_UNITS else "m"
+    return int(float(text.removesuffix(unit)) * MEMORY_UNITS[unit])
+
+
+def task_threads(spark: SparkSession) -> int:
+    """CPU threads of one task: what Spark set aside for it, so that tasks x threads = cores."""
+    return int(spark.conf.get("spark.task.cpus", "1") or 1)
+
+
+def is_local(spark: SparkSession) -> bool:
+    """Whether tasks run in the driver's process; not under `local-cluster[...]`, whose executors are processes of their own."""
+    return (spark.sparkContext.master or "").split("[")[0] == "local"
+
+
+def executor_threads(spark: SparkSession) -> int:
+    """CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
+    context = spark.sparkContext
+    if is_local(spark):
+        return int(context.defaultParallelism)
+    cores = spark.conf.get("spark.executor.cores", None)
+    if cores:
+        return int(cores)
+    # Where the property is unset, a standalone executor has all cores of its worker.
+    executors = context._jsc.sc().getExecutorMemoryStatus().size() - 1
+    return max(1, int(context.defaultParallelism) // max(1, int(executors)))
+
+
+def shared_threads(spark: SparkSession, n_tasks: int) -> int:
+    """CPU threads of each of ``n_tasks`` that run at once and shall have all cores, as when several models are trained."""
+    return threads_of_each(
+        n_tasks, int(spark.sparkContext.defaultParallelism), executor_threads(spark), task_threads(spark)
+    )
+
+
+def threads_of_each(n_tasks: int, cores: int, executor_cores: int, task_cpus: int) -> int:
+    """The cores of an executor over the tasks that Spark puts there, which it deals out evenly.
+
+    >>> threads_of_each(2, cores=16, executor_cores=8, task_cpus=1), threads_of_each(3, 16, 8, 1), threads_of_each(99, 16, 8, 1)
+    (8, 4, 1)
+    """
+    executors = max(1, cores // executor_cores)
+    together = min(math.ceil(n_tasks / executors), max(1, executor_cores // task_cpus))
+    return max(1, executor_cores // together)
+
+
+def task_slots(spark: SparkSession) -> int:
+    """How many tasks run at once; where executors come and go, at least as many as a shuffle is made for."""
+    slots = max(1, int(spark.sparkContext.defaultParallelism) // task_threads(spark))
+    if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
+        return max(slots, int(spark.conf.get("spark.sql.shuffle.partitions", "200") or "200"))
+    return slots

@@ -1,0 +1,100 @@
+"""The evaluate step: the same pipeline at an earlier as_of, then our lists and the baselines' against what came next."""
+
+from __future__ import annotations
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark import tables
+from recsys_spark.config.sections import Score
+from recsys_spark.errors import DataError
+from recsys_spark.evaluation.backtest import build_held_out, build_metrics, build_truth, choose_cut
+from recsys_spark.evaluation.baselines import als_vectors, popularity_vectors
+from recsys_spark.scoring.score import build_candidates, build_exclusions
+from recsys_spark.steps.context import Context, Facts, Hidden
+from recsys_spark.steps.eligible import exclusions_of
+from recsys_spark.steps.stage import Stage
+from recsys_spark.store.areas import Attempt
+
+AREA = "backtest"
+OURS = "recsys-spark"
+LOGITS_ONLY = Score(w_cos=0.0, w_ce=1.0)
+
+
+def evaluate(ctx: Context, attempt: Attempt) -> Facts:
+    """Run the pipeline at an earlier as_of and write the metrics of its lists."""
+    if not ctx.cfg.evaluate.enabled:
+        attempt.write(tables.METRICS, ctx.spark.createDataFrame([], tables.METRICS.schema))
+        return {"enabled": False}
+    back, truth = _backtest(ctx)
+    if truth.isEmpty():
+        raise DataError(
+            "The backtest has nothing to compare with: no user did anything new after the cut",
+            where="evaluate",
+            found=back.hidden.label if back.hidden else "",
+            action="Choose an earlier evaluate.cut or a larger evaluate.holdout_share, or set evaluate.enabled = false.",
+        )
+    if ctx.run_backtest is None:
+        raise RuntimeError("evaluate runs inside a pipeline, which sets Context.run_backtest")
+    ctx.run_backtest(back)
+    attempt.write(tables.METRICS, _metrics(back, truth))
+    return {
+        "enabled": True,
+        "protocol": ctx.cfg.evaluate.protocol,
+        "as_of": back.as_of.isoformat(),
+        "losses": back.fact("train", "losses"),
+        "n_truth_users": truth.select("user_id").distinct().count(),
+        "n_truth": truth.count(),
+    }
+
+
+def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
+    """The context of the earlier walk, and the truth (user_id, item_id)."""
+    interactions = ctx.table("ingest", tables.INTERACTIONS)
+    if ctx.cfg.evaluate.protocol == "leave_out":
+        as_of, held_out = ctx.as_of, build_held_out(interactions, ctx.cfg)
+        truth = held_out
+    else:
+        as_of, held_out = choose_cut(interactions, ctx.cfg), None
+        earlier = interactions.where(F.col("ts") < F.lit(as_of))
+        truth = build_truth(
+            interactions.where(F.col("ts") >= F.lit(as_of)),
+            build_exclusions(earlier, ctx.cfg, ctx.table("ingest", tables.DENY_LIST)),
+        )
+    hidden = Hidden(
+        # The seed decides which pairs `hash` hides, so it names them too.
+        label=f"{ctx.cfg.evaluate.protocol} {ctx.cfg.evaluate.leave_out_order} {as_of.isoformat()} seed {ctx.cfg.run.seed}",
+        held_out=held_out,
+        users=truth.select("user_id").distinct(),
+    )
+    return ctx.walk_of(ctx.store.area(ctx.run_date, AREA), as_of, hidden), truth
+
+
+def _metrics(back: Context, truth: DataFrame) -> DataFrame:
+    """METRICS of our lists and the baselines', all over the users of the truth."""
+    cfg = back.cfg
+    interactions = back.table("ingest", tables.INTERACTIONS)
+    items = back.table("profiles", tables.ITEM_PROFILES)
+    users = truth.select("user_id").distinct()
+    exclusions = exclusions_of(back).join(users, "user_id", "left_semi")
+    n = max(cfg.evaluate.k)
+    lists = {OURS: back.table("rerank", tables.RECOMMENDATIONS).select("user_id", "rank", "item_id")}
+    popular = build_candidates(*popularity_vectors(interactions, items, users), exclusions, LOGITS_ONLY, n=n)
+    if "popularity" in cfg.evaluate.baselines:
+        lists["popularity"] = popular
+    if "als" in cfg.evaluate.baselines:
+        user_vectors, item_vectors = als_vectors(interactions, items, cfg)
+        served = user_vectors.join(users, "user_id", "left_semi")
+        known = build_candidates(served, item_vectors, exclusions, LOGITS_ONLY, n=n)
+        # What a shop with ALS does for users it has no factors for.
+        rest = popular.join(user_vectors.select("user_id"), "user_id", "left_anti")
+        lists["als"] = known.unionByName(rest)
+    of_truth = {
+        name: rows.join(users, "user_id", "left_semi").select("user_id", "rank", "item_id")
+        for name, rows in lists.items()
+    }
+    segments = back.table("profiles", tables.USER_PROFILES).select("user_id", "segment")
+    return build_metrics(of_truth, truth, segments, back.fact("profiles", "available_items"), cfg)
+
+
+STAGE = Stage("evaluate", ("rerank",), ("evaluate", "run", "behaviours", "score.exclude_seen"), evaluate)

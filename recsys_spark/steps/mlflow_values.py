@@ -1,0 +1,57 @@
+"""What an MLflow run says of a model: parameters, values by epoch, values of the backtest, under names that MLflow takes."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from recsys_spark.config.sections import Config
+from recsys_spark.training.kernels.choices import CHOICES
+
+Value = tuple[str, float, int]
+"""name, value, step"""
+_NOT_IN_NAMES = re.compile(r"[^\w.\- ]")
+
+
+def params_of(cfg: Config, encoder_id: str) -> dict[str, str]:
+    """[model], [behaviours], [encoder], encoder_id and seed: strings as they are and JSON else; empty ones are left out."""
+    sections = cfg.model_dump(mode="json", include={"model", "behaviours", "encoder"})
+    flat = {
+        f"{section}.{key}": value
+        for section, values in sections.items()
+        for key, value in values.items()
+        if key != "weights"
+    }
+    flat |= {f"behaviours.weights.{_valid(name)}": weight for name, weight in cfg.behaviours.weights.items()}
+    flat |= {"run.seed": cfg.run.seed, "encoder_id": encoder_id}
+    return {n: value if isinstance(value, str) else json.dumps(value) for n, value in flat.items() if value != ""}
+
+
+def training_values(facts: Mapping[str, Any]) -> list[Value]:
+    """(name, value, step) of an artifact's facts: those of each epoch, then what was found with the choices, at step 0."""
+    epochs = [
+        (f"{run}/{name}", value, int(entry["epoch"]))
+        for run, entries in (("train", facts["losses"]), ("trial", facts["trial"]))
+        for entry in entries
+        for name, value in entry.items()
+        if name not in ("epoch", "of")
+    ]
+    found = {f"held_out/{name}": value for name, value in (facts["held_out"] or {}).items()}
+    found |= {name: facts[name] for name in (*CHOICES, "seconds", "n_users", "n_positions")}
+    return [(name, float(value), step) for name, value, step in [*epochs, *((n, v, 0) for n, v in found.items())]]
+
+
+def backtest_values(rows: Iterable[Any]) -> list[Value]:
+    """(MODEL/SEGMENT/METRIC_K, value, step 0) of METRICS; a metric without a value is left out."""
+    return [
+        ("/".join(_valid(part) for part in (r["model"], r["segment"], f"{r['metric']}_{r['k']}")), float(r["value"]), 0)
+        for r in rows
+        if r["value"] is not None
+    ]
+
+
+def _valid(name: str) -> str:
+    """A name that MLflow takes; other characters become their code, so that no two names become one."""
+    return _NOT_IN_NAMES.sub(lambda match: f"_{ord(match[0]):x}_", name)

@@ -1,0 +1,151 @@
+"""The report step: gathers what a finished run shows and writes one HTML file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import UTC
+from typing import Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark import tables
+from recsys_spark.publishing.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs, render_report
+from recsys_spark.steps.context import Context, Facts
+from recsys_spark.steps.eligible import served_users
+from recsys_spark.steps.stage import Stage
+from recsys_spark.store.areas import Attempt
+from recsys_spark.training.kernels.choices import CHOICES
+
+N_SAMPLES, N_SHOWN = 5, 10
+TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
+SEGMENTS = tuple(name for name in SEGMENT_ORDER if name != "all")
+
+
+def report(ctx: Context, attempt: Attempt) -> Facts:
+    """Write the HTML report."""
+    return {"path": ctx.store.write_report(ctx.run_date, render_report(report_inputs(ctx)))}
+
+
+def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
+    """Rows of each table over the stages that wrote some of it, as several do of `rejected_rows`.
+
+    >>> summed([{"items": 7, "rejected_rows": 3}, {"rejected_rows": 0}])
+    {'items': 7, 'rejected_rows': 3}
+    """
+    total: Counter[str] = Counter()
+    for of_stage in rows:
+        total.update(of_stage)
+    return dict(total)
+
+
+def report_inputs(ctx: Context) -> ReportInputs:
+    """Read manifests, metrics and the sample users' lists."""
+    manifests = {name: ctx.area.finished(name) for name in TIMED}
+    metrics = ctx.table("evaluate", tables.METRICS).collect()
+    evaluated = manifests["evaluate"].facts
+    return ReportInputs(
+        run_date=ctx.run_date,
+        as_of=ctx.as_of.isoformat(),
+        config_fingerprint=ctx.cfg.fingerprint(),
+        encoder_id=ctx.fact("embed", "encoder_id"),
+        model_id=ctx.fact("train", "model_id"),
+        row_counts=summed(manifest.rows for manifest in manifests.values()),
+        rejected=[
+            {"table": name.split(".")[0], "reason": name.split(".")[1], "count": n}
+            for name, n in ctx.fact("ingest", "rejected").items()
+        ],
+        timings={name: manifest.seconds for name, manifest in manifests.items()},
+        metrics=[row.asDict() for row in metrics],
+        evaluation=_evaluation(evaluated),
+        losses=ctx.fact("train", "losses"),
+        trial=ctx.fact("train", "trial"),
+        held_out=ctx.fact("train", "held_out"),
+        choices={name: ctx.fact("train", name) for name in CHOICES},
+        samples=samples(
+            served_users(ctx),
+            ctx.table("profiles", tables.ITEM_PROFILES),
+            ctx.table("rerank", tables.RECOMMENDATIONS),
+        ),
+    )
+
+
+def samples(served: DataFrame, item_profiles: DataFrame, lists: DataFrame) -> list[dict[str, Any]]:
+    """Up to five of the users who were ``served`` (USER_PROFILES), one of each segment first, chosen by the hash of their id; newest history first."""
+    users = _chosen(served)
+    ids = [user["user_id"] for user in users]
+    shown = lists.where(F.col("user_id").isin(ids) & (F.col("rank") <= N_SHOWN)).orderBy("user_id", "rank").collect()
+    events = [event for user in users for event in (user["history"] or [])[:MAX_HISTORY]]
+    wanted = sorted({row["item_id"] for row in shown} | {event["item_id"] for event in events})
+    titles = {
+        row["item_id"]: row["title"]
+        for row in item_profiles.where(F.col("item_id").isin(wanted)).select("item_id", "title").collect()
+    }
+    by_user: dict[str, list[Any]] = {name: [] for name in ids}
+    for row in shown:
+        by_user[row["user_id"]].append(row)
+    return [
+        {
+            "user_id": user["user_id"],
+            "segment": user["segment"],
+            "source": next((row["source"] for row in by_user[user["user_id"]]), "none"),
+            "interest_tags": [tag["tag"] for tag in user["interest_tags"] or []],
+            "history": [
+                {
+                    "title": titles.get(event["item_id"], event["item_id"]),
+                    "behaviour": event["behaviour"],
+                    # Collected timestamps are naive, in the driver's own zone.
+                    "ts": event["ts"].astimezone(UTC).strftime("%Y-%m-%d %H:%M"),
+                }
+                for event in (user["history"] or [])[:MAX_HISTORY]
+            ],
+            "recommendations": [
+                {
+                    "rank": row["rank"],
+                    "item_id": row["item_id"],
+                    "title": titles.get(row["item_id"], row["item_id"]),
+                    "score": row["score"],
+                    "reasons": list(row["reasons"] or []),
+                }
+                for row in by_user[user["user_id"]]
+            ],
+        }
+        for user in users
+    ]
+
+
+def _chosen(user_profiles: DataFrame) -> list[Any]:
+    order = [F.xxhash64("user_id"), F.col("user_id")]
+    columns = ("user_id", "segment", "history", "interest_tags")
+    by_segment = {
+        segment: user_profiles.where(F.col("segment") == segment)
+        .orderBy(*order)
+        .select(*columns)
+        .limit(N_SAMPLES)
+        .collect()
+        for segment in SEGMENTS
+    }
+    # One of each segment, then second ones, until there are five.
+    rounds = [rows[k] for k in range(N_SAMPLES) for rows in by_segment.values() if len(rows) > k]
+    return sorted(rounds[:N_SAMPLES], key=lambda row: SEGMENTS.index(row["segment"]))
+
+
+def _evaluation(facts: dict[str, Any]) -> str:
+    if not facts.get("enabled"):
+        return "The backtest is switched off (evaluate.enabled = false)."
+    how = {
+        "time": f"Trained on what happened before {facts['as_of']}, compared with what users did after it.",
+        "leave_out": "One item of every user with two or more was held out of training and is to be found again.",
+    }[facts["protocol"]]
+    return f"{how} {facts['n_truth_users']:,} users, {facts['n_truth']:,} items to find; the whole catalogue is ranked. Tags, friends and items are those of today."
+
+
+# Not after publish: a refused partition has a report as well.
+STAGE = Stage(
+    "report",
+    ("rerank", "evaluate"),
+    ("publish",),
+    report,
+    still_there=lambda ctx: ctx.store.files.exists(ctx.fact("report", "path")),
+)

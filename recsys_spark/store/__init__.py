@@ -1,0 +1,1 @@
+"""The store: where runs, embeddings and published lists lie."""

@@ -1,0 +1,240 @@
+"""The module that knows where things are: areas, attempts, manifests, published partitions; embeddings.py has theirs.
+
+```
+STORE/recommendations/run_date=D/        published lists and _MANIFEST.json, plain Parquet
+STORE/reports/run_date=D.html
+STORE/tuning/run_date=D/KEY/NUMBER.json  configurations that tune has tried, a file per round, never changed
+STORE/embeddings/                        see embeddings.py
+STORE/runs/run_date=D/AREA/STAGE.json    the stage's manifest, written last
+STORE/runs/run_date=D/AREA/STAGE/attempt-*/TABLE/
+```
+An area is one walk through the stages: ``main``, or ``backtest`` at an earlier as_of. A table is read through the
+manifest of the stage that wrote it, so a crashed attempt is never seen.
+"""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from recsys_spark import tables
+from recsys_spark.errors import StoreError
+from recsys_spark.spark.filesystem import FileSystem
+from recsys_spark.store.embeddings import Vectors
+from recsys_spark.tables import Table
+
+
+@dataclass(frozen=True)
+class StageManifest:
+    """What a finished stage says of itself."""
+
+    stage: str
+    key: str
+    """Changes when anything the stage depends on changes; a stage with the same key is not run again."""
+    attempt: str
+    """Folder of its tables and files."""
+    rows: dict[str, int] = field(default_factory=dict)
+    """Rows per table."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What else the stage wants remembered: ids, counts, losses."""
+    seconds: float = 0.0
+    finished_at: str | None = None
+    """ISO time at which it was written."""
+
+
+class Store:
+    """The root folder of all runs."""
+
+    def __init__(self, spark: SparkSession, root: str) -> None:
+        self.spark, self.root, self.files = spark, root.rstrip("/"), FileSystem(spark)
+        self.vectors = Vectors(spark, self.files, f"{self.root}/embeddings")
+
+    def area(self, run_date: str, name: str = "main") -> Area:
+        """One walk through the stages."""
+        return Area(self, f"{self.root}/runs/run_date={run_date}/{name}")
+
+    def areas(self) -> list[Area]:
+        """Every walk that was begun, of any date."""
+        return [
+            self.area(date, name)
+            for date in self.run_dates()
+            for name in self.files.names(f"{self.root}/runs/run_date={date}")
+        ]
+
+    def run_dates(self) -> list[str]:
+        """Every run date that was begun, ascending."""
+        names = self.files.names(f"{self.root}/runs")
+        return [name.removeprefix("run_date=") for name in names if name.startswith("run_date=")]
+
+    def embeddings(self, encoder_id: str) -> DataFrame:
+        """All vectors of an encoder, EMBEDDINGS; empty before the first."""
+        return self.vectors.snapshot(encoder_id).read()
+
+    def has_embeddings(self, encoder_id: str, of: Area | None = None) -> bool:
+        """Whether there are vectors of an encoder, and no vacuum may have dropped those of a walk since."""
+        batches = self.vectors.snapshot(encoder_id).batches
+        since = max((datetime.fromisoformat(b.used_since) for b in batches if b.used_since), default=None)
+        used = of.used_at() if of else None
+        return bool(batches) and (since is None or used is None or used >= since)
+
+    def recover(self, run_date: str) -> None:
+        """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""
+        target, replaced = self.published_path(run_date), f"{self.root}/recommendations/_replaced/{run_date}"
+        if self.files.exists(replaced) and not self.files.exists(target):
+            self.files.rename(replaced, target)
+
+    def published_path(self, run_date: str) -> str:
+        """Where the lists of a date are read."""
+        return f"{self.root}/recommendations/run_date={run_date}"
+
+    def publish(self, run_date: str, lists: DataFrame, manifest: Mapping[str, Any]) -> str:
+        """Write the lists and, last, the manifest beside the place; then move both there at once. Return the path."""
+        self.recover(run_date)
+        target = self.published_path(run_date)
+        staged = f"{self.root}/recommendations/_staging/{run_date}-{uuid.uuid4().hex[:12]}"
+        tables.RECOMMENDATIONS.conform(lists).write.parquet(staged)
+        self.files.write(f"{staged}/_MANIFEST.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+        replaced = f"{self.root}/recommendations/_replaced/{run_date}"
+        if self.files.exists(target):
+            self.files.delete(replaced)
+            self.files.rename(target, replaced)
+        self.files.rename(staged, target)
+        self.files.delete(replaced)
+        staging = f"{self.root}/recommendations/_staging"
+        for name in self.files.names(staging):
+            if name.startswith(f"{run_date}-"):
+                self.files.delete(f"{staging}/{name}")
+        return target
+
+    def published(self, run_date: str) -> DataFrame:
+        """The published lists of a date, RECOMMENDATIONS. Raises StoreError where there are none."""
+        path = self.published_path(run_date)
+        if not self.files.exists(f"{path}/_MANIFEST.json"):
+            raise StoreError("Nothing was published for this date", where=path, action="Run the pipeline for it.")
+        return self.spark.read.parquet(path)
+
+    def published_manifest(self, run_date: str) -> dict[str, Any] | None:
+        """The manifest of a published partition, or None."""
+        path = f"{self.published_path(run_date)}/_MANIFEST.json"
+        return json.loads(self.files.read(path)) if self.files.exists(path) else None
+
+    def write_report(self, run_date: str, html: str) -> str:
+        """Write the report of a date and return its path."""
+        path = f"{self.root}/reports/run_date={run_date}.html"
+        self.files.write(path, html.encode())
+        return path
+
+    def tuning_path(self, run_date: str, key: str) -> str:
+        """Where the rounds of a tuning are."""
+        return f"{self.root}/tuning/run_date={run_date}/{key}"
+
+    def tuning_rounds(self, run_date: str, key: str) -> list[tuple[str, bytes]]:
+        """Names and contents of the rounds of a tuning, in the order of their names."""
+        folder = self.tuning_path(run_date, key)
+        names = [name for name in self.files.names(folder) if name.endswith(".json")]
+        return [(name, self.files.read(f"{folder}/{name}")) for name in names]
+
+    def write_tuning_round(self, run_date: str, key: str, name: str, content: bytes) -> None:
+        """Add a round to a tuning."""
+        self.files.write(f"{self.tuning_path(run_date, key)}/{name}", content)
+
+
+class Area:
+    """The stages of one walk: their manifests, tables and files."""
+
+    def __init__(self, store: Store, folder: str) -> None:
+        self.store, self.folder = store, folder
+
+    def manifest(self, stage: str) -> StageManifest | None:
+        """The manifest of a finished stage, or None."""
+        path = f"{self.folder}/{stage}.json"
+        if not self.store.files.exists(path):
+            return None
+        try:
+            return StageManifest(**json.loads(self.store.files.read(path)))
+        except (ValueError, TypeError) as error:
+            raise StoreError(
+                "A stage manifest cannot be read", where=path, found=error, action="Delete it and run the stage again."
+            ) from error
+
+    def finished(self, stage: str) -> StageManifest:
+        """The manifest of a stage that must have run. Raises StoreError."""
+        found = self.manifest(stage)
+        if found is None:
+            raise StoreError(
+                f"The stage `{stage}` has not finished yet",
+                where=self.folder,
+                action=f"Run `{stage}` (or `pipeline`) first.",
+            )
+        return found
+
+    def table(self, stage: str, table: Table) -> DataFrame:
+        """A table as the stage's manifest resolves it."""
+        return self._read(self.path(stage, table), table)
+
+    def path(self, stage: str, table: Table) -> str:
+        """Where the manifest of a finished stage says that a table is."""
+        return f"{self.finished(stage).attempt}/{table.name}"
+
+    def used_at(self) -> datetime | None:
+        """When this walk last asked for embeddings, as its profiles and embed stages tell; None where they do not."""
+        found = [self.manifest(stage) for stage in ("profiles", "embed")]
+        times = [datetime.fromisoformat(m.finished_at) for m in found if m is not None and m.finished_at is not None]
+        return max(times, default=None)
+
+    def file(self, stage: str, name: str) -> bytes:
+        """A file the stage wrote."""
+        return self.store.files.read(f"{self.finished(stage).attempt}/{name}")
+
+    def attempt(self, stage: str, key: str = "") -> Attempt:
+        """A fresh folder to write a stage's output to, that goes by ``key``; nobody reads it before :meth:`Attempt.commit`."""
+        return Attempt(self, stage, f"{self.folder}/{stage}/attempt-{uuid.uuid4().hex[:12]}", key)
+
+    def _read(self, path: str, table: Table) -> DataFrame:
+        return self.store.spark.read.schema(table.schema).parquet(path)
+
+
+class Attempt:
+    """One try at a stage."""
+
+    def __init__(self, area: Area, stage: str, folder: str, key: str) -> None:
+        self.area, self.stage, self.folder, self.key = area, stage, folder, key
+        self.rows: dict[str, int] = {}
+
+    def write(self, table: Table, df: DataFrame) -> DataFrame:
+        """Write a table and return it as read back from disk, so that nothing is computed twice."""
+        path = f"{self.folder}/{table.name}"
+        table.conform(df).write.parquet(path)
+        written = self.area._read(path, table)
+        # Row counts come from the files' footers, not from another scan.
+        self.rows[table.name] = written.select(F.lit(1)).count()
+        return written
+
+    @property
+    def checkpoint(self) -> str:
+        """Address of a file for the state of this stage's unfinished work; the next attempt finds it, a commit drops it."""
+        return self.area.store.files.qualified(f"{self.area.folder}/{self.stage}/checkpoint.safetensors")
+
+    def write_file(self, name: str, content: bytes) -> None:
+        """Write a small file beside the tables."""
+        self.area.store.files.write(f"{self.folder}/{name}", content)
+
+    def commit(self, facts: Mapping[str, Any], seconds: float) -> StageManifest:
+        """Make the attempt the stage's result and drop earlier and crashed attempts."""
+        manifest = StageManifest(
+            self.stage, self.key, self.folder, self.rows, dict(facts), seconds, datetime.now(UTC).isoformat()
+        )
+        files, folder = self.area.store.files, self.area.folder
+        files.write(f"{folder}/{self.stage}.json", json.dumps(asdict(manifest), ensure_ascii=False, indent=1).encode())
+        mine = self.folder.rsplit("/", 1)[1]
+        for name in files.names(f"{folder}/{self.stage}"):
+            if name != mine:
+                files.delete(f"{folder}/{self.stage}/{name}")
+        return manifest

@@ -1,0 +1,1 @@
+"""Training: how the model is learned."""

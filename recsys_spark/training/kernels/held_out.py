@@ -1,0 +1,259 @@
+"""Behaviours that a trial run is not shown, and how a model does on them: what the loss cannot say is decided there alone.
+
+The held-out part is the newest slice of time, as a list is for the days that come. Data without times give up the last item
+of every tenth user instead. Friends say nothing in a trial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from recsys_spark.encoding.kernels.encoder import unit_rows
+from recsys_spark.evaluation.kernels.metrics import METRICS, user_metrics
+from recsys_spark.model.kernels.histories import Histories, joined, kept, shuffled_ties, without_friends
+from recsys_spark.model.kernels.links import Evidence, columns_of
+from recsys_spark.model.kernels.popularity import slice_borders
+from recsys_spark.model.kernels.recommender import Recommender
+from recsys_spark.numerics.arrays import F64
+from recsys_spark.training.kernels.objective import Catalogue
+from recsys_spark.worker.process_group import ALONE, Group
+
+K = 10
+SHARE_OF_USERS = 0.1
+USERS_AT_ONCE = 256
+MIN_USERS = 20
+MAX_HIDDEN = 0.3
+MAX_SCORES, MAX_USERS = 1e8, 20_000
+"""Asked are so many users at most that time and memory stay small beside those of training."""
+BLOCK_SCORES = 1e7
+TEMPERATURES = np.exp(np.linspace(-1.2, 2.0, 33)).astype(np.float32)
+AT_ONE = int(np.abs(TEMPERATURES - 1).argmin())
+
+Longs = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What training may see, and what it is asked for."""
+
+    train: Histories
+    """Users with what they did before"""
+    moment: float
+    """Popularity is that of this moment, in seconds"""
+    asked: Histories
+    """[n] users as they were known before"""
+    truth_row: Longs
+    """[n_truth] index into `asked`, ascending"""
+    truth_item: Longs
+    """[n_truth] distinct per user"""
+    repeats: bool
+    """Whether they may be items that the user had touched"""
+
+
+@dataclass(frozen=True)
+class Found:
+    """How a model did on held-out behaviours."""
+
+    ndcg: float
+    """at K, over the whole catalogue, without what the user has touched unless repeats are asked for"""
+    recall: float
+    nll: float
+    """mean -log P(item) of a held-out behaviour, P over the whole catalogue at the temperature below"""
+    temperature: float
+    """T that makes -log P least; 1 where it is no number"""
+
+
+def hold_out(
+    histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator, group: Group = ALONE
+) -> HeldOut | None:
+    """Cut off the newest slice, or more, until MIN_USERS can be asked; where that hides too much, the last item of some users.
+
+    None where even that asks too few. With ``repeats``, items that a user had touched are asked for as well. Of a ``group`` all
+    cut at one moment, each its own histories; the first of them gets all that are asked.
+    """
+    for moment in reversed(slice_borders(group.moments(histories.times))):
+        hidden = histories.times >= moment
+        n_hidden, n = group.add_up(np.array([hidden.sum(), len(hidden)]))
+        if n_hidden > MAX_HIDDEN * n:
+            break
+        held = _hide(histories, hidden, float(moment), n_items, repeats, rng, group)
+        if held:
+            return held
+    end = max(group.gather(float(histories.times.max(initial=0.0)))) + 1.0
+    return _hide(histories, _last_items(histories, rng), end, n_items, repeats, rng, group)
+
+
+def _last_items(histories: Histories, rng: np.random.Generator) -> Mask:
+    """[total] the behaviours with the last item of some users; of those of one moment any, as their order means nothing."""
+    user = np.repeat(np.arange(histories.n_users), histories.lengths)
+    items = shuffled_ties(histories, rng).items
+    ends = histories.offsets[1:][histories.lengths > 0] - 1
+    last = np.full(histories.n_users, -1)
+    last[histories.lengths > 0] = items[ends]
+    drawn = rng.random(histories.n_users) < SHARE_OF_USERS
+    chosen: Mask = drawn[user] & (histories.items == last[user])
+    return chosen
+
+
+def _hide(
+    histories: Histories,
+    hidden: Mask,
+    moment: float,
+    n_items: int,
+    repeats: bool,
+    rng: np.random.Generator,
+    group: Group,
+) -> HeldOut | None:
+    user = np.repeat(np.arange(histories.n_users), histories.lengths)
+    keys = user * n_items + histories.items
+    pairs = np.unique(keys[hidden])
+    if not repeats:
+        pairs = np.setdiff1d(pairs, keys[~hidden])
+    # What friends like is known as of the end of the data: it would tell of the held-out part.
+    train = without_friends(kept(histories, ~hidden))
+    pairs = pairs[train.lengths[pairs // n_items] > 0]
+    users = np.unique(pairs // n_items)
+    if sum(group.gather(len(users))) < MIN_USERS:
+        return None
+    most = max(MIN_USERS, min(MAX_USERS, int(MAX_SCORES / n_items)))
+    users = np.sort(rng.permutation(users)[: -(-most // group.size)])
+    pairs = pairs[np.isin(pairs // n_items, users)]
+    row = np.searchsorted(users, pairs // n_items)
+    parts = group.gather((train.take(users), row, pairs % n_items))
+    if group.rank == 0:
+        starts = np.cumsum([0, *(asked.n_users for asked, _, _ in parts)])
+        asked = joined([asked for asked, _, _ in parts])
+        row = np.concatenate([start + row for start, (_, row, _) in zip(starts[:-1], parts, strict=True)])
+        return HeldOut(train, moment, asked, row, np.concatenate([item for _, _, item in parts]), repeats)
+    return HeldOut(train, moment, train.take(users[:0]), row[:0], pairs[:0], repeats)
+
+
+class Asked:
+    """The held-out users and all items as a model sees them; ``catalogue`` as it was at the moment of the cut."""
+
+    def __init__(self, held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> None:
+        self.held, self.cold, self._recommender = held, catalogue.popularity.total <= 0, recommender
+        items = recommender.item_vectors(catalogue.ids, catalogue.vectors, catalogue.has_vector, catalogue.popularity)
+        self.token, self.theta, self.bias = items.token, items.theta, items.bias
+        self.x = recommender.user_vectors(held.asked, items.token)
+        self.x_unit, self.y_unit = unit_rows(self.x), unit_rows(items.y)
+        boosts, column = recommender.user_boosts(held.asked, items.link), columns_of(items.link)
+        self.boosts = boosts._replace(item=column[boosts.item])
+
+    def by_profile(self) -> Asked | None:
+        """The users who have tags, as if those were all that is known of them; None where they are too few."""
+        rows = np.flatnonzero(self.held.asked.has_text)
+        if len(rows) < MIN_USERS:
+            return None
+        users = self.held.asked.take(rows)
+        row = np.full(self.held.asked.n_users, -1)
+        row[rows] = np.arange(len(rows))
+        row = row[self.held.truth_row]
+        other = copy(self)
+        other.held = replace(self.held, asked=users, truth_row=row[row >= 0], truth_item=self.held.truth_item[row >= 0])
+        other.x = self._recommender.user_vectors(kept(users, np.zeros(len(users.items), bool)), self.token)
+        other.x_unit = unit_rows(other.x)
+        other.boosts = self.boosts.where(np.zeros(len(self.boosts.row), bool))
+        return other
+
+    def blocks(self, link_strength: float) -> Iterator[Block]:
+        """Some users at a time; boosts are ``link_strength`` times what the model says."""
+        held, n_items = self.held, len(self.theta)
+        step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / n_items)))
+        for start in range(0, held.asked.n_users, step):
+            stop = min(held.asked.n_users, start + step)
+            part = slice(*np.searchsorted(held.truth_row, [start, stop]))
+            own = slice(*np.searchsorted(self.boosts.row, [start, stop]))
+            boosts = Evidence(self.boosts.row[own] - start, self.boosts.item[own], self.boosts.value[own])
+            block = Block(
+                held.asked.take(np.arange(start, stop)), self.x[start:stop] @ self.theta.T + self.bias,
+                self.x_unit[start:stop] @ self.y_unit.T, boosts, part, held.truth_row[part] - start, held.truth_item[part],
+            )  # fmt: skip
+            block.add_boosts(link_strength)
+            yield block
+
+    def ndcg(self, rank: Longs) -> F64:
+        """[n] ndcg at K of each user; ``rank`` of each truth."""
+        return self._metrics(rank)[:, METRICS.index("ndcg")]
+
+    def recall(self, rank: Longs) -> F64:
+        """[n] recall at K of each user."""
+        return self._metrics(rank)[:, METRICS.index("recall")]
+
+    def _metrics(self, rank: Longs) -> F64:
+        n_truth = np.bincount(self.held.truth_row, minlength=self.held.asked.n_users)
+        values: F64 = user_metrics(self.held.truth_row, rank, n_truth, [K])[:, 0]
+        return values
+
+
+@dataclass(frozen=True)
+class Block:
+    """The logits of some of the asked users."""
+
+    asked: Histories
+    logits: npt.NDArray[np.float32]
+    """[n_asked, n_items]"""
+    cosines: npt.NDArray[np.float32]
+    """[n_asked, n_items]"""
+    boosts: Evidence
+    """of which `item` is a column"""
+    part: slice
+    """where their truth is"""
+    row: Longs
+    """[n_truth] index into `asked`"""
+    item: Longs
+    """[n_truth]"""
+
+    def add_boosts(self, times: float) -> None:
+        """Add so many times the boosts to the logits."""
+        self.logits[self.boosts.row, self.boosts.item] += np.float32(times) * self.boosts.value
+
+    def add_cosine(self, times: float) -> None:
+        """Add so many times the cosine to the logits: they are ranks then, and no logits any more."""
+        if times:
+            self.logits[:] += np.float32(times) * self.cosines
+
+    def leave_out_seen(self) -> None:
+        """For lists without repeats."""
+        self.logits[np.repeat(np.arange(self.asked.n_users), self.asked.lengths), self.asked.items] = -np.inf
+
+    def ranks(self) -> Longs:
+        """[n_truth] from 1, behind all that score the same: cold items without a text do, and so does a model of NaNs."""
+        found = np.empty(len(self.row), np.int64)
+        step = max(1, int(BLOCK_SCORES / self.logits.shape[1]))
+        for start in range(0, len(self.row), step):
+            row, item = self.row[start : start + step], self.item[start : start + step]
+            found[start : start + step] = (~(self.logits[row] < self.logits[row, item, None])).sum(1)
+        return found
+
+
+def measure(asked: Asked, link_strength: float, cosine: float) -> tuple[Found, F64]:
+    """Metrics over the truth, and the ndcg of each user [n]; lists are by the logit and ``cosine`` times the cosine."""
+    rank, nll = np.empty(len(asked.held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
+    for block in asked.blocks(link_strength):
+        nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
+        block.add_cosine(cosine)
+        if not asked.held.repeats:
+            block.leave_out_seen()
+        rank[block.part] = block.ranks()
+    ndcg, recall = asked.ndcg(rank), asked.recall(rank)
+    best = int(nll.argmin()) if np.isfinite(nll).all() else AT_ONE
+    return Found(
+        float(ndcg.mean()), float(recall.mean()), float(nll[best] / len(rank)), float(TEMPERATURES[best])
+    ), ndcg
+
+
+def _nll(logits: npt.NDArray[np.float32], row: Longs, own: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """[n_temperatures] sum over the pairs of log sum exp(logits / T) - own / T."""
+    largest = logits.max(1, keepdims=True)
+    shifted = logits - largest
+    sums = np.stack([np.log(np.exp(shifted / t).sum(1, dtype=np.float64)) for t in TEMPERATURES], 1)
+    gap = (largest[row, 0] - own).astype(np.float64)
+    total: npt.NDArray[np.float64] = (sums[row] + gap[:, None] / TEMPERATURES).sum(0)
+    return total

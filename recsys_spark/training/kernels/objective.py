@@ -1,0 +1,296 @@
+"""What training minimises: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
+
+Every position of a history predicts a behaviour after it, weighted by the configured weight of that behaviour's type. The softmax runs over
+items that may be targets only: one that never is must not be a negative either, or the text path learns to push every
+new item down.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.model.kernels.histories import Histories, first_choices
+from recsys_spark.model.kernels.links import Evidence
+from recsys_spark.model.kernels.popularity import Popularity, Replay
+from recsys_spark.model.kernels.tower import (
+    ItemSide,
+    Tokens,
+    TowerShape,
+    UserTower,
+    friend_boosts,
+    link_boosts,
+    tokens_of,
+)
+from recsys_spark.numerics.arrays import I64
+from recsys_spark.training.kernels.loss import Boosts, softmax_loss
+from recsys_spark.training.kernels.mixed_precision import mixed
+
+MIN_LOSS_WEIGHT = 0.05
+EvidenceOf = Callable[[Histories, I64, I64], Evidence]
+"""Evidence at behaviours (row, column) of a batch; `links.evidence_without_self` says of which."""
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What training knows of n items, sorted by id."""
+
+    ids: npt.NDArray[np.object_]
+    """[n]"""
+    vectors: npt.NDArray[np.float32]
+    """[n, h] text vectors; zero rows where `has_vector` is false"""
+    has_vector: npt.NDArray[np.bool_]
+    """[n]"""
+    popularity: Popularity
+    """of the n items at the end of the data"""
+
+
+class Trainable(nn.Module):
+    """Towers, item side and the learned scale of the cosine's BCE, with the frozen inputs beside them."""
+
+    def __init__(self, shape: TowerShape, catalogue: Catalogue, warm: npt.NDArray[np.int64]) -> None:
+        super().__init__()
+        self.tower = UserTower(shape)
+        self.items = ItemSide(shape.text_width, shape.width, len(warm))
+        self.cosine_scale = nn.Parameter(torch.tensor(5.0))
+        self.cosine_shift = nn.Parameter(torch.tensor(0.0))
+        known = catalogue.vectors[warm][catalogue.has_vector[warm]]
+        mean = known.mean(0) if len(known) else np.zeros(shape.text_width, dtype=np.float32)
+        scale = float(np.sqrt(((known - mean) ** 2).mean())) if len(known) else 1.0
+        self.text_mean: Tensor
+        self.text_scale: Tensor
+        self.register_buffer("text_mean", torch.from_numpy(mean.astype(np.float32)))
+        self.register_buffer("text_scale", torch.tensor(max(scale, 1e-6)))
+        self.popularity_units: Tensor
+        self.register_buffer("popularity_units", torch.from_numpy(catalogue.popularity.units()))
+
+    def centred(self, vectors: npt.NDArray[np.float32], present: npt.NDArray[np.bool_]) -> Tensor:
+        """Text vectors minus their mean, at unit scale; absent ones are zero."""
+        device = self.text_mean.device
+        out = (torch.from_numpy(vectors).to(device) - self.text_mean) / self.text_scale
+        return out * torch.from_numpy(present).to(device).unsqueeze(1)
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """m pairs of a user vector and a later behaviour."""
+
+    x: Tensor
+    """[m, d]"""
+    target: Tensor
+    """[m] row among the warm items"""
+    weight: Tensor
+    """[m] positive, sums to 1"""
+    slices: npt.NDArray[np.int64]
+    """[m] slice of time of the later behaviour"""
+    boosts: Boosts
+    """what the links of the behaviours so far add to the logits; none to items unknown when the slice began"""
+
+
+class Drawn(NamedTuple):
+    """Negatives of a step, k of them; an item may be there several times."""
+
+    items: Tensor
+    """[k] rows among the warm items"""
+    log_expected: Tensor
+    """[k] log of how often the item is drawn on average, which its logit is lowered by (log-Q correction)"""
+
+
+class Objective:
+    """Loss of one batch; ``asked`` [n_warm] says how many behaviours may be asked for that choose the item (:func:`may_be_asked`)."""
+
+    def __init__(
+        self,
+        model: Trainable,
+        catalogue: Catalogue,
+        warm: npt.NDArray[np.int64],
+        asked: npt.NDArray[np.int64],
+        replayed: Replay,
+        type_weights: npt.NDArray[np.float64],
+        settings: ModelConfig,
+        predict_repeats: bool,
+        evidence: EvidenceOf,
+    ) -> None:
+        self.evidence, self.device = evidence, model.items.delta.device
+        self.model, self.settings, self.predict_repeats = model, settings, predict_repeats
+        self.vectors = model.centred(catalogue.vectors[warm], catalogue.has_vector[warm])
+        self.replayed = replayed
+        self.type_weights = np.clip(type_weights / (type_weights.max() or 1.0), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
+        self.features, self.known = self._here(replayed.features), self._here(replayed.known)
+        never = self._here(np.where(asked > 0, 0.0, -np.inf).astype(np.float32))
+        # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
+        self.absent = (torch.where(self.known[0], never, -torch.inf), never)
+        self.is_asked, self.negatives = asked > 0, np.flatnonzero(asked)
+        self.share = asked / max(1, asked.sum())
+        self.popular_share = self.share**0.75 / max((self.share**0.75).sum(), 1e-12)
+        self.sampled = len(self.negatives) > settings.max_softmax_items
+
+    def __call__(self, batch: Histories, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float], int] | None:
+        """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
+        model = self.model
+        tokens = tokens_of(batch)
+        # One mask for histories, candidates and links alike: for this step the hidden items are known by text and popularity alone.
+        shown = rng.random(len(self.vectors)) >= self.settings.id_dropout
+        delta = model.items.delta * self._here(shown.astype(np.float32)).unsqueeze(1)
+        outputs = self._outputs(tokens, delta)
+        made = self._predictions(outputs, tokens, batch, shown, rng)
+        if not len(made.target):
+            return None
+        ce = self._softmax(made, delta, rng)
+        bce = (self._cosine_bce(made.x, made.target, rng) * made.weight).sum()
+        return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(made.target)
+
+    def _outputs(self, tokens: Tokens, delta: Tensor) -> Tensor:
+        """The tower's outputs. Item tokens are made of the items of the batch alone: a step must not cost more because a catalogue is large."""
+        items, social = tokens.items.numpy(), tokens.social_items.numpy()
+        used, place = np.unique(np.concatenate([items.ravel(), social.ravel()]), return_inverse=True)
+        local = replace(
+            tokens,
+            items=torch.from_numpy(place[: items.size].reshape(items.shape)),
+            social_items=torch.from_numpy(place[items.size :].reshape(social.shape)),
+        )
+        rows = self._here(used)
+        item_tokens = self.model.items.w_in(self.vectors[rows]) + F.embedding(rows, delta)
+        with mixed(self.settings.precision, self.device):
+            outputs: Tensor = self.model.tower(local.to(self.device), item_tokens)
+        return outputs.float()
+
+    def _here(self, values: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+    def _predictions(
+        self, outputs: Tensor, tokens: Tokens, batch: Histories, shown: npt.NDArray[np.bool_], rng: np.random.Generator
+    ) -> Predictions:
+        """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
+
+        The target is drawn anew each epoch from the next `target_window` behaviours: a list is for tomorrow, not for
+        the very next click.
+        """
+        t = tokens.items.shape[1]
+        row, column = (torch.arange(t).unsqueeze(0) < (tokens.lengths - 1).unsqueeze(1)).nonzero(as_tuple=True)
+        ahead = torch.clamp(tokens.lengths[row] - 1 - column, max=self.settings.target_window)
+        later = column + 1 + (torch.from_numpy(rng.random(len(row))) * ahead).long()
+        if not self.predict_repeats:
+            first = tokens.is_first[row, later]
+            row, column, later = row[first], column[first], later[first]
+        # Profile-only users: the start token predicts one behaviour of the user, any, drawn anew each epoch.
+        served = (tokens.has_text | (tokens.social_weights.sum(1) > 0)) & (tokens.lengths > 0)
+        rows = served.nonzero().squeeze(1)
+        chosen = torch.from_numpy((rng.random(len(rows)) * tokens.lengths[rows].numpy()).astype(np.int64))
+        x = torch.cat([outputs[row, column + 2], outputs[rows, 1]])
+        row, later = torch.cat([row, rows]), torch.cat([later, chosen])
+        flat = batch.offsets[row.numpy()] + later.numpy()
+        # By type alone: old behaviours and short plays are evidence of what goes with what as well as any.
+        weight = self._here(self.type_weights[batch.behaviours[flat]])
+        slices = self.replayed.slice_of(batch.times[flat])
+        # Those of the start token have no behaviour before them, so no links.
+        after = len(row) - len(rows)
+        evidence = self.evidence(batch, row[:after].numpy(), column.numpy())
+        known = self.replayed.known[slices[evidence.row], evidence.item] & (shown & self.is_asked)[evidence.item]
+        evidence = evidence.where(known)
+        n_items = tokens.is_first.numpy().cumsum(1)[row[evidence.row], column[evidence.row]]
+        at, item, value, n = (self._here(values) for values in (*evidence, n_items))
+        of_links = Boosts(at, item, link_boosts(value, n, self.model.items.link))
+        boosts = of_links.before(self._of_friends(tokens, rows, after, slices))
+        return Predictions(x, tokens.items[row, later].to(self.device), weight / weight.sum(), slices, boosts)
+
+    def _of_friends(self, tokens: Tokens, rows: Tensor, after: int, slices: npt.NDArray[np.int64]) -> Boosts:
+        """What friends add for users without a history, as those at ``rows`` are at their start token, the predictions from ``after`` on."""
+        share = tokens.social_weights[rows]
+        k, column = (share > 0).nonzero(as_tuple=True)
+        at, item = after + k, tokens.social_items[rows][k, column]
+        known = torch.from_numpy(self.replayed.known[slices[at.numpy()], item.numpy()] & self.is_asked[item.numpy()])
+        value = share[k, column][known].to(self.device)
+        return Boosts(
+            at[known].to(self.device), item[known].to(self.device), friend_boosts(value, self.model.items.friend)
+        )
+
+    def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
+        """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
+        loss = made.x.new_zeros(())
+        drawn = self.draw(made.target, rng) if self.sampled else None
+        text = self.model.items.w_theta(self.vectors if drawn is None else self.vectors[drawn.items])
+        for s in np.unique(made.slices).tolist():
+            at = self._here(np.flatnonzero(made.slices == s))
+            x, target, weight = made.x[at], made.target[at], made.weight[at]
+            boosts = made.boosts.of_rows(at, len(made.x))
+            if drawn:
+                loss = loss + self._over_drawn(s, x, target, weight, delta, drawn, text, boosts)
+            else:
+                loss = loss + softmax_loss(x, *self._candidates(s, text, delta, slice(None)), target, weight, boosts)
+        return loss
+
+    def draw(self, target: Tensor, rng: np.random.Generator) -> Drawn:
+        """Negatives, half of them targets of this batch: those are what the model has to tell apart just now."""
+        n_batch = self.settings.n_sampled // 2
+        n_popular = self.settings.n_sampled - n_batch
+        popular = rng.choice(len(self.share), size=n_popular, p=self.popular_share)
+        items = np.concatenate([popular, target.cpu().numpy()[rng.integers(len(target), size=n_batch)]])
+        expected = n_popular * self.popular_share[items] + n_batch * self.share[items]
+        return Drawn(self._here(items), self._here(np.log(expected).astype(np.float32)))
+
+    def _candidates(self, s: int, text: Tensor, delta: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
+        """Theta [n, d] and bias [n] of warm items as they were when slice ``s`` began: new ones by text (W_theta e) alone."""
+        items = self.model.items
+        known = self.known[s, rows].float()
+        bias = self.features[s, rows] @ items.beta + items.correction[rows] * known
+        return text + delta[rows] * known.unsqueeze(1), bias + self.absent[min(s, 1)][rows]
+
+    def _over_drawn(
+        self,
+        s: int,
+        x: Tensor,
+        target: Tensor,
+        weight: Tensor,
+        delta: Tensor,
+        drawn: Drawn,
+        text: Tensor,
+        boosts: Boosts,
+    ) -> Tensor:
+        """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
+        theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
+        own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.share)).squeeze(1)
+        theta, bias = self._candidates(s, text, delta, drawn.items)
+        others = x @ theta.T + (bias - drawn.log_expected) + boosts.over(drawn.items, len(x))
+        others = others.masked_fill(target.unsqueeze(1) == drawn.items.unsqueeze(0), -torch.inf)
+        nll: Tensor = torch.logsumexp(torch.cat([own.unsqueeze(1), others], dim=1), dim=1) - own
+        return (nll * weight).sum()
+
+    def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
+        """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
+        model = self.model
+        drawn = self._here(self.negatives[rng.integers(len(self.negatives), size=self.settings.n_negatives)])
+        y = F.normalize(model.items.w_y(self.vectors[torch.cat([target, drawn])]), dim=1)
+        unit = F.normalize(x, dim=1)
+        own = (unit * y[: len(target)]).sum(1) * model.cosine_scale + model.cosine_shift
+        others = unit @ y[len(target) :].T * model.cosine_scale + model.cosine_shift
+        wrong = (target.unsqueeze(1) != drawn.unsqueeze(0)).float()
+        negative = (F.softplus(others) * wrong).sum(1) / wrong.sum(1).clamp(min=1)
+        bce: Tensor = F.softplus(-own) + negative
+        return bce
+
+
+def may_be_asked(histories: Histories, predict_repeats: bool) -> npt.NDArray[np.bool_]:
+    """Behaviours [n] that some prediction may have as its target: what comes after another one, as far as it is the user's first choice of the item
+    unless repeats are predicted, and all of users with tags or friends, which the start token is asked for.
+
+    Behaviours of one instant have no order, so with others at its instant the first one may be a later one, too.
+    """
+    lengths, n = histories.lengths, len(histories.items)
+    user = np.repeat(np.arange(histories.n_users), lengths)
+    starts = histories.offsets[:-1][user]
+    alone = np.zeros(n, bool)
+    firsts = histories.offsets[:-1][lengths > 1]
+    alone[firsts] = histories.times[firsts] != histories.times[firsts + 1]
+    asked = (np.arange(n) > starts) | ((lengths > 1)[user] & ~alone)
+    if not predict_repeats:
+        asked &= first_choices(histories)
+    return asked | (histories.has_text | histories.has_social)[user]

@@ -1,0 +1,265 @@
+"""One training run: steps through the histories, from fresh weights, an earlier model's, or where a checkpoint was."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+
+from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.errors import TrainingError
+from recsys_spark.model.kernels.artifact import FORMAT, Artifact
+from recsys_spark.model.kernels.histories import shuffled_ties, with_social
+from recsys_spark.model.kernels.links import evidence_without_self, fit_links
+from recsys_spark.model.kernels.popularity import cold_push, replay
+from recsys_spark.model.kernels.tower import SCALAR_STEPS, TowerShape
+from recsys_spark.training.kernels.batches import Schedule, batches, n_batches
+from recsys_spark.training.kernels.checkpoints import State
+from recsys_spark.training.kernels.choices import Choices
+from recsys_spark.training.kernels.data import Data
+from recsys_spark.training.kernels.epochs import EpochLoss
+from recsys_spark.training.kernels.links_gpu import DeviceLinks
+from recsys_spark.training.kernels.mixed_precision import BFLOAT16, FLOAT32, in_bfloat16
+from recsys_spark.training.kernels.objective import Objective, Trainable, may_be_asked
+from recsys_spark.training.kernels.reproducible import reproducible
+from recsys_spark.training.kernels.text_start import start_from_text
+from recsys_spark.training.kernels.warm_start import WARM_LEARNING_RATE, start_from
+from recsys_spark.worker.process_group import ALONE, Group
+
+WEIGHTS, OPTIMISER = "weights.", "optimiser."
+CPU_DRAWS, GPU_DRAWS = "draws.cpu.", "draws.cuda."
+Facts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is in its walk through the histories."""
+
+    epoch: int
+    n_done: int
+    """batches of this epoch"""
+    n_steps: int
+    """of the whole run"""
+    sums: list[float]
+    """[3] of the losses so far in this epoch, and of what they are weighted by"""
+    seconds: float
+    """spent on this epoch"""
+    draws: list[list[Facts]]
+    """[processes][2] state of NumPy's generator when the epoch began, and now"""
+
+
+class Step(NamedTuple):
+    """A step that was made."""
+
+    done: int
+    """steps of the run so far"""
+    of: int
+    """steps of the whole run"""
+    loss: float
+    state: Callable[[], State]
+    """to go on from here another time"""
+
+
+class Run:
+    """One training, from fresh weights or from those of ``earlier``."""
+
+    def __init__(
+        self,
+        data: Data,
+        settings: ModelConfig,
+        seed: int,
+        device: str = "cpu",
+        earlier: Artifact | None = None,
+        group: Group = ALONE,
+    ) -> None:
+        torch.manual_seed(seed)
+        self.data, self.settings, self.group = data, settings, group
+        self.rng = np.random.default_rng([seed, group.rank] if group.rank else seed)
+        self.batch_positions = -(-settings.batch_positions // group.size)
+        catalogue, histories = data.catalogue, data.histories
+        counts = group.add_up(np.bincount(histories.items, minlength=len(catalogue.ids)))
+        self.warm = np.flatnonzero(counts)
+        positions = np.searchsorted(self.warm, histories.items)
+        self.shape = shape_of(
+            settings,
+            text_width=catalogue.vectors.shape[1],
+            n_behaviours=len(data.behaviours),
+            max_history=data.max_history,
+        )
+        self.device = torch.device(device)
+        self.model = Trainable(self.shape, catalogue, self.warm)
+        self.peak = settings.learning_rate
+        if earlier:
+            start_from(self.model, catalogue.ids[self.warm], earlier)
+            self.peak *= WARM_LEARNING_RATE
+        else:
+            start_from_text(
+                self.model, self.model.centred(catalogue.vectors[self.warm], catalogue.has_vector[self.warm]), group
+            )
+        self.model.to(self.device)
+        if group.rank:
+            # The same weights to begin with, and another part of them hidden in a step.
+            torch.manual_seed(seed + group.rank)
+        # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
+        social = np.searchsorted(self.warm, histories.social_items)
+        known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
+        self.histories = replace(with_social(histories, social, known), items=positions)
+        now = catalogue.popularity.features(catalogue.popularity.units())[self.warm]
+        replayed = replay(
+            positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now, group
+        )
+        asked = may_be_asked(self.histories, data.predict_repeats)
+        asked_for = group.add_up(np.bincount(positions[asked], minlength=len(self.warm)))
+        # An item that was never asked for has no part of its own but that of histories.
+        self.settled = (replayed.known[-1] & (asked_for > 0)).astype(np.float32)
+        fitted = fit_links(
+            self.histories,
+            len(self.warm),
+            most_items=settings.linked_items,
+            penalty=settings.link_penalty,
+            group=group,
+        )
+        self.links = fitted.links()
+        self.objective = Objective(
+            self.model,
+            catalogue,
+            self.warm,
+            asked_for,
+            replayed,
+            data.all_weights,
+            settings,
+            data.predict_repeats,
+            partial(evidence_without_self, fitted)
+            if self.device.type == "cpu"
+            else DeviceLinks(fitted, self.device).evidence_without_self,
+        )
+
+    def epochs(
+        self, n: int, *, resumed: State | None = None, on_step: Callable[[Step], None] = lambda _: None
+    ) -> Iterator[EpochLoss]:
+        """Train for ``n`` epochs, at the end of which the learning rate has come down.
+
+        With ``resumed`` the run goes on where that state was, and ends with the same weights as if it had never been stopped.
+        """
+        settings, rng, group = self.settings, self.rng, self.group
+        schedule = Schedule(
+            self.model, settings, n * max(group.gather(n_batches(self.histories, self.batch_positions))), peak=self.peak
+        )
+        place = self._restore(resumed, schedule) if resumed else None
+        for epoch in range(place.epoch if place else 1, n + 1):
+            if place:
+                rng.bit_generator.state = place.draws[group.rank][0]
+            draws_at_start = rng.bit_generator.state
+            walk = list(batches(self.histories, self.batch_positions, rng))
+            n_before, sums, spent = 0, np.zeros(3), 0.0
+            if place:
+                rng.bit_generator.state = place.draws[group.rank][1]
+                n_before, sums, spent, place = place.n_done, np.array(place.sums), place.seconds, None
+            started = time.monotonic() - spent
+            # A process that has no batches left steps with the others.
+            walk += [np.empty(0, np.int64)] * (max(group.gather(len(walk))) - len(walk))
+            for n_done, rows in enumerate(walk[n_before:], n_before + 1):
+                with reproducible(self.device):
+                    result = self.objective(shuffled_ties(self.histories.take(rows), rng), rng) if len(rows) else None
+                    loss, parts, count = result or (None, (0.0, 0.0), 0)
+                    if not group.add_up(np.array([count])):
+                        continue
+                    mean = schedule.apply(loss, count, group)
+                if not np.isfinite(mean):
+                    raise TrainingError(
+                        "The training loss is no longer a number",
+                        where=f"epoch {epoch}",
+                        found=mean,
+                        action="Lower model.learning_rate; check the embeddings for odd values.",
+                    )
+                sums += np.array([parts[0] * count, parts[1] * count, count])
+                now = Place(
+                    epoch, n_done, schedule.done, sums.tolist(), time.monotonic() - started,
+                    [[draws_at_start, rng.bit_generator.state]],
+                )  # fmt: skip
+                on_step(Step(schedule.done, schedule.total, mean, partial(self._state, schedule, now)))
+            sums = group.add_up(sums)
+            means = sums[:2] / max(sums[2], 1)
+            total = float(means[0] + settings.bce_weight * means[1])
+            yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
+
+    def _state(self, schedule: Schedule, place: Place) -> State:
+        """Weights, the optimiser's moments, all generators and the place; all of the group ask for it."""
+        tensors = {f"{WEIGHTS}{name}": value for name, value in self._weights().items()}
+        for k, moments in schedule.optimizer.state_dict()["state"].items():
+            tensors |= {f"{OPTIMISER}{k}.{name}": value.cpu().numpy() for name, value in moments.items()}
+        own = {CPU_DRAWS: torch.get_rng_state().numpy()}
+        if self.device.type == "cuda":
+            own[GPU_DRAWS] = torch.cuda.get_rng_state(self.device).numpy()
+        every = self.group.gather((own, place.draws[0], place.sums))
+        tensors |= {f"{name}{rank}": value for rank, (draws, _, _) in enumerate(every) for name, value in draws.items()}
+        sums = [of for _, _, of in every]
+        return State(tensors, {"place": {**asdict(place), "draws": [draws for _, draws, _ in every], "sums": sums}})
+
+    def _restore(self, state: State, schedule: Schedule) -> Place:
+        tensors = {name: torch.from_numpy(value.copy()) for name, value in state.tensors.items()}
+        self.model.load_state_dict(
+            {name.removeprefix(WEIGHTS): value for name, value in tensors.items() if name.startswith(WEIGHTS)}
+        )
+        moments: dict[int, dict[str, torch.Tensor]] = {}
+        for name, value in tensors.items():
+            if name.startswith(OPTIMISER):
+                k, _, moment = name.removeprefix(OPTIMISER).partition(".")
+                moments.setdefault(int(k), {})[moment] = value
+        optimiser = schedule.optimizer
+        optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
+        rank, facts = self.group.rank, state.facts["place"]
+        torch.set_rng_state(tensors[f"{CPU_DRAWS}{rank}"])
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(tensors[f"{GPU_DRAWS}{rank}"], self.device)
+        place = Place(**{**facts, "sums": facts["sums"][rank]})
+        schedule.done = place.n_steps
+        return place
+
+    def _weights(self) -> dict[str, Any]:
+        return {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
+
+    def artifact(self, facts: Facts, choices: Choices) -> Artifact:
+        """The weights as they are now and what was chosen beside them; all of the group ask for it."""
+        own, gather = self.histories, self.group.gather
+        tensors = self._weights()
+        tensors["items.settled"] = self.settled
+        tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
+        tensors["temperature"] = np.array(choices.temperature, np.float32)
+        tensors["items.beta"] = tensors["items.beta"] + cold_push(choices.cold_item_boost)
+        tensors["items.link"][0] += np.float32(np.log(choices.link_strength) / SCALAR_STEPS)
+        return Artifact(
+            tensors,
+            {
+                "format": FORMAT,
+                "shape": self.shape.as_dict(),
+                "behaviours": list(self.data.behaviours),
+                "warm_item_ids": [str(i) for i in self.data.catalogue.ids[self.warm]],
+                "n_users": sum(gather(own.n_users)),
+                "n_positions": sum(gather(len(own.items))),
+                "first_time": min(gather(float(own.times.min(initial=np.inf)))),
+                "last_time": max(gather(float(own.times.max(initial=-np.inf)))),
+                **asdict(choices),
+                "device": self.device.type,
+                "precision": BFLOAT16 if in_bfloat16(self.settings.precision, self.device) else FLOAT32,
+                **facts,
+            },
+        )
+
+
+def shape_of(settings: ModelConfig, *, text_width: int, n_behaviours: int, max_history: int) -> TowerShape:
+    """Of the towers that these settings ask for."""
+    return TowerShape(
+        width=settings.width,
+        text_width=text_width,
+        n_behaviours=n_behaviours,
+        max_history=max_history,
+        n_layers=settings.n_layers,
+        n_heads=settings.n_heads,
+        dropout=settings.dropout,
+    )

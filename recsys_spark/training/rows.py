@@ -1,0 +1,78 @@
+"""What a training task reads: one stream of item and user rows, and the data that training is told made of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from recsys_spark.config.sections import Config
+
+if TYPE_CHECKING:
+    from recsys_spark.training.kernels.data import Data
+
+HASH_SPACE = 1 << 30
+ITEM, USER = 0, 1
+SLOTS_LOOKED_AT = 64
+"""Per partition: that one of them is hit by none of so many numbers is out of the question."""
+
+
+def training_rows(items: DataFrame, users: DataFrame, cfg: Config, *, n_users: int) -> DataFrame:
+    """Rows of the catalogue and of the users who have a history, to be sorted by `kind` and `id`.
+
+    ``items`` and ``users`` are model_inputs.item_inputs and user_inputs, ``n_users`` the number of users: where it is
+    above `model.max_training_users` they are thinned by a hash of their id.
+    """
+    trained = users.where(F.size("items") > 0)
+    if n_users > cfg.model.max_training_users:
+        share = F.pmod(F.xxhash64("user_id", F.lit(cfg.run.seed)), F.lit(HASH_SPACE)) / F.lit(HASH_SPACE)
+        trained = trained.where(share < F.lit(cfg.model.max_training_users / n_users))
+    return items.select(
+        F.lit(ITEM).alias("kind"), F.col("item_id").alias("id"), "vector", "popularity", "n_behaviours"
+    ).unionByName(
+        trained.withColumn("kind", F.lit(USER)).withColumnRenamed("user_id", "id"),
+        allowMissingColumns=True,
+    )
+
+
+def slots_of(rows: DataFrame, n: int) -> DataFrame:
+    """(number, slot): for each of ``n`` partitions a value that Spark's hash puts there, so that repartition(n, slot) sends each number elsewhere."""
+    numbers = rows.sparkSession.range(SLOTS_LOOKED_AT * n)
+    # repartition takes the same hash modulo the number of partitions.
+    number = F.pmod(F.hash("id"), F.lit(n)).cast("int").alias("number")
+    return numbers.select(number, "id").groupBy("number").agg(F.min("id").alias("slot"))
+
+
+def data_of(table: pa.Table, cfg: Config, text_width: int) -> Data:
+    """The data of a task's rows, in the order of :func:`training_rows`. Loads torch and BLAS: limit their threads first."""
+    from recsys_spark.model.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
+    from recsys_spark.model.kernels.popularity import Popularity
+    from recsys_spark.training.kernels.data import Data
+    from recsys_spark.training.kernels.objective import Catalogue
+
+    behaviours = sorted(cfg.behaviours.weights)
+    kinds = table["kind"].to_numpy()
+    item_rows, user_rows = table.filter(kinds == ITEM), table.filter(kinds == USER)
+    vectors, has_vector = vectors_of(item_rows["vector"], text_width)
+    catalogue = Catalogue(
+        ids=item_rows["id"].to_numpy().astype(object),
+        vectors=vectors,
+        has_vector=has_vector,
+        popularity=Popularity.of(item_rows),
+    )
+    names = ["user_id" if name == "id" else name for name in user_rows.column_names]
+    users = user_rows.rename_columns(names).select(INPUT_COLUMNS)
+    positions = Positions(catalogue.ids)
+    histories = from_arrow(users, positions, {b: k for k, b in enumerate(behaviours)}, text_width)
+    return Data(
+        catalogue,
+        histories,
+        behaviours,
+        type_weights=[cfg.behaviours.weights[name] for name in behaviours],
+        default_weight=cfg.behaviours.default_weight or 0.0,
+        half_life_days=cfg.rerank.popular_half_life_days,
+        max_history=cfg.behaviours.max_history,
+        predict_repeats=cfg.score.exclude_seen is not True,
+    )

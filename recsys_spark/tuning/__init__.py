@@ -1,0 +1,1 @@
+"""`recsys-spark tune`: tries configurations of `[model]`."""

@@ -1,0 +1,62 @@
+"""One configuration of `[model]`, tried: trained without the newest behaviours and measured on them, user by user."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.errors import DataError
+from recsys_spark.model.kernels.recommender import Recommender
+from recsys_spark.numerics.arrays import F64
+from recsys_spark.training.kernels.choices import Choices, choose
+from recsys_spark.training.kernels.data import Data
+from recsys_spark.training.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
+from recsys_spark.training.kernels.held_out import MIN_USERS, Asked, Found, hold_out, measure
+from recsys_spark.training.kernels.run import Run
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How a configuration did."""
+
+    found: Found
+    """On the held-out behaviours, with links, cosine and temperature chosen there as a trial run chooses them"""
+    ndcg: F64
+    """[n] of each user who was asked; the same users in the same order for every configuration of the same data and seed"""
+    losses: Sequence[EpochLoss]
+    seconds: float
+
+
+def try_configuration(
+    data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None, device: str = "cpu"
+) -> Tried:
+    """Train for all `epochs` without the held-out behaviours, which depend on ``data`` and ``seed`` alone, and measure on them.
+
+    `trial_epochs` and `patience` do not count here. Raises DataError where too few users can be asked, TrainingError where the loss is
+    no longer a finite number.
+    """
+    started = time.monotonic()
+    held = hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed))
+    if held is None:
+        raise DataError(
+            "Too few users to try configurations on",
+            where="tune",
+            found=f"{int((data.histories.lengths > 1).sum()):,} of {data.histories.n_users:,} users with two behaviours or more",
+            expected=f"at least {MIN_USERS} users whose newest items can be held out, and something of each left to learn from",
+            action="Tune on more data, or an --as-of at which users had done more; until then keep the usual values.",
+        )
+    past = data.before(held.train, held.moment)
+    run = Run(past, settings, seed, device)
+    losses = []
+    for loss in run.epochs(settings.epochs):
+        losses.append(loss)
+        on_epoch(TrialEpoch(loss, None))
+    asked = Asked(held, Recommender(run.artifact({}, Choices(link_strength=1.0))), past.catalogue)
+    choices, found = choose(asked, settings.cold_item_cost)
+    # The chosen weight of the cosine is beside log P; here it stands beside the logits.
+    _, ndcg = measure(asked, choices.link_strength, choices.w_cos * choices.temperature)
+    return Tried(found, ndcg, losses, time.monotonic() - started)

@@ -1,0 +1,94 @@
+"""What `recsys-spark tune` has tried so far, kept in the store round by round so that a later call goes on."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from recsys_spark.errors import StoreError
+from recsys_spark.store.areas import Store
+
+TO_DO = "Delete that folder to begin anew; what it holds is of tuning alone, and nothing else reads it."
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A configuration that was tried."""
+
+    params: Mapping[str, Any]
+    ndcg: float
+    recall: float
+    nll: float
+    losses: Sequence[float]
+    """Of each epoch"""
+    seconds: float
+    gain: float
+    """Mean difference of the users' ndcg to that of the configuration of the file; 0 where either failed"""
+    gain_error: float
+    """Standard error of that mean"""
+    reason: str | None = None
+    """Why it failed"""
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """The rounds of one tuning: same data, settings, search space and seed, which ``key`` stands for."""
+
+    store: Store
+    run_date: str
+    key: str
+
+    @property
+    def folder(self) -> str:
+        """Where they are."""
+        return self.store.tuning_path(self.run_date, self.key)
+
+    def read(self) -> tuple[list[Trial], np.ndarray | None]:
+        """All trials in their order, and each user's ndcg [n] of the first, the configuration of the file; none before the first round.
+
+        A round is named after the number of trials before it. Raises StoreError for one that is cut short, missing, or of another tuning.
+        """
+        trials: list[Trial] = []
+        baseline: list[float] | None = None
+        for name, content in self.store.tuning_rounds(self.run_date, self.key):
+            path = f"{self.folder}/{name}"
+            try:
+                read = json.loads(content)
+                found = [Trial(**trial) for trial in read["trials"]]
+                key, users = read["key"], read["baseline"]
+            except (ValueError, TypeError, KeyError) as error:
+                raise StoreError(
+                    "A round of an earlier tuning cannot be read",
+                    where=path,
+                    found=f"{len(content):,} bytes, {type(error).__name__}: {error}",
+                    expected="JSON as tune writes it, whole",
+                    action=TO_DO,
+                ) from error
+            if key != self.key or name != round_name(len(trials)):
+                raise StoreError(
+                    "A round of an earlier tuning does not belong here",
+                    where=path,
+                    found=f"a round of tuning {key} that follows {len(trials)} configurations",
+                    expected=f"a round of tuning {self.key} named {round_name(len(trials))}",
+                    action=TO_DO,
+                )
+            baseline = users if not trials else baseline
+            trials += found
+        return trials, None if baseline is None else np.array(baseline, np.float64)
+
+    def add(self, n_before: int, trials: Sequence[Trial], baseline: np.ndarray | None) -> None:
+        """Keep a round; ``baseline`` is each user's ndcg [n] of the configuration of the file, and goes with the first."""
+        users = None if baseline is None or n_before else baseline.tolist()
+        content = {"key": self.key, "trials": [asdict(trial) for trial in trials], "baseline": users}
+        self.store.write_tuning_round(
+            self.run_date, self.key, round_name(n_before), json.dumps(content, ensure_ascii=False, indent=1).encode()
+        )
+
+
+def round_name(n_before: int) -> str:
+    """File of the round that follows so many trials."""
+    return f"{n_before:05d}.json"

@@ -1,0 +1,1 @@
+"""What a Python worker process keeps and knows, without Spark."""

@@ -1,0 +1,169 @@
+"""Which device a task computes on: the GPU that Spark gave it, a free one on a machine of its own, else the CPU.
+
+Spark gives an address to one task at a time, but not to one process: its pool of idle Python workers is first in, first out,
+so the tasks of one GPU go round all of an executor's processes. A model that each of them kept there would fill the GPU
+with copies. Hence one rule: **a model is on a GPU only while a task computes there** (``task_device`` around the task,
+``lent`` around the use of the model) and waits in host memory meanwhile, from where it comes back in milliseconds. So it
+does not matter either if the process's next task is given another GPU. A lock file per GPU makes a process wait for one
+that is not through yet: a killed task's, another executor's, or, in local mode, another core's.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
+
+from recsys_spark.errors import RecsysError
+from recsys_spark.worker.process import cached, wants_cuda
+
+log = logging.getLogger("recsys_spark")
+
+CPU = "cpu"
+
+
+class Movable(Protocol):
+    """What can be moved between devices in place, as a torch module can."""
+
+    def to(self, device: str, /) -> Any:
+        """Move the parameters to ``device``."""
+
+
+@contextmanager
+def task_device(
+    asked: str, addresses: Sequence[str], *, setting: str, error: type[RecsysError], own_machine: bool = False
+) -> Iterator[str]:
+    """The device of this task, `cpu` or `cuda:K`, for as long as the block lasts; no other process is on that GPU then.
+
+    See :func:`possible_devices`; of several it takes a free one, and waits where none is. Raises ``error``.
+    """
+    with free_one(possible_devices(asked, addresses, setting=setting, error=error, own_machine=own_machine)) as device:
+        try:
+            yield device
+        finally:
+            if device != CPU:
+                import torch
+
+                # What the allocator keeps for this process would be missing to the next one.
+                torch.cuda.empty_cache()
+
+
+@contextmanager
+def lent(model: Movable, device: str) -> Iterator[None]:
+    """``model``, which lives in host memory, on ``device`` for as long as the block lasts."""
+    if device == CPU:
+        yield
+        return
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(CPU)
+
+
+def possible_devices(
+    asked: str, addresses: Sequence[str], *, setting: str, error: type[RecsysError], own_machine: bool = False
+) -> list[str]:
+    """Where a task may compute whose ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`).
+
+    ``addresses``: the GPUs that Spark assigned to the task, of which the first counts. Without one, `cuda` takes any GPU of
+    the machine; `auto` does so on its ``own_machine`` (local mode), but not on a cluster, where the GPU may be somebody
+    else's. Where `auto` leaves a GPU unused, a warning says so once per process. Raises ``error``, for `cuda` without CUDA and
+    for an address that is none of this process's GPUs.
+    """
+    if wants_cuda(asked, setting, error):
+        import torch
+
+        n_devices = torch.cuda.device_count()
+        if addresses:
+            index = cuda_index(addresses[0], os.environ.get("CUDA_VISIBLE_DEVICES"), n_devices, error)
+            return [f"cuda:{index}"]
+        if asked == "cuda" or own_machine:
+            return [f"cuda:{index}" for index in range(n_devices)]
+        _warn_once(
+            f"{setting} is auto: this machine has a GPU, but Spark assigned none to the task; it runs on the CPU"
+        )
+    elif addresses and asked == "auto":
+        _warn_once(
+            f"{setting} is auto: Spark assigned a GPU to the task, but torch here has no CUDA; it runs on the CPU"
+        )
+    return [CPU]
+
+
+def cuda_index(address: str, visible: str | None, n_devices: int, error: type[RecsysError]) -> int:
+    """The K of `cuda:K` for the GPU that Spark calls ``address``; ``visible`` is CUDA_VISIBLE_DEVICES, None where unset.
+
+    The place in ``visible`` where that lists the address, as a number or a UUID; else the address itself if it is the number of one
+    of the ``n_devices`` that CUDA sees; else, for a UUID, the only device. Raises ``error``.
+
+    >>> cuda_index("7", "4, 7", 2, RecsysError), cuda_index("0", "4,7", 2, RecsysError), cuda_index("3", None, 4, RecsysError)
+    (1, 0, 3)
+    """
+    names = _names(visible)
+    for place, name in enumerate(names):
+        # CUDA lets a UUID be cut short.
+        if name == address or (not name.isdigit() and address.startswith(name)):
+            return place
+    if address.isdigit() and int(address) < n_devices:
+        return int(address)
+    if not address.isdigit() and n_devices == 1:
+        return 0
+    raise error(
+        "Spark assigned a GPU that this process cannot use",
+        where=f"address {address!r}",
+        found=f"CUDA_VISIBLE_DEVICES {'is not set' if visible is None else repr(visible)}, {n_devices} device(s)",
+        expected="an address in CUDA_VISIBLE_DEVICES, or the index of a device",
+        action="let the discovery script (deploy/gpus.sh) and the executors see the same GPUs",
+    )
+
+
+@contextmanager
+def free_one(devices: Sequence[str]) -> Iterator[str]:
+    """One of ``devices`` that no other process of this user on this machine has got from here; waits where none is free."""
+    if devices[0] == CPU:
+        yield CPU
+        return
+    locks = [os.open(path, os.O_CREAT | os.O_RDWR | os.O_NOFOLLOW, 0o600) for path in map(_lock_file, devices)]
+    try:
+        yield devices[_lock_one(locks, devices)]
+    finally:
+        for lock in locks:
+            os.close(lock)
+
+
+def _lock_one(locks: Sequence[int], devices: Sequence[str]) -> int:
+    """The number of the lock that this process got; the kernel gives it back when the file is closed or the process ends."""
+    # Not on Windows, nor is a Spark cluster.
+    import fcntl
+
+    for number, lock in enumerate(locks):
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            continue
+        return number
+    number = os.getpid() % len(locks)
+    log.warning("waiting for %s: another process is on it (%s)", devices[number], _lock_file(devices[number]))
+    fcntl.flock(locks[number], fcntl.LOCK_EX)
+    return number
+
+
+def _lock_file(device: str) -> Path:
+    """Named after the GPU as the machine knows it, since processes may see different parts of it."""
+    index = int(device.removeprefix("cuda:"))
+    names = _names(os.environ.get("CUDA_VISIBLE_DEVICES"))
+    name = names[index] if index < len(names) else str(index)
+    return Path(tempfile.gettempdir()) / f"recsys-spark-{os.getuid()}-gpu-{name.replace('/', '-')}.lock"
+
+
+def _names(visible: str | None) -> list[str]:
+    return [name.strip() for name in (visible or "").split(",") if name.strip()]
+
+
+def _warn_once(message: str) -> None:
+    cached(("said", message), partial(log.warning, "%s", message))

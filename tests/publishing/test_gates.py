@@ -1,0 +1,62 @@
+"""Gates: each can refuse, and says which it was."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from pyspark.sql import SparkSession
+
+from recsys_spark.config.sections import Publish
+from recsys_spark.errors import PublishRefused
+from recsys_spark.publishing.gates import ListFacts, check_gates, list_facts
+from recsys_spark.tables import RECOMMENDATIONS
+from tests.builders import frame
+
+GOOD = ListFacts(n_users=10, n_lists=10, n_full=10, n_bad_scores=0)
+
+
+def recommended(user: str, rank: int, score: float | None = 1.0) -> dict[str, object]:
+    return {"user_id": user, "rank": rank, "item_id": f"i{rank}", "score": score}
+
+
+@pytest.mark.parametrize(
+    ("facts", "metrics", "n_rejected", "gate"),
+    [
+        (replace(GOOD, n_lists=4), 0.5, 0, "publish.min_users"),
+        (replace(GOOD, n_full=8), 0.5, 0, "publish.min_full_share"),
+        (replace(GOOD, n_bad_scores=1), 0.5, 0, "scores that are no number"),
+        (GOOD, 0.1, 0, "publish.min_metric ndcg@10"),
+        (GOOD, None, 0, "publish.min_metric ndcg@10"),
+        (GOOD, 0.5, 60, "publish.max_rejected_share"),
+    ],
+)
+def test_a_gate_that_does_not_hold_refuses_by_name(
+    facts: ListFacts, metrics: float | None, n_rejected: int, gate: str
+) -> None:
+    gates = Publish(min_users=5, min_full_share=0.9, min_metric={"ndcg@10": 0.2})
+    known = {} if metrics is None else {"ndcg@10": metrics}
+    with pytest.raises(PublishRefused) as caught:
+        check_gates(gates, facts, known, n_rejected=n_rejected, n_input=100)
+    assert caught.value.where == gate
+
+
+def test_gates_that_hold_are_told() -> None:
+    told = check_gates(Publish(), GOOD, {}, n_rejected=1, n_input=100)
+    assert any(line.startswith("publish.min_users: 10 >= 1") for line in told)
+
+
+def test_a_list_is_full_with_all_that_a_user_may_get(spark: SparkSession) -> None:
+    rows = [
+        *(recommended("full", rank) for rank in (1, 2, 3)),
+        *(recommended("short", rank) for rank in (1, 2)),
+        # 4 items are available and 2 excluded: this user can have no more than 2.
+        *(recommended("saturated", rank) for rank in (1, 2)),
+        recommended("broken", 1, float("nan")),
+        recommended("broken", 2, None),
+        recommended("broken", 3, float("-inf")),
+    ]
+    excluded = spark.createDataFrame([("saturated", "i8"), ("saturated", "i9")], "user_id string, item_id string")
+    users = spark.createDataFrame([(u,) for u in ("full", "short", "saturated", "broken", "no list")], "user_id string")
+    [facts] = list_facts(frame(spark, RECOMMENDATIONS, rows), users, excluded, top_n=3, n_available=4).collect()
+    assert facts.asDict() == {"n_users": 5, "n_lists": 4, "n_full": 3, "n_bad_scores": 3}

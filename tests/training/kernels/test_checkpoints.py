@@ -1,0 +1,180 @@
+"""Checkpoints: a training that was killed ends with the model that it would have made; a bad checkpoint is refused by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from recsys_spark.config.sections import Model
+from recsys_spark.errors import TrainingError
+from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.training.kernels.checkpoints import Checkpoints, State
+from recsys_spark.training.kernels.fit import fit
+from recsys_spark.training.kernels.run import Step
+from tests.model.worlds import data, tasteful_users
+
+WITH_TRIAL = Model(width=16, n_layers=1, epochs=3, trial_epochs=2, batch_positions=256, learning_rate=1e-2, dropout=0.1)
+WITH_PATIENCE = WITH_TRIAL.model_copy(update={"epochs": 4, "patience": 2})
+KEY = "of this training"
+KILLED = """
+from pathlib import Path
+from recsys_spark.kernels.checkpoints import Checkpoints
+from recsys_spark.kernels.training import fit
+from tests.kernels.test_checkpoints import KEY, WITH_TRIAL
+from tests.kernels.worlds import data, tasteful_users
+many = WITH_TRIAL.model_copy(update={"epochs": 100_000})
+fit(data(tasteful_users()), many, seed=0, checkpoints=Checkpoints(PATH, KEY, 1))
+"""
+
+
+class Killed(Exception):
+    pass
+
+
+class Dying(Checkpoints):
+    """Dies after so many saves."""
+
+    def __init__(self, uri: str, every: int, n_saves: int) -> None:
+        super().__init__(uri, KEY, every)
+        self.n_left = n_saves
+
+    def save(self, state: State) -> None:
+        super().save(state)
+        self.n_left -= 1
+        if not self.n_left:
+            raise Killed
+
+
+def trained(settings: Model, checkpoints: Checkpoints | None = None) -> Artifact:
+    users = data(tasteful_users())
+    if checkpoints is None:
+        return fit(users, settings, seed=0)
+    return fit(users, settings, seed=0, checkpoints=checkpoints, saved=checkpoints.load())
+
+
+def same(one: Artifact, other: Artifact) -> bool:
+    """Tensors, losses and what was chosen, bit by bit; seconds are others."""
+
+    def said(of: Artifact) -> list[tuple[object, ...]]:
+        return [(e["epoch"], e["loss"], e.get("ndcg")) for name in ("trial", "losses") for e in of.facts[name]]
+
+    equal = all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
+    return equal and one.model_id == other.model_id and said(one) == said(other)
+
+
+@pytest.mark.parametrize("settings", [WITH_TRIAL, WITH_PATIENCE], ids=["trial", "patience"])
+def test_the_model_is_the_same_wherever_training_was_killed(settings: Model, tmp_path: Path) -> None:
+    whole, uri = trained(settings), str(tmp_path / "folder" / "c.safetensors")
+    n_killed, runs = 0, set()
+    while True:
+        Path(uri).unlink(missing_ok=True)
+        try:
+            trained(settings, Dying(uri, 2, n_killed * 5 + 1))
+            break
+        except Killed:
+            saved = Checkpoints(uri, KEY, 2).load()
+            assert saved
+            runs.add(saved.facts["run"])
+            assert same(trained(settings, Checkpoints(uri, KEY, 2)), whole)
+            n_killed += 1
+    assert n_killed > 3
+    assert runs == {"trial", "final"}
+
+
+def test_training_goes_on_after_a_kill_9_and_does_not_start_over(tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    code = KILLED.replace("PATH", repr(str(file)))
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3], env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    try:
+        checkpoints, n_steps, deadline = Checkpoints(str(file), KEY, 0), 0, time.monotonic() + 120
+        # Until it is well into the run that makes the model.
+        while n_steps < 30:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+            saved = checkpoints.load()
+            n_steps = saved.facts["place"]["n_steps"] if saved and saved.facts["run"] == "final" else 0
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    saved = checkpoints.load()
+    assert saved
+    assert saved.facts["place"]["n_steps"] >= 30
+    seen: list[int] = []
+
+    def stop(step: Step) -> None:
+        seen.append(step.done)
+        if len(seen) == 5:
+            raise Killed
+
+    settings = WITH_TRIAL.model_copy(update={"epochs": 100_000})
+    with pytest.raises(Killed):
+        fit(data(tasteful_users()), settings, seed=0, saved=saved, on_step=stop)
+    assert seen[0] == saved.facts["place"]["n_steps"] + 1
+
+
+def test_a_checkpoint_cut_short_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    with pytest.raises(Killed):
+        trained(WITH_TRIAL, Dying(str(file), 1, 3))
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(TrainingError, match="cannot be read") as caught:
+        Checkpoints(str(file), KEY, 1).load()
+    assert caught.value.where == str(file)
+    assert "Delete it" in caught.value.action
+
+
+@pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 4096])
+def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    file.write_bytes(content)
+    with pytest.raises(TrainingError, match="cannot be read"):
+        Checkpoints(str(file), KEY, 1).load()
+
+
+def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "c.safetensors"
+    Checkpoints(str(file), "of another", 1).save(State({"a": np.ones(3)}, {}))
+    with pytest.raises(TrainingError, match="another training") as caught:
+        Checkpoints(str(file), KEY, 1).load()
+    assert caught.value.where == str(file)
+    assert "of another" in caught.value.found
+
+
+def test_a_view_is_saved_as_it_looks(tmp_path: Path) -> None:
+    checkpoints, table = Checkpoints(str(tmp_path / "c"), KEY, 1), np.arange(6.0).reshape(3, 2)
+    checkpoints.save(State({"column": table[:, 1], "number": np.array(2.5)}, {"n": 1}))
+    saved = checkpoints.load()
+    assert saved
+    np.testing.assert_array_equal(saved.tensors["column"], [1.0, 3.0, 5.0])
+    assert saved.tensors["number"].shape == ()
+    assert saved.facts["n"] == 1
+
+
+def test_where_no_checkpoint_can_be_written_training_goes_on_and_says_so_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    said: list[str] = []
+    checkpoints = Checkpoints(str(tmp_path / "file" / "c.safetensors"), KEY, 1, said.append)
+    assert same(fit(data(tasteful_users()), WITH_TRIAL, seed=0, checkpoints=checkpoints), trained(WITH_TRIAL))
+    assert len(said) == 1
+    assert "will start over" in said[0]
+
+
+def test_addresses_are_those_of_hadoop(tmp_path: Path) -> None:
+    (tmp_path / "a b").mkdir()
+    checkpoints = Checkpoints(f"file:{tmp_path}/a b/run_date=2026-01-01.safetensors", KEY, 1)
+    checkpoints.save(State({}, {"n": 1}))
+    assert [file.name for file in (tmp_path / "a b").iterdir()] == ["run_date=2026-01-01.safetensors"]
+    assert checkpoints.load() is not None
+    said: list[str] = []
+    unknown = Checkpoints("nofs://host/c", KEY, 1, said.append)
+    unknown.save(State({}, {}))
+    assert unknown.load() is None
+    assert len(said) == 2
