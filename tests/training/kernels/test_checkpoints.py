@@ -25,10 +25,10 @@ WITH_PATIENCE = WITH_TRIAL.model_copy(update={"epochs": 4, "patience": 2})
 KEY = "of this training"
 KILLED = """
 from pathlib import Path
-from recsys_spark.kernels.checkpoints import Checkpoints
-from recsys_spark.kernels.training import fit
-from tests.kernels.test_checkpoints import KEY, WITH_TRIAL
-from tests.kernels.worlds import data, tasteful_users
+from recsys_spark.training.kernels.checkpoints import Checkpoints
+from recsys_spark.training.kernels.fit import fit
+from tests.training.kernels.test_checkpoints import KEY, WITH_TRIAL
+from tests.model.worlds import data, tasteful_users
 many = WITH_TRIAL.model_copy(update={"epochs": 100_000})
 fit(data(tasteful_users()), many, seed=0, checkpoints=Checkpoints(PATH, KEY, 1))
 """
