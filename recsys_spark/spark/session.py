@@ -23,7 +23,7 @@ DEFAULTS = {
     "spark.sql.adaptive.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
     # Threads of torch that wait for one another must not hold a core meanwhile: where another process wants one too, the thread
-    # that is waited for would get none; docs/measured.md has what that costs and gains. Read when a Python worker starts.
+    # that is waited for would get none; docs/measured/training.md says what that costs and gains. Read when a Python worker starts.
     "spark.executorEnv.OMP_WAIT_POLICY": "PASSIVE",
 }
 LOCAL_DEFAULTS = {
