@@ -1,4 +1,4 @@
-"""The tables that encoders are compared on: profiles as the embed stage would read them, from the store or from the sources."""
+"""The tables that encoders are compared on: profiles as the embed stage reads them, from the store or the sources."""
 
 from __future__ import annotations
 
@@ -8,20 +8,17 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.config.sections import Config
-from recsys_spark.errors import DataError
-from recsys_spark.ingest.build import Ingested, build_ingest, validate_ingested
-from recsys_spark.ingest.sources import read_table
-from recsys_spark.pipeline import NAMES, STAGES, stage_key
-from recsys_spark.profiles.items import build_item_profiles
-from recsys_spark.profiles.users import build_user_profiles
+from recsys_spark.pipeline import stage_key
+from recsys_spark.steps import profiles
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.ingest import read_and_check
+from recsys_spark.steps.profiles import build_profiles
 from recsys_spark.store.areas import Store
 
-PROFILES = STAGES[NAMES.index("profiles")]
+READ_AGAIN = (tables.INTERACTIONS, tables.ITEMS, tables.ITEM_PROFILES)
 
 
 @dataclass(frozen=True)
@@ -39,9 +36,9 @@ class Inputs:
 
 @contextmanager
 def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator[Inputs]:
-    """The profiles of a finished run of ``run_date`` with this configuration, else made from the sources and not stored.
+    """The profiles of ``run_date``: those of a finished run with this configuration, else made from the sources.
 
-    They are to be used inside the block. Raises RecsysError as ingest does.
+    Profiles made here are not stored. Use the tables inside the block. Raises RecsysError as the ingest stage does.
     """
     as_of = datetime(run_date.year, run_date.month, run_date.day, tzinfo=UTC)
     store, day = Store(spark, cfg.run.store), run_date.isoformat()
@@ -54,43 +51,30 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
             origin=f"the profiles of the run of {day}",
         )
         return
-    ingested = _ingested(ctx)
-    items = build_item_profiles(ingested.items, ingested.interactions, cfg, as_of=as_of).persist()
-    users = build_user_profiles(ingested.interactions, ingested.users, ingested.relations, items, cfg, as_of=as_of)
-    if not cfg.sources.users:
-        # Their texts are the tags that users gave: without this Spark would make every profile to find none.
-        users = spark.createDataFrame([], tables.USER_PROFILES.schema)
+    kept: list[DataFrame] = []
+
+    def keep(table: tables.Table, rows: DataFrame) -> DataFrame:
+        """Persist the tables that several queries read."""
+        if table in READ_AGAIN:
+            kept.append(rows.persist())
+        return rows
+
     try:
+        ingested, _ = read_and_check(ctx, keep, without=tables.SERVING)
+        of_both = ingested.interactions, ingested.items, ingested.users, ingested.relations
+        items, users = build_profiles(ctx, *of_both, keep=keep)
+        if not cfg.sources.users:
+            # A user's text consists of the tags that users gave. Without this, Spark builds every profile to find none.
+            users = spark.createDataFrame([], tables.USER_PROFILES.schema)
         yield Inputs(ingested.interactions, items.select("item_id", "text"), users.select("text"), "the sources")
     finally:
-        for kept in (ingested.interactions, ingested.items, items):
-            kept.unpersist()
+        for rows in kept:
+            rows.unpersist()
 
 
 def has_profiles(ctx: Context) -> bool:
     """Whether the store has the profiles that a run with this configuration would use."""
-    if any(ctx.area.manifest(name) is None for name in PROFILES.after):
+    if any(ctx.area.manifest(name) is None for name in profiles.STAGE.after):
         return False
-    done = ctx.area.manifest(PROFILES.name)
-    return done is not None and done.key == stage_key(ctx, PROFILES)
-
-
-def _ingested(ctx: Context) -> Ingested:
-    """What the ingest stage would write, but for the lists of whom and what to serve."""
-    behaviours, items, users, relations = (
-        read_table(ctx.spark, table, sources, where=f"sources.{table.name}", now=ctx.now) if sources else None
-        for table in (tables.BEHAVIOURS, tables.ITEMS, tables.USERS, tables.RELATIONS)
-        for sources in [getattr(ctx.cfg.sources, table.name)]
-    )
-    if behaviours is None or items is None:  # the config has made sure of both
-        raise DataError("Behaviours and items are needed", where="sources")
-    built = build_ingest(behaviours, items, users, relations, ctx.cfg, as_of=ctx.as_of)
-    built.interactions.persist()
-    built.items.persist()
-    earliest = None
-    if built.interactions.isEmpty():
-        first = behaviours.accepted.agg(F.min("ts")).collect()[0][0]
-        # Collected timestamps are naive, in the driver's own zone.
-        earliest = None if first is None else first.astimezone(UTC)
-    validate_ingested(built, ctx.cfg, as_of=ctx.as_of, earliest_ts=earliest)
-    return built
+    done = ctx.area.manifest(profiles.STAGE.name)
+    return done is not None and done.key == stage_key(ctx, profiles.STAGE)
