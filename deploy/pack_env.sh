@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Packs a virtual environment for --archives and prints the archive's path: pack_env.sh VENV FOLDER
 #
-# A venv borrows the interpreter it was made from: the nodes need that Python at the same path. Where they
-# differ, build a relocatable environment (conda-pack) and pass it by --env-archive instead.
+# A venv borrows the interpreter that it was made from, so the nodes need that Python at the same path. If they do not
+# have it, build a relocatable environment (conda-pack) and pass it by --env-archive instead.
 set -euo pipefail
 
 venv="$1" folder="$2"

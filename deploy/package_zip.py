@@ -1,4 +1,4 @@
-"""Zips a package for --py-files: same sources, same bytes, and a name that holds their hash."""
+"""Zips a package for --py-files: the same sources give the same bytes, and the name holds their hash."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def package_zip(package: Path, folder: Path) -> Path:
-    """Write ``folder/NAME-HASH.zip`` of the package and its data files and return its path.
+    """Return the path of ``folder/NAME-HASH.zip``, which holds the package and its data files; write it if it is absent.
 
-    The hash in the name lets jobs that are running keep the file they were started with.
+    The hash in the name lets running jobs keep the file that they were started with.
     """
     files = [f for f in sorted(package.rglob("*")) if f.is_file() and "__pycache__" not in f.parts]
     contents = [(f.relative_to(package.parent).as_posix(), f.read_bytes()) for f in files]

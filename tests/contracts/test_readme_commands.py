@@ -12,12 +12,9 @@ import pytest
 
 from recsys_spark.commands.registry import COMMANDS
 from recsys_spark.config.file import load_config
+from tests.markdown import ROOT, blocks, pages
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`((?:make|recsys-spark|\./submit\.sh) [^`\n]+)`")
-LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 STAGES = {file.stem for file in (ROOT / "jobs").glob("*.py")}
 OWN_COMMANDS = STAGES | set(COMMANDS)
 
@@ -28,10 +25,8 @@ def targets() -> set[str]:
 
 def commands(page: str) -> Iterator[list[str]]:
     """The make, recsys-spark and submit.sh commands of a page's sh blocks and inline code, as words."""
-    blocks = [
-        body.replace("\\\n", " ") for language, body in FENCE.findall(page) if language in ("sh", "bash", "shell")
-    ]
-    for line in [line for block in blocks for line in block.splitlines()] + INLINE.findall(page):
+    shells = [body.replace("\\\n", " ") for language, body in blocks(page) if language in ("sh", "bash", "shell")]
+    for line in [line for body in shells for line in body.splitlines()] + INLINE.findall(page):
         words = shlex.split(line, comments=True)
         if words and words[0].split("/")[-1] in ("make", "recsys-spark", "submit.sh"):
             yield words
@@ -54,16 +49,10 @@ def problems(words: list[str]) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("page", pages(), ids=lambda p: p.relative_to(ROOT).as_posix())
 def test_commands_name_what_exists(page: Path) -> None:
     found = {" ".join(words): problems(words) for words in commands(page.read_text(encoding="utf-8"))}
     assert {command: lines for command, lines in found.items() if lines} == {}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
-def test_links_lead_somewhere(page: Path) -> None:
-    text = FENCE.sub("", page.read_text(encoding="utf-8"))
-    assert [link for link in LINK.findall(text) if not (page.parent / link).exists()] == []
 
 
 @pytest.mark.parametrize(
@@ -82,9 +71,9 @@ def test_readme_shows_both_commands_of_the_quick_start_and_every_stage() -> None
 
 def test_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
-    blocks = [body for language, body in FENCE.findall(page) if language == "toml"]
-    assert blocks
-    for body in blocks:
+    configurations = [body for language, body in blocks(page) if language == "toml"]
+    assert configurations
+    for body in configurations:
         file = tmp_path / "readme.toml"
         file.write_text(body, encoding="utf-8")
         load_config(file)
