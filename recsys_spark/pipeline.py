@@ -8,6 +8,7 @@ import logging
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
+from importlib import import_module
 from typing import Any
 
 from pyspark.sql import SparkSession
@@ -16,40 +17,33 @@ from recsys_spark import __version__
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
 from recsys_spark.spark.failures import named_failures
-from recsys_spark.steps import embed, evaluate, ingest, mlflow, profiles, publish, report, rerank, score, train
+from recsys_spark.steps import mlflow, train
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.names import BACKTESTED, STAGE_NAMES
 from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Store
 
 log = logging.getLogger("recsys_spark")
 
-
-STAGES: tuple[Stage, ...] = (
-    ingest.STAGE,
-    profiles.STAGE,
-    embed.STAGE,
-    train.STAGE,
-    score.STAGE,
-    rerank.STAGE,
-    evaluate.STAGE,
-    publish.STAGE,
-    report.STAGE,
-)
+# Module steps/NAME.py of each name in steps/names.py, the one list, which the command line reads without Spark.
+STAGES: tuple[Stage, ...] = tuple(import_module(f"recsys_spark.steps.{name}").STAGE for name in STAGE_NAMES)
 BY_NAME = {stage.name: stage for stage in STAGES}
-NAMES = tuple(BY_NAME)
-BACKTESTED = NAMES[: NAMES.index("rerank") + 1]
-"""The stages that a backtest runs at its earlier as_of."""
 
 
 def run_pipeline(
-    spark: SparkSession, cfg: Config, run_date: str | date, *, as_of: str | None = None, stages: Sequence[str] = NAMES
+    spark: SparkSession,
+    cfg: Config,
+    run_date: str | date,
+    *,
+    as_of: str | None = None,
+    stages: Sequence[str] = STAGE_NAMES,
 ) -> Context:
     """Run stages for a date and return the context to read the results from.
 
     A stage whose inputs and settings have not changed since it finished is skipped. Raises RecsysError; nothing that
     an earlier run published is touched before all gates hold.
     """
-    if set(mlflow.RECORDED) & set(stages):
+    if mlflow.RECORDED.keys() & set(stages):
         mlflow.check(cfg)
     day = parse_date(run_date)
     cut = parse_time(as_of) if as_of else datetime(day.year, day.month, day.day, tzinfo=UTC)
@@ -90,13 +84,13 @@ def run_stages(ctx: Context, names: Sequence[str]) -> None:
 
     Raises StoreError where a stage before one of them has not finished, or finished with other settings or input.
     """
-    unknown = [name for name in names if name not in NAMES]
+    unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise ConfigError(
             "There is no such stage",
             where="stages",
             found=", ".join(unknown),
-            expected=", ".join(NAMES),
+            expected=", ".join(BY_NAME),
             action="Correct the name.",
         )
     for stage in (stage for stage in STAGES if stage.name in names):
@@ -106,7 +100,7 @@ def run_stages(ctx: Context, names: Sequence[str]) -> None:
         except PublishRefused:
             # Whoever is woken up wants to see the figures that were refused.
             if "report" in names:
-                _run_stage(ctx, report.STAGE)
+                _run_stage(ctx, BY_NAME["report"])
             raise
 
 

@@ -1,7 +1,10 @@
-"""What the command line makes of its options before a stage runs."""
+"""The command line: quick help, errors that say what to do, and what it makes of options before a stage runs."""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,9 +12,12 @@ from typing import Any
 import pytest
 
 from recsys_spark import cli, pipeline
+from recsys_spark.commands import stages
+from recsys_spark.commands.registry import COMMANDS
 from recsys_spark.config import model as config_model
 from recsys_spark.config.sections import Config
 from recsys_spark.spark import session
+from recsys_spark.steps.names import STAGE_NAMES
 from tests.e2e.small_shop import write_shop
 
 
@@ -47,12 +53,87 @@ def test_the_device_is_that_of_both_stages_on_gpus(file: Path, ran: list[Config]
 
 
 def test_an_unknown_device_is_refused_with_those_there_are(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as ended:
-        embed(file, "--device", "gpu")
-    assert ended.value.code == 2
-    assert "'cuda'" in capsys.readouterr().err
+    assert embed(file, "--device", "gpu") == 2
+    assert "expected: auto, cpu, cuda" in capsys.readouterr().err
 
 
 def test_the_devices_of_the_command_line_are_those_of_the_configuration() -> None:
     field = config_model.Encoder.model_fields["device"]
-    assert set(cli.DEVICES) == set(field.annotation.__args__)  # type: ignore[union-attr]
+    assert set(stages.DEVICES) == set(field.annotation.__args__)  # type: ignore[union-attr]
+
+
+HEAVY = ("pyspark", "py4j", "torch", "numpy", "pandas", "transformers", "numba")
+IN_A_FRESH_PROCESS = """
+import contextlib, io, json, sys
+from recsys_spark.cli import main
+
+def status(words):
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            return main(words)
+        except SystemExit as ended:
+            return ended.code or 0
+
+codes = [status(words) for words in json.loads(sys.argv[1])]
+print(json.dumps([codes, sorted({name.split(".")[0] for name in sys.modules})]))
+"""
+
+
+def test_help_and_a_wrong_command_line_need_neither_spark_nor_torch() -> None:
+    right = [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)]
+    wrong = [["trian"], [], *([name, "--nothing"] for name in COMMANDS), ["tune", "--trials", "0"]]
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_FRESH_PROCESS, json.dumps([*right, *wrong])],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    codes, imported = json.loads(done.stdout)
+    assert codes == [0] * len(right) + [2] * len(wrong)
+    assert set(imported).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize(
+    ("words", "where", "found"),
+    [
+        (["trian"], "command line", "trian"),
+        (["train", "--config", "x"], "command line", "--run-date"),
+        (["train", "--config"], "--config", "expected one argument"),
+        (["vacuum", "--config", "x", "--dayz", "3"], "command line", "--dayz 3"),
+        (["vacuum", "--config", "x", "--days", "0"], "--days", "0"),
+        (["vacuum", "--config", "x", "--dry-run=1"], "--dry-run", "ignored explicit argument '1'"),
+        (["tune", "--seed", "seven"], "--seed", "seven"),
+        (["demo", "--users", "-1"], "--users", "-1"),
+        (["train", "--config", "x", "--run-date", "2026-01-01", "--set", "top_n"], "--set", "top_n"),
+    ],
+)
+def test_a_wrong_option_says_where_what_and_what_to_do(
+    words: list[str], where: str, found: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.main(words) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("\nConfigError: ")
+    lines = dict(line.strip().split(":", 1) for line in said.splitlines()[2:])
+    assert lines.keys() == {"where", "found", "expected", "to do"}
+    assert lines["where"].strip() == where
+    assert found in lines["found"]
+
+
+def test_the_usage_names_every_command_with_what_it_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--help"]) == 0
+    lines = {line.split()[0]: line for line in capsys.readouterr().out.splitlines() if line.startswith("  ")}
+    assert list(lines) == list(COMMANDS)
+    assert "(--config FILE --run-date YYYY-MM-DD --out FILE)" in lines["tune"]
+
+
+def test_each_command_is_a_file_of_its_name() -> None:
+    folder = Path(cli.__file__).parent / "commands"
+    files = {file.stem for file in folder.glob("*.py")} - {"__init__", "command", "options", "registry", "stored"}
+    assert files == {"stages"} | {command.name for command in COMMANDS.values() if not command.is_stage}
+
+
+def test_each_stage_is_a_file_of_its_name() -> None:
+    assert [stage.name for stage in pipeline.STAGES] == list(STAGE_NAMES)
+    modules = [sys.modules[f"recsys_spark.steps.{name}"] for name in STAGE_NAMES]
+    assert [module.STAGE for module in modules] == list(pipeline.STAGES)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from importlib import resources
@@ -40,32 +39,21 @@ class Outcome:
 Runner = Callable[[SparkSession, Config, date], Outcome]
 
 
-def main(argv: Sequence[str], runner: Runner) -> int:
-    """Run the demo in ``--dir``; ``runner`` runs the pipeline for a config and run date. Returns the exit status."""
-    options = _arguments(argv)
-    folder = Path(options.dir).resolve()
+def run_demo(folder: Path, parameters: Mapping[str, int], runner: Runner) -> None:
+    """Run the demo in a folder and print its end; ``runner`` runs the pipeline for a config and run date.
+
+    ``parameters`` of the shop: ``n_users``, ``n_items``, ``n_behaviours``, ``seed``.
+    """
     cfg = load_config(place_config(folder))
     spark = create_session(cfg.spark, "recsys-spark demo")
-    sizes = {"n_users": options.users, "n_items": options.items, "n_behaviours": options.behaviours}
     started = time.monotonic()
-    if ensure_shop(spark, folder / "shop", {**sizes, "seed": options.seed}):
+    if ensure_shop(spark, folder / "shop", parameters):
         print(f"Generated a shop in {folder / 'shop'} ({time.monotonic() - started:.0f} s)", flush=True)
     outcome = runner(spark, cfg, END)
     as_of = datetime(END.year, END.month, END.day, tzinfo=UTC)
     people = gather_people(outcome.tables, SHOWCASE, as_of=as_of)
     metrics = gather_metrics(outcome.tables["metrics"], k=min(cfg.evaluate.k)) if "metrics" in outcome.tables else []
     print("\n" + narrate(people, metrics, outcome.published, w_cos=outcome.w_cos, w_ce=cfg.score.w_ce))
-    return 0
-
-
-def _arguments(argv: Sequence[str]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="recsys-spark demo", description="Run everything on a generated shop.")
-    parser.add_argument("--dir", default="demo-store", help="folder of the shop, its config and the store")
-    parser.add_argument("--users", type=int, default=2_000)
-    parser.add_argument("--items", type=int, default=800)
-    parser.add_argument("--behaviours", type=int, default=60_000)
-    parser.add_argument("--seed", type=int, default=7)
-    return parser.parse_args(argv)
 
 
 def place_config(folder: Path) -> Path:

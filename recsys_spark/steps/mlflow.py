@@ -29,7 +29,6 @@ from recsys_spark.steps.stored_model import MODEL_CARD, MODEL_FACTS, MODEL_TENSO
 from recsys_spark.store.areas import StageManifest
 
 log = logging.getLogger("recsys_spark")
-RECORDED = ("train", "evaluate")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 DEFAULTS = {
     # MLflow's own are 120 s, seven times: a server that is down would hold up the lists for a quarter of an hour.
@@ -89,9 +88,8 @@ def record(ctx: Context, stage: str) -> None:
     def work() -> None:
         client = _client(settings.tracking_uri)
         run = _run(client, ctx)
-        _record_training(client, ctx, run)
-        if stage == "evaluate":
-            _record_backtest(client, ctx, run)
+        for write in RECORDED[stage]:
+            write(client, ctx, run)
 
     try:
         with _defaults():
@@ -128,6 +126,10 @@ def _record_backtest(client: Any, ctx: Context, run: Any) -> None:
         return
     _log(client, run, manifest, backtest_values(ctx.table("evaluate", tables.METRICS).collect()), {})
     _set_done(client, run, manifest)
+
+
+RECORDED = {"train": (_record_training,), "evaluate": (_record_training, _record_backtest)}
+"""What is recorded after a stage: the training once more after evaluate, in case the server was down the first time."""
 
 
 def _run(client: Any, ctx: Context) -> Any:

@@ -13,10 +13,9 @@ from recsys_spark.scoring.vector_checks import sound
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.eligible import exclusions_of, offered, served_users
 from recsys_spark.steps.evaluate import OURS
+from recsys_spark.steps.names import TIMED
 from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Attempt
-
-TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
 
 
 def publish(ctx: Context, attempt: Attempt) -> Facts:

@@ -14,12 +14,12 @@ from recsys_spark import tables
 from recsys_spark.publishing.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs, render_report
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.eligible import served_users
+from recsys_spark.steps.names import TIMED
 from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Attempt
 from recsys_spark.training.kernels.choices import CHOICES
 
 N_SAMPLES, N_SHOWN = 5, 10
-TIMED = ("ingest", "profiles", "embed", "train", "score", "rerank", "evaluate")
 SEGMENTS = tuple(name for name in SEGMENT_ORDER if name != "all")
 
 

@@ -15,10 +15,11 @@ import numpy as np
 from recsys_spark.config.sections import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.inputs import item_inputs, user_inputs
-from recsys_spark.pipeline import NAMES, STAGES, stage_key
+from recsys_spark.pipeline import BY_NAME, stage_key
 from recsys_spark.spark.gpus import gpu_profile
 from recsys_spark.spark.session import is_local, shared_threads
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.names import STAGE_NAMES
 from recsys_spark.steps.train import WITH_HISTORY
 from recsys_spark.tables import ITEM_PROFILES, USER_PROFILES
 from recsys_spark.training.kernels.held_out import K
@@ -27,7 +28,7 @@ from recsys_spark.tuning.space import SPACE, Params, Range, as_json, configured,
 from recsys_spark.tuning.tasks import Result, build_tried_rows, results_of
 
 log = logging.getLogger("recsys_spark")
-STAGES_BEFORE = NAMES[: NAMES.index("train")]
+STAGES_BEFORE = STAGE_NAMES[: STAGE_NAMES.index("train")]
 WINS_BY = 1.0
 """Standard errors of the paired difference over users; what the file says has the benefit of doubt, as in decision 14."""
 
@@ -77,7 +78,7 @@ def tune(ctx: Context, *, n_trials: int, parallel: int, seed: int, space: Sequen
 
 def tuning_key(ctx: Context, space: Sequence[Range], seed: int) -> str:
     """16 hex digits of all that a tuning depends on: whatever would make train run again, the search space and the seed."""
-    train = STAGES[NAMES.index("train")]
+    train = BY_NAME["train"]
     # A try never starts from an earlier model.
     content = {"train": stage_key(ctx, train, {"warm_from": None}), "space": as_json(space), "seed": seed}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

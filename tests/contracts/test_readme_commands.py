@@ -16,7 +16,7 @@ from tests.markdown import ROOT, blocks, pages
 
 INLINE = re.compile(r"`((?:make|recsys-spark|\./submit\.sh) [^`\n]+)`")
 STAGES = {file.stem for file in (ROOT / "jobs").glob("*.py")}
-OWN_COMMANDS = STAGES | set(COMMANDS)
+OWN_COMMANDS = set(COMMANDS)
 
 
 def targets() -> set[str]:
@@ -43,6 +43,10 @@ def problems(words: list[str]) -> list[str]:
         found.append(f"no stage {first}")
     if program == "submit.sh" and not (ROOT / "submit.sh").stat().st_mode & 0o100:
         found.append("submit.sh cannot be executed")
+    if first in COMMANDS and program == "recsys-spark":
+        taken = COMMANDS[first].parser().options()
+        given = [word.partition("=")[0].strip("[]") for word in words[2:] if word.strip("[").startswith("--")]
+        found += [f"{first} takes no {option}" for option in given if option not in (*taken, "--help", "--verbose")]
     for option, value in itertools.pairwise(words):
         if option == "--config" and not value.isupper() and not (ROOT / value).is_file():
             found.append(f"no file {value}")
@@ -57,16 +61,23 @@ def test_commands_name_what_exists(page: Path) -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["make tets", "./submit.sh trian --config FILE", "recsys-spark fit", "./submit.sh train --config conf/absent.toml"],
+    [
+        "make tets",
+        "./submit.sh trian --config FILE",
+        "recsys-spark fit",
+        "recsys-spark generate --rows 5",
+        "./submit.sh train --config conf/absent.toml",
+    ],
 )
 def test_a_wrong_command_is_noticed(line: str) -> None:
     assert next(problems(words) for words in commands(f"```sh\n{line}\n```\n"))
 
 
-def test_readme_shows_both_commands_of_the_quick_start_and_every_stage() -> None:
+def test_readme_shows_both_commands_of_the_quick_start_and_every_command() -> None:
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {("make", "demo"), ("make", "test")} <= {tuple(words) for words in commands(page)}
-    assert [stage for stage in STAGES if f"`{stage}`" not in page] == []
+    assert [name for name in STAGES if f"`{name}`" not in page] == []
+    assert [name for name in COMMANDS if not re.search(rf"\b{name}\b", page)] == []
 
 
 def test_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark import cli
-from recsys_spark.commands import registry as commands
+from recsys_spark.commands.registry import COMMANDS
 
 ROOT = Path(__file__).parents[2]
 JOB = ("--run-date", "2026-01-02")
@@ -95,14 +94,14 @@ def test_options_that_are_not_ours_reach_spark_submit_untouched_and_in_order(arg
     assert got[script - len(theirs) : script] == theirs
 
 
-@pytest.mark.parametrize("name", ["train", "compact", "vacuum", "encoders", "tune"])
+WITH_JOB = {name: command for name, command in COMMANDS.items() if command.has_job}
+
+
+@pytest.mark.parametrize("name", [name for name in WITH_JOB if name == "train" or not WITH_JOB[name].is_stage])
 def test_every_option_of_the_job_reaches_the_job_and_no_other_is_taken_for_one(
-    submit: Submit, config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+    submit: Submit, config: Path, tmp_path: Path, name: str
 ) -> None:
-    with pytest.raises(SystemExit):
-        cli.main([name, "--help"])
-    shown = " ".join(capsys.readouterr().out.split("\n\n")[0].split())
-    known = dict(re.findall(r"(--[a-z-]+)(?: ([^\]\s]+))?", shown))
+    known = COMMANDS[name].parser().options()
     known.pop("--config")
     given = [[option, "1"] if value else [option] for option, value in known.items()]
     done = submit(name, "--config", str(config), "--conf", "spark.a=1", *itertools.chain(*given))
@@ -348,9 +347,28 @@ def test_help_lists_every_stage_and_every_command_that_has_a_job(submit: Submit)
         kind: words.split()
         for kind, words in re.findall(r"^(STAGE|COMMAND) is one of: *(.+)$", done.stdout, re.MULTILINE)
     }
-    assert sorted(listed["STAGE"]) == sorted([*cli.STAGE_NAMES, "pipeline"])
-    assert sorted(listed["STAGE"] + listed["COMMAND"]) == sorted(p.stem for p in (ROOT / "jobs").glob("*.py"))
-    assert set(listed["COMMAND"]) <= set(commands.COMMANDS)
+    assert sorted(listed["STAGE"]) == sorted(name for name, command in WITH_JOB.items() if command.is_stage)
+    assert sorted(listed["COMMAND"]) == sorted(name for name, command in WITH_JOB.items() if not command.is_stage)
+    assert sorted(WITH_JOB) == sorted(p.stem for p in (ROOT / "jobs").glob("*.py"))
+
+
+def options_in_submit() -> dict[str, set[str]]:
+    """Which options submit.sh lets through for each command; `*` is any stage."""
+    text = (ROOT / "submit.sh").read_text(encoding="utf-8")
+    table = text[text.index("options_of() {") :].split("esac")[0]
+    return {
+        name: set(words.split()) for name, words in re.findall(r"^ +(\S+)\) (?:echo '(.*)' )?;;$", table, re.MULTILINE)
+    }
+
+
+def test_the_table_of_submit_has_exactly_the_options_of_each_command() -> None:
+    listed, shared = options_in_submit(), {"--config", "--verbose"}
+    assert listed.keys() == {"*"} | {name for name, command in WITH_JOB.items() if not command.is_stage}
+    for name, command in WITH_JOB.items():
+        assert listed["*" if command.is_stage else name] == command.parser().options().keys() - shared, name
+    text = (ROOT / "submit.sh").read_text(encoding="utf-8")
+    every = set(re.findall(r"^JOB_OPTIONS='(.*)'$", text, re.MULTILINE)[0].split())
+    assert every == set().union(*listed.values())
 
 
 def test_each_job_runs_what_it_is_named_after() -> None:

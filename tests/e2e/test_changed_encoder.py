@@ -9,13 +9,14 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.errors import EncoderError, StoreError
-from recsys_spark.pipeline import WALK, run_pipeline
+from recsys_spark.pipeline import run_pipeline
+from recsys_spark.steps.names import BACKTESTED
 from recsys_spark.steps.stored_model import load_artifact
 from tests import tiny_encoder
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
 
 NARROW = 16
-AFTER_EMBED = WALK[WALK.index("embed") + 1 :]
+AFTER_EMBED = BACKTESTED[BACKTESTED.index("embed") + 1 :]
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +24,7 @@ def trained(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pa
     """A shop whose run has finished; the tests put it back as it was."""
     folder = tmp_path_factory.mktemp("trained")
     file = write_shop(folder)
-    run_pipeline(spark, load(file, evaluate__enabled=False), RUN_DATE, stages=WALK)
+    run_pipeline(spark, load(file, evaluate__enabled=False), RUN_DATE, stages=BACKTESTED)
     return file
 
 

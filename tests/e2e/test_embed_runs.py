@@ -21,10 +21,11 @@ from recsys_spark.spark.progress import ROWS, Counts
 from recsys_spark.steps import ingest as steps
 from recsys_spark.steps import score as serving
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.names import STAGE_NAMES
 from tests.e2e.small_shop import N_ITEMS, N_USERS, RUN_DATE, TOP_N, load, write_shop
 from tests.tiny_encoder import poison, vocabulary
 
-TO_EMBED = pipeline.NAMES[: pipeline.NAMES.index("embed") + 1]
+TO_EMBED = STAGE_NAMES[: STAGE_NAMES.index("embed") + 1]
 SPOILT_ITEM, SPOILT_USER = "i18", "by-spoilt-tag"
 N_TEXTS = N_ITEMS + 3
 """Items, and the tags jazz, game and horror."""

@@ -19,11 +19,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import pipeline
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.steps import score as serving
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.names import STAGE_NAMES
 from recsys_spark.steps.report import report_inputs
 from tests.e2e.small_shop import KINDS, RUN_DATE, events, items, load, write_csv, write_shop
 
@@ -84,7 +84,7 @@ def publish(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pu
     @cache
     def run(**settings: Any) -> Night:
         cfg = load(file, evaluate__enabled=False, **lists, **settings)
-        ctx = run_pipeline(spark, cfg, RUN_DATE, stages=pipeline.NAMES[:-1])
+        ctx = run_pipeline(spark, cfg, RUN_DATE, stages=STAGE_NAMES[:-1])
         manifest = ctx.store.published_manifest(RUN_DATE)
         assert manifest is not None
         assert manifest["config_fingerprint"] == cfg.fingerprint()

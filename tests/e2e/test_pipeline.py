@@ -19,6 +19,7 @@ from recsys_spark.errors import PublishRefused, RecsysError, StoreError
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.steps import evaluate as backtest
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.names import BACKTESTED, STAGE_NAMES
 from tests.e2e.small_shop import KINDS, N_USERS, RUN_DATE, TOP_N, load, write_shop
 from tests.tiny_encoder import tiny_encoder
 
@@ -132,9 +133,9 @@ def test_the_report_is_one_file_that_names_the_run(run: Context) -> None:
 
 
 def test_a_rerun_of_a_finished_run_does_nothing(spark: SparkSession, shop: Path, run: Context) -> None:
-    before = {name: run.area.finished(name).attempt for name in pipeline.NAMES}
+    before = {name: run.area.finished(name).attempt for name in STAGE_NAMES}
     again = run_pipeline(spark, load(shop), RUN_DATE)
-    assert {name: again.area.finished(name).attempt for name in pipeline.NAMES} == before
+    assert {name: again.area.finished(name).attempt for name in STAGE_NAMES} == before
 
 
 def test_a_backtest_is_of_the_encoder_whose_lists_it_is_for(run: Context, shop: Path) -> None:
@@ -146,7 +147,7 @@ def test_a_backtest_is_of_the_encoder_whose_lists_it_is_for(run: Context, shop: 
     model.rename(kept)
     try:
         assert backtest._backtest(run)[0].encoder is run.encoder, "a run looks for its encoder once"
-        pipeline.run_stages(back, pipeline.WALK)
+        pipeline.run_stages(back, BACKTESTED)
         assert manifest.read_text(encoding="utf-8") == written, "a finished stage ran again"
         tiny_encoder(shop.parent, seed=1)
         manifest.unlink()
@@ -159,9 +160,9 @@ def test_a_backtest_is_of_the_encoder_whose_lists_it_is_for(run: Context, shop: 
 
 
 def test_a_later_setting_reruns_only_what_depends_on_it(spark: SparkSession, shop: Path, run: Context) -> None:
-    before = {name: run.area.finished(name).attempt for name in pipeline.NAMES}
+    before = {name: run.area.finished(name).attempt for name in STAGE_NAMES}
     again = run_pipeline(spark, load(shop, rerank__n_reasons=0, evaluate__enabled=False), RUN_DATE)
-    changed = {name for name in pipeline.NAMES if again.area.finished(name).attempt != before[name]}
+    changed = {name for name in STAGE_NAMES if again.area.finished(name).attempt != before[name]}
     assert changed == {"rerank", "evaluate", "publish", "report"}
     assert not again.store.published(RUN_DATE).where(F.size("reasons") > 0).count()
 
@@ -189,7 +190,7 @@ def test_a_crash_leaves_nothing_visible_and_the_next_run_finishes_it(
         run_pipeline(spark, load(tmp_path / "shop.toml", evaluate__enabled=False, publish__min_users=1000), RUN_DATE)
     assert done.store.published(RUN_DATE).count() == (N_USERS + 3) * TOP_N
     # A second run encodes nothing, for another date as well.
-    other = run_pipeline(spark, cfg, "2026-01-02", stages=pipeline.NAMES[:3])
+    other = run_pipeline(spark, cfg, "2026-01-02", stages=STAGE_NAMES[:3])
     assert other.fact("embed", "n_encoded") == 0
     # A stage by itself says what is missing.
     with pytest.raises(RecsysError, match="`ingest` has not finished"):

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark import pipeline
 from recsys_spark.errors import ConfigError
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.steps import train as learning
 from recsys_spark.steps.context import Context
+from recsys_spark.steps.names import STAGE_NAMES
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
 
-TO_TRAIN = pipeline.NAMES[: pipeline.NAMES.index("train") + 1]
+TO_TRAIN = STAGE_NAMES[: STAGE_NAMES.index("train") + 1]
 NEXT_DAY = "2026-01-02"
 
 

@@ -24,6 +24,7 @@ from recsys_spark.pipeline import STAGES, run_pipeline, run_stages
 from recsys_spark.steps import mlflow as tracking
 from recsys_spark.steps import mlflow_values as tracked_values
 from recsys_spark.steps.context import Context, Hidden
+from recsys_spark.steps.names import BACKTESTED, STAGE_NAMES
 from recsys_spark.store.areas import StageManifest
 from tests.builders import AS_OF, config
 
@@ -203,9 +204,9 @@ def test_what_failed_half_way_is_completed_and_not_doubled(
 def test_the_pipeline_records_the_main_walk_and_never_a_backtest(cfg: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipeline, "_run_stage", lambda *_: None)
     nobody: Any = None
-    run_stages(replace(context(cfg), hidden=Hidden("time", None, nobody)), pipeline.WALK)
+    run_stages(replace(context(cfg), hidden=Hidden("time", None, nobody)), BACKTESTED)
     assert runs(cfg) == []
-    run_stages(context(cfg), pipeline.NAMES)
+    run_stages(context(cfg), STAGE_NAMES)
     [run] = runs(cfg)
     assert run.data.metrics.keys() >= {"train/loss", "als/all/coverage_20"}
 
