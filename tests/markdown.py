@@ -72,7 +72,5 @@ def broken_links(page: Path) -> Iterator[str]:
             continue
         path, _, anchor = link.partition("#")
         target = page.parent / path if path else page
-        if not target.exists():
-            yield link
-        elif anchor and anchor not in anchors(target.read_text(encoding="utf-8")):
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text(encoding="utf-8"))):
             yield link
