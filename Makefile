@@ -8,14 +8,14 @@ PYTHON ?= $(shell python3.11 -c 'import sys; print(sys.executable)' 2>/dev/null 
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-# A Spark test mostly waits, so three processes pay on two cores; a file's tests share one process and its session.
+# A Spark test mostly waits, so three processes are faster than two on two cores. The tests of a file share one session.
 PROCESSES ?= 3
 PYTEST := $(BIN)/pytest --dist loadfile -n
 
 .PHONY: help demo install bench-score bench-encode bench-quality bench-train test test-slow check lint types format docs site clean
 
 help: ## show this list
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: install ## install, generate a shop and run the whole pipeline on it in local mode
 	$(BIN)/recsys-spark demo
@@ -31,7 +31,7 @@ $(INSTALLED): setup.py constraints.txt pyproject.toml
 	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev,docs]'
 	@touch $@
 
-test: check ## lint, types and every fast test
+test: check ## lint, types, links and every fast test
 	@echo '==> fast tests'
 	$(PYTEST) $(PROCESSES) -m 'not slow'
 
@@ -50,20 +50,20 @@ types: install ## mypy, strict
 	@echo '==> types'
 	$(BIN)/mypy
 
-bench-score: install ## scoring beside its rivals, its growth and memory (or PARTS=joins,cores); writes benchmarks/results
+bench-score: install ## scoring next to its rivals, growth and memory (or PARTS=joins,cores)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m benchmarks.score $(if $(PARTS),--parts $(PARTS))
 
-bench-encode: install ## encoding beside its rivals and its limit (or PARTS=kernel,stage); writes benchmarks/results
+bench-encode: install ## encoding next to its rivals and its limit (or PARTS=kernel,stage)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.encode $(if $(PARTS),--parts $(PARTS)) $(if $(TEXTS),--texts $(TEXTS))
 
-bench-quality: install ## lists beside the best rivals' on public data (or DATASETS=, METHODS=, PROTOCOLS=); writes benchmarks/results
+bench-quality: install ## lists next to the best rivals' on public data (or DATASETS=, METHODS=, PROTOCOLS=)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/pip install --disable-pip-version-check -q --no-deps -r benchmarks/quality/rectools.txt
 	$(BIN)/python -m benchmarks.quality $(if $(DATASETS),--datasets $(DATASETS)) $(if $(METHODS),--methods '$(METHODS)') $(if $(PROTOCOLS),--protocols $(PROTOCOLS))
 
-bench-train: install ## training: in two processes, whole, its growth, warm starts, a million items (or PARTS=full,items, DATASETS=); writes benchmarks/results
+bench-train: install ## training: processes, whole, growth, warm starts, a million items (or PARTS=full,items, DATASETS=)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.train $(if $(PARTS),--parts $(PARTS)) $(if $(DATASETS),--datasets $(DATASETS))
 
