@@ -82,5 +82,5 @@ site: install ## build the documentation into build/site; a broken link or ancho
 	$(BIN)/zensical build --strict --clean
 
 clean: ## remove caches, builds and the demo's store; keeps .venv
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log demo-store
+	rm -rf build dist *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis spark-warehouse metastore_db derby.log demo-store
 	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
