@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from recsys_spark.profiles.kernels.text import clean_text
+from recsys_spark.profiles.kernels.cleaning import clean_text
 
 TITLES, DESCRIPTIONS, PROFILES = "titles", "descriptions", "long profiles"
 TEXTS = (TITLES, DESCRIPTIONS, PROFILES)

@@ -14,7 +14,8 @@ from benchmarks.common.ledger import say
 from benchmarks.quality.data import Taggings, World
 from benchmarks.quality.methods import Floats, Texts
 from recsys_spark.config.sections import Encoder
-from recsys_spark.profiles.kernels.text import clean_tags, cut, item_fields, item_text
+from recsys_spark.profiles.kernels.cleaning import clean_tags, cut
+from recsys_spark.profiles.kernels.composing import item_fields, item_text
 
 CACHE = Path("build") / "quality-cache"
 ITEM_TAGS, USER_TAGS = 10, 20

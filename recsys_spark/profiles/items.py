@@ -11,7 +11,8 @@ from pyspark.sql.pandas.functions import pandas_udf
 from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 
 from recsys_spark.config.sections import Behaviours, Config, Profiles
-from recsys_spark.profiles.kernels.text import clean_tags, item_fields, item_text
+from recsys_spark.profiles.kernels.cleaning import clean_tags
+from recsys_spark.profiles.kernels.composing import item_fields, item_text
 from recsys_spark.profiles.weights import decay, exact, type_weight
 from recsys_spark.tables import ITEM_PROFILES
 

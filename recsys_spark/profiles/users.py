@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from recsys_spark.config.sections import Config, Profiles
-from recsys_spark.profiles.kernels.text import clean_tags
+from recsys_spark.profiles.kernels.cleaning import clean_tags
 from recsys_spark.profiles.weights import MAX_WEIGHT, decay, exact, undecayed_weight
 from recsys_spark.tables import USER_PROFILES
 

@@ -9,10 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.profiles.kernels.text import MAX_TAG_CHARS, clean_tags, clean_text, item_fields, item_text
+from recsys_spark.profiles.kernels.cleaning import MAX_TAG_CHARS, clean_tags, clean_text
 
-TEMPLATE = "{title}. {category}. {tags}. {attributes}. {description}"
-NOTHING = dict.fromkeys(("title", "category", "tags", "attributes", "description"), "")
 # Plain characters rarely spell markup, so pieces of it are drawn as well.
 PIECES = st.one_of(
     st.characters(),
@@ -97,44 +95,3 @@ def test_tags_do_not_depend_on_the_order_of_the_source(tags: list[str | None]) -
 
     assert clean_tags(tags[::-1]) == cleaned == clean_tags(cleaned)
     assert all(0 < len(tag) <= MAX_TAG_CHARS for tag in cleaned)
-
-
-def test_text_follows_the_template() -> None:
-    fields = item_fields(
-        title="Dune &amp; Sand",
-        description="A <i>long</i> story",
-        category="Book",
-        tags=["desert", "spice"],
-        attributes=["author Herbert", "pages 412"],
-        max_chars=1000,
-    )
-
-    assert item_text(TEMPLATE, fields, 1000) == (
-        "Dune & Sand. Book. desert, spice. author Herbert, pages 412. A long story"
-    )
-
-
-@pytest.mark.parametrize(
-    ("filled", "text"),
-    [
-        ({"title": "Dune", "description": "Sand"}, "Dune. Sand"),
-        ({"category": "Book"}, "Book"),
-        ({"title": "Who?", "category": "Book"}, "Who? Book"),
-        ({"title": "braces {title}", "tags": "{x}"}, "braces {title}. {x}"),
-        ({}, None),
-    ],
-)
-def test_an_empty_part_disappears_with_its_separator(filled: dict[str, str], text: str | None) -> None:
-    assert item_text(TEMPLATE, NOTHING | filled, 1000) == text
-
-
-def test_a_part_with_words_of_its_own_goes_as_a_whole() -> None:
-    template = "Course {title}; about {category} / {tags}。{description}。"
-
-    assert item_text(template, NOTHING | {"title": "Dune"}, 1000) == "Course Dune。"
-    assert item_text(template, NOTHING | {"title": "Dune", "tags": "sand"}, 1000) == "Course Dune; about / sand。"
-
-
-def test_text_is_cut_at_a_character_and_leaves_no_space() -> None:
-    assert item_text("{title}", NOTHING | {"title": "ab 😀😀"}, 4) == "ab 😀"
-    assert item_text("{title}", NOTHING | {"title": "ab 😀😀"}, 3) == "ab"
