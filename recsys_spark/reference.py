@@ -49,7 +49,7 @@ def tables_markdown() -> str:
     """Return docs/tables.md: columns, key and meaning of every table."""
     parts = [WRITTEN.format(module="tables.py"), "", TABLES_INTRO]
     parts += ["## Input: what `[sources]` maps your tables onto\n"]
-    parts += [_table_markdown(table) for table in CONTRACT.values()]
+    parts += [_table_markdown(entry.table) for entry in CONTRACT.values()]
     parts += ["## Output and intermediate tables of the store\n"]
     # Items, users, relations and lists keep their contract columns: described once is enough.
     parts += [_table_markdown(table) for table in STORED if table.name not in CONTRACT]

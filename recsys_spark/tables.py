@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, FloatType, MapType, StructField, StructType
@@ -84,10 +86,6 @@ SELECTED_USERS = Table(
     ("user_id",),
     (Col("user_id", STRING, "User.", nullable=False),),
 )
-CONTRACT = {t.name: t for t in (BEHAVIOURS, ITEMS, USERS, RELATIONS, ALLOW_LIST, DENY_LIST, SELECTED_USERS)}
-SERVING = ("allow_list", "deny_list", "selected_users")  # whom and what to serve; each says something only where given
-TONIGHT = ("allow_list", "selected_users")  # of one night and not of the model, so a backtest does not read them
-
 # Inside the store ----------------------------------------------------------------------------------------------
 
 INTERACTIONS = Table(
@@ -111,6 +109,44 @@ REJECTED_ROWS = Table(
         Col("row", STRING, "The row as JSON.", nullable=False),
     ),
 )
+
+
+@dataclass(frozen=True)
+class Input:
+    """A table that ``[sources]`` maps the user's tables onto, and how ingest treats it."""
+
+    table: Table
+    """Columns of the contract; the section `[sources.NAME]` has the table's name."""
+    stored: Table
+    """What ingest writes of it."""
+    required: bool = False
+    """Whether a job needs a source for it."""
+    is_list: bool = False
+    """Says whom or what to serve. An empty list differs from a list that is not given, so ingest records which are given."""
+    tonight: bool = False
+    """Holds for one night and not for the model, so a backtest does not read it."""
+
+
+CONTRACT = {
+    entry.table.name: entry
+    for entry in (
+        Input(BEHAVIOURS, stored=INTERACTIONS, required=True),
+        Input(ITEMS, stored=ITEMS, required=True),
+        Input(USERS, stored=USERS),
+        Input(RELATIONS, stored=RELATIONS),
+        Input(ALLOW_LIST, stored=ALLOW_LIST, is_list=True, tonight=True),
+        Input(DENY_LIST, stored=DENY_LIST, is_list=True),
+        Input(SELECTED_USERS, stored=SELECTED_USERS, is_list=True, tonight=True),
+    )
+}
+"""The contract tables by name. To add one: an entry here, and a field of its name in ``config.sources.Sources``."""
+
+
+def inputs_read(*, backtest: bool) -> list[Input]:
+    """Return the contract tables that ingest reads tonight or for a backtest."""
+    return [entry for entry in CONTRACT.values() if not (backtest and entry.tonight)]
+
+
 HISTORY = ArrayType(_struct(item_id=STRING, behaviour=STRING, ts=TIME, weight=DOUBLE))
 USER_PROFILES = Table(
     "user_profiles",
@@ -254,9 +290,19 @@ METRICS = Table(
     ),
 )
 STORED = (
-    INTERACTIONS, ITEMS, USERS, RELATIONS, ALLOW_LIST, DENY_LIST, SELECTED_USERS, REJECTED_ROWS,
-    USER_PROFILES, ITEM_PROFILES, EMBEDDINGS, ENCODED, ITEM_VECTORS, USER_VECTORS, CANDIDATES, RECOMMENDATIONS, METRICS,
-)  # fmt: skip
+    *(entry.stored for entry in CONTRACT.values()),
+    REJECTED_ROWS,
+    USER_PROFILES,
+    ITEM_PROFILES,
+    EMBEDDINGS,
+    ENCODED,
+    ITEM_VECTORS,
+    USER_VECTORS,
+    CANDIDATES,
+    RECOMMENDATIONS,
+    METRICS,
+)
+"""Every table that a stage writes, in the order of the pipeline."""
 OF_BOOSTS = ("link", "linked", "boosts")
 
 

@@ -67,6 +67,11 @@ class Sources(Section):
     selected_users: list[Source] = Field(default=[])
     """Users to score (optional): `user_id`. Only they get a list. A backtest does not read it."""
 
+    def of(self, name: str) -> list[Source]:
+        """Return the sources of the contract table of that name; empty where it is not given."""
+        sources: list[Source] = getattr(self, name)
+        return sources
+
     @field_validator("*", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:

@@ -60,13 +60,13 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
         return rows
 
     try:
-        ingested, _ = read_and_check(ctx, keep, without=tables.SERVING)
-        of_both = ingested.interactions, ingested.items, ingested.users, ingested.relations
+        ingested = read_and_check(ctx, keep, [entry for entry in tables.CONTRACT.values() if not entry.is_list])
+        of_both = (ingested[t] for t in (tables.INTERACTIONS, tables.ITEMS, tables.USERS, tables.RELATIONS))
         items, users = build_profiles(ctx, *of_both, keep=keep)
         if not cfg.sources.users:
             # A user's text consists of the tags that users gave. Without this, Spark builds every profile to find none.
             users = spark.createDataFrame([], tables.USER_PROFILES.schema)
-        yield Inputs(ingested.interactions, items.select("item_id", "text"), users.select("text"), "the sources")
+        yield Inputs(ingested[tables.INTERACTIONS], items.select("item_id", "text"), users.select("text"), "the sources")
     finally:
         for rows in kept:
             rows.unpersist()

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import reduce
-from typing import TYPE_CHECKING
 
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Config
-from recsys_spark.ingest.checks import check_top_n, check_top_n_of_list, validate_ingested
+from recsys_spark.ingest.sources import Mapped
 from recsys_spark.tables import (
-    ALLOW_LIST,
     BEHAVIOURS,
-    DENY_LIST,
+    CONTRACT,
     INTERACTIONS,
     ITEMS,
     REJECTED_ROWS,
@@ -25,87 +23,115 @@ from recsys_spark.tables import (
     Table,
 )
 
-if TYPE_CHECKING:
-    from recsys_spark.ingest.sources import Mapped
-
-__all__ = ["Ingested", "build_ingest", "check_top_n", "check_top_n_of_list", "one_row_per_id", "validate_ingested"]
-
 
 @dataclass(frozen=True)
 class Ingested:
-    """What the ingest stage writes; each member has the columns of the table of its name."""
+    """The tables that ingest writes: what ``tables.CONTRACT`` stores, and `rejected_rows`."""
 
-    interactions: DataFrame
+    frames: Mapping[str, DataFrame]
+    """Table name -> rows."""
+    given: frozenset[str]
+    """Names of the contract tables that have a source. The others are empty, which is not the same as an empty list."""
+
+    def __getitem__(self, table: Table) -> DataFrame:
+        """Return the rows of a table."""
+        return self.frames[table.name]
+
+    def each(self, write: Callable[[Table, DataFrame], DataFrame]) -> Ingested:
+        """Return the tables that ``write`` returns when it is called with each of these."""
+        stored = [*(entry.stored for entry in CONTRACT.values()), REJECTED_ROWS]
+        return replace(self, frames={table.name: write(table, self[table]) for table in stored})
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What the tables are built from, besides their own rows."""
+
+    mapped: Mapping[str, Mapped]
     items: DataFrame
-    users: DataFrame
-    relations: DataFrame
-    allow_list: DataFrame
-    deny_list: DataFrame
-    selected_users: DataFrame
-    rejected_rows: DataFrame
+    """ITEMS, one row per item."""
+    as_of: datetime
+    held_out: DataFrame | None
+    extra_users: DataFrame | None
+
+    def accepted(self, table: Table) -> DataFrame:
+        """Return the accepted rows of a contract table; none where it has no source."""
+        return self.mapped[table.name].accepted if table.name in self.mapped else _no_rows(self.items, table)
+
+
+_Built = tuple[DataFrame, DataFrame | None]
+"""The rows that are kept, and rejected_rows with the others."""
 
 
 def build_ingest(
-    behaviours: Mapped,
-    items: Mapped,
-    users: Mapped | None,
-    relations: Mapped | None,
-    cfg: Config,
+    mapped: Mapping[str, Mapped],
     *,
     as_of: datetime,
     held_out: DataFrame | None = None,
     extra_users: DataFrame | None = None,
-    allow_list: Mapped | None = None,
-    deny_list: Mapped | None = None,
-    selected_users: Mapped | None = None,
 ) -> Ingested:
     """Return the run's tables: behaviours before ``as_of`` on items of the catalogue, one row per item and user.
 
-    ``held_out`` (user_id, item_id): pairs that a backtest hides from the interactions. ``extra_users`` (user_id):
-    users to serve who may be in no source, as those of ``selected_users`` may. Later behaviours are no error: they are
-    simply not there yet. A table that is None has no rows, which is not the same as an empty list: whoever applies a
-    list must know whether it was given.
+    ``mapped``: the contract tables that have a source, by name; `behaviours` and `items` are among them.
+    ``held_out`` (user_id, item_id): pairs that a backtest hides from the interactions.
+    ``extra_users`` (user_id): users to serve whom no source may name; users of `selected_users` are served in the same way.
+    Behaviours at or after ``as_of`` are left out without being rejected: they have not happened yet.
     """
-    given = (behaviours, items, users, relations, allow_list, deny_list, selected_users)
-    rejected = [m.rejected for m in given if m is not None]
-    catalogue, duplicate_items = one_row_per_id(items.accepted, ITEMS, "duplicate_item")
-    rejected.append(duplicate_items)
+    items, duplicates = one_row_per_id(mapped[ITEMS.name].accepted, ITEMS, "duplicate_item")
+    run = _Run(mapped, items, as_of, held_out, extra_users)
+    rejected = [*(given.rejected for given in mapped.values()), duplicates]
+    frames = {ITEMS.name: ITEMS.conform(items)}
+    for entry in CONTRACT.values():
+        if entry.stored.name not in frames:
+            kept, others = _OWN_WAY.get(entry.table.name, _distinct)(run, entry.table)
+            frames[entry.stored.name] = entry.stored.conform(kept)
+            rejected += [] if others is None else [others]
+    frames[REJECTED_ROWS.name] = REJECTED_ROWS.conform(reduce(DataFrame.unionByName, rejected))
+    return Ingested(frames, frozenset(mapped))
 
-    earlier = behaviours.accepted.where(F.col("ts") < F.lit(as_of))
-    ids = catalogue.select("item_id")
-    rejected.append(_rejected(earlier.join(ids, on="item_id", how="left_anti"), BEHAVIOURS, "unknown_item"))
-    interactions = earlier.join(ids, on="item_id", how="left_semi").select(*INTERACTIONS.names).distinct()
-    if held_out is not None:
-        interactions = interactions.join(held_out, on=["user_id", "item_id"], how="left_anti")
 
-    known = _no_rows(catalogue, USERS)
-    if users is not None:
-        known, duplicate_users = one_row_per_id(users.accepted, USERS, "duplicate_user")
-        rejected.append(duplicate_users)
-    selected = _no_rows(catalogue, SELECTED_USERS) if selected_users is None else selected_users.accepted.distinct()
-    to_serve = selected if extra_users is None else selected.unionByName(extra_users.select("user_id"))
+def _distinct(run: _Run, table: Table) -> _Built:
+    """The distinct rows of a table; a row on an item outside the catalogue is rejected."""
+    rows = run.accepted(table).distinct()
+    if "item_id" not in table.names or table.name not in run.mapped:
+        return rows, None
+    ids = run.items.select("item_id")
+    others = rows.join(ids, on="item_id", how="left_anti")
+    return rows.join(ids, on="item_id", how="left_semi"), _rejected(others, table, "unknown_item")
+
+
+def _interactions(run: _Run, table: Table) -> _Built:
+    ids = run.items.select("item_id")
+    earlier = run.accepted(table).where(F.col("ts") < F.lit(run.as_of))
+    kept = earlier.join(ids, on="item_id", how="left_semi").select(*INTERACTIONS.names).distinct()
+    if run.held_out is not None:
+        kept = kept.join(run.held_out, on=["user_id", "item_id"], how="left_anti")
+    # Not distinct: every rejected behaviour counts.
+    return kept, _rejected(earlier.join(ids, on="item_id", how="left_anti"), table, "unknown_item")
+
+
+def _users(run: _Run, table: Table) -> _Built:
+    known, duplicates = run.accepted(table), None
+    if table.name in run.mapped:
+        known, duplicates = one_row_per_id(known, table, "duplicate_user")
+    to_serve = run.accepted(SELECTED_USERS).distinct()
+    if run.extra_users is not None:
+        to_serve = to_serve.unionByName(run.extra_users.select("user_id"))
     absent = to_serve.distinct().join(known, on="user_id", how="left_anti")
-    known = known.unionByName(absent, allowMissingColumns=True)
+    return known.unionByName(absent, allowMissingColumns=True), duplicates
 
-    friends = _no_rows(catalogue, RELATIONS)
-    if relations is not None:
-        # A pair given twice is no contradiction: the closest weight is what is known of it.
-        friends = relations.accepted.groupBy("user_id", "friend_id").agg(F.max("weight").alias("weight"))
 
-    allowed, unknown_allowed = _on_catalogue(allow_list, ALLOW_LIST, ids)
-    denied, unknown_denied = _on_catalogue(deny_list, DENY_LIST, ids)
-    rejected += [unknown_allowed, unknown_denied]
+def _relations(run: _Run, table: Table) -> _Built:
+    # A pair given twice is no contradiction: the closest weight is what is known of it.
+    return run.accepted(table).groupBy("user_id", "friend_id").agg(F.max("weight").alias("weight")), None
 
-    return Ingested(
-        INTERACTIONS.conform(interactions),
-        ITEMS.conform(catalogue),
-        USERS.conform(known),
-        RELATIONS.conform(friends),
-        ALLOW_LIST.conform(allowed),
-        DENY_LIST.conform(denied),
-        SELECTED_USERS.conform(selected),
-        REJECTED_ROWS.conform(reduce(DataFrame.unionByName, rejected)),
-    )
+
+_OWN_WAY: dict[str, Callable[[_Run, Table], _Built]] = {
+    BEHAVIOURS.name: _interactions,
+    USERS.name: _users,
+    RELATIONS.name: _relations,
+}
+"""How a contract table is built, where distinct rows on items of the catalogue are not all there is to it."""
 
 
 def one_row_per_id(rows: DataFrame, table: Table, reason: str) -> tuple[DataFrame, DataFrame]:
@@ -135,15 +161,6 @@ def _whole(table: Table) -> Column:
 def _json(row: Column) -> Column:
     # With its nulls, so that a missing title sorts after every present one and can be seen in rejected_rows.
     return F.to_json(row, {"ignoreNullFields": "false"})
-
-
-def _on_catalogue(mapped: Mapped | None, table: Table, ids: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """Return (distinct rows on the items of ``ids``, rejected_rows with the distinct others)."""
-    if mapped is None:
-        return _no_rows(ids, table), _no_rows(ids, REJECTED_ROWS)
-    rows = mapped.accepted.distinct()
-    others = rows.join(ids, on="item_id", how="left_anti")
-    return rows.join(ids, on="item_id", how="left_semi"), _rejected(others, table, "unknown_item")
 
 
 def _rejected(rows: DataFrame, table: Table, reason: str) -> DataFrame:

@@ -2,43 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import DataError, nearest
-from recsys_spark.tables import ALLOW_LIST, BEHAVIOURS, ITEMS, SELECTED_USERS, Table
-
-if TYPE_CHECKING:
-    from recsys_spark.ingest.build import Ingested
+from recsys_spark.ingest.build import Ingested
+from recsys_spark.tables import ALLOW_LIST, BEHAVIOURS, INTERACTIONS, ITEMS, REJECTED_ROWS, SELECTED_USERS, Table
 
 _N_TYPES_SHOWN = 20
 _EPOCH_HINT = " Seconds since 1970 want `timestamp_seconds(column)` as the expression of ts, milliseconds `timestamp_millis(column)`."
 
 
-def validate_ingested(
-    ingested: Ingested, cfg: Config, *, as_of: datetime, earliest_ts: datetime | None, given: Collection[str] = ()
-) -> None:
-    """Raise DataError where the job cannot be run on what was ingested.
+def validate_ingested(ingested: Ingested, cfg: Config, *, as_of: datetime, behaviours: DataFrame) -> None:
+    """Raise DataError where the job cannot run on what was ingested.
 
-    ``ingested`` as read back from the store; ``earliest_ts``: the earliest accepted behaviour, None without any;
-    ``given``: those of tables.SERVING that have a source.
+    ``ingested``: the tables as read back from the store. ``behaviours``: the accepted behaviours, read only to explain
+    why there are no interactions.
     """
     _check_items(ingested, cfg)
-    if ALLOW_LIST.name in given:
+    if ALLOW_LIST.name in ingested.given:
         _check_allow_list(ingested, cfg)
-    if SELECTED_USERS.name in given:
+    if SELECTED_USERS.name in ingested.given:
         _check_selected_users(ingested)
-    _check_interactions(ingested, as_of=as_of, earliest_ts=earliest_ts)
+    _check_interactions(ingested, behaviours, as_of=as_of)
     _check_behaviour_types(ingested, cfg)
 
 
 def _check_items(ingested: Ingested, cfg: Config) -> None:
-    n_items, n_available = ingested.items.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
+    n_items, n_available = ingested[ITEMS].agg(F.count("*"), F.count_if("available")).head() or (0, 0)
     if n_items == 0:
         raise DataError(
             "There are no items",
@@ -98,7 +92,7 @@ def _check_top_n_of_list(cfg: Config, n_items: int, n_available: int) -> None:
 
 def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
     where = f"sources.{ALLOW_LIST.name}"
-    n_items, n_available = _allowed(ingested.items, ingested.allow_list)
+    n_items, n_available = _allowed(ingested[ITEMS], ingested[ALLOW_LIST])
     if n_items == 0:
         # Without this an empty list would be one that allows nothing, or everything.
         raise DataError(
@@ -113,7 +107,7 @@ def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
 
 def _check_selected_users(ingested: Ingested) -> None:
     where = f"sources.{SELECTED_USERS.name}"
-    if ingested.selected_users.isEmpty():
+    if ingested[SELECTED_USERS].isEmpty():
         raise DataError(
             "No user is selected",
             where=where,
@@ -123,11 +117,12 @@ def _check_selected_users(ingested: Ingested) -> None:
         )
 
 
-def _check_interactions(ingested: Ingested, *, as_of: datetime, earliest_ts: datetime | None) -> None:
-    if not ingested.interactions.isEmpty():
+def _check_interactions(ingested: Ingested, behaviours: DataFrame, *, as_of: datetime) -> None:
+    if not ingested[INTERACTIONS].isEmpty():
         return
     found = _rejections(ingested, BEHAVIOURS)
-    if earliest_ts is None:
+    earliest = behaviours.agg(F.min("ts")).collect()[0][0]
+    if earliest is None:
         raise DataError(
             "There are no behaviours at all",
             where="sources.behaviours",
@@ -136,11 +131,13 @@ def _check_interactions(ingested: Ingested, *, as_of: datetime, earliest_ts: dat
             action="Check `path`, `where` and `columns`; the reasons above say what was wrong with the rows."
             + (_EPOCH_HINT if "bad_ts" in found else ""),
         )
-    if _utc(earliest_ts) >= _utc(as_of):
+    # Collected timestamps are naive, in the driver's own zone.
+    earliest = earliest.astimezone(UTC)
+    if earliest >= _utc(as_of):
         raise DataError(
             "There are no behaviours before as_of",
             where="as_of",
-            found=f"as_of {_utc(as_of):%Y-%m-%d %H:%M:%S}, earliest behaviour {_utc(earliest_ts):%Y-%m-%d %H:%M:%S} (UTC)",
+            found=f"as_of {_utc(as_of):%Y-%m-%d %H:%M:%S}, earliest behaviour {earliest:%Y-%m-%d %H:%M:%S} (UTC)",
             expected="as_of after the earliest behaviour",
             action="Pass a later --as-of or --run-date.",
         )
@@ -157,7 +154,7 @@ def _check_behaviour_types(ingested: Ingested, cfg: Config) -> None:
     weights = cfg.behaviours.weights
     if cfg.behaviours.default_weight is not None:
         return
-    unknown = ingested.interactions.where(~F.col("behaviour").isin(list(weights)) if weights else F.lit(True))
+    unknown = ingested[INTERACTIONS].where(~F.col("behaviour").isin(list(weights)) if weights else F.lit(True))
     counts = unknown.groupBy("behaviour").count().orderBy(F.desc("count"), "behaviour").limit(_N_TYPES_SHOWN + 1)
     types = [(str(name), int(n)) for name, n in counts.collect()]
     if not types:
@@ -176,7 +173,7 @@ def _check_behaviour_types(ingested: Ingested, cfg: Config) -> None:
 
 def _rejections(ingested: Ingested, table: Table) -> str:
     """Say how many rows of a table were rejected, and why."""
-    rows = ingested.rejected_rows.where(F.col("table") == table.name)
+    rows = ingested[REJECTED_ROWS].where(F.col("table") == table.name)
     counts = rows.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
     if not counts:
         return "no rows"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
-from recsys_spark.config.sections import Join, Source
+from recsys_spark.config.sections import Join, Source, Sources
 from recsys_spark.errors import SourceError, nearest
 from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed
 from recsys_spark.ingest.source_errors import (
@@ -23,7 +23,7 @@ from recsys_spark.ingest.source_errors import (
     quiet_query_log,
     shown,
 )
-from recsys_spark.tables import REJECTED_ROWS, Table
+from recsys_spark.tables import REJECTED_ROWS, Input, Table
 
 # A null in these columns has a meaning of its own.
 _DEFAULTS = {"weight": 1.0, "available": True}
@@ -38,6 +38,15 @@ class Mapped:
     """Columns of the contract table, in order and typed."""
     rejected: DataFrame
     """Columns of `rejected_rows`; `row` holds the source's columns, or the contract's where rows were grouped."""
+
+
+def read_tables(spark: SparkSession, inputs: Iterable[Input], sources: Sources, *, now: datetime) -> dict[str, Mapped]:
+    """Return the contract tables among ``inputs`` that have a source, by name. Raises what :func:`read_table` raises."""
+    return {
+        name: read_table(spark, read.table, sources.of(name), where=f"sources.{name}", now=now)
+        for read in inputs
+        if sources.of(name := read.table.name)
+    }
 
 
 def read_table(spark: SparkSession, table: Table, sources: Sequence[Source], *, where: str, now: datetime) -> Mapped:

@@ -29,7 +29,7 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
     facts = ListFacts(**row.asDict())
     ingested = ctx.area.finished("ingest")
     n_rejected = ingested.rows["rejected_rows"]
-    n_used = sum(ingested.rows[name] for name in ("interactions", "items", "users", "relations", *tables.SERVING))
+    n_used = sum(ingested.rows[entry.stored.name] for entry in tables.CONTRACT.values())
     gates = check_gates(ctx.cfg.publish, facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_rejected + n_used)
     manifest = {
         "run_date": ctx.run_date,
@@ -65,7 +65,7 @@ def _our_metrics(ctx: Context) -> dict[str, float]:
 STAGE = Stage(
     "publish",
     ("rerank", "evaluate"),
-    ("publish",),
+    ("publish", "run.top_n", "score"),
     publish,
     still_there=lambda ctx: ctx.store.published_manifest(ctx.run_date) is not None,
 )

@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.config.sections import WINDOW_GROUP_LIMIT_THRESHOLD, Config, Score
-from recsys_spark.ingest.build import check_top_n, check_top_n_of_list
+from recsys_spark.ingest.checks import check_top_n, check_top_n_of_list
 from recsys_spark.model.inputs import item_inputs, user_inputs
 from recsys_spark.scoring.kernels.packing_items import rows_per_block
 from recsys_spark.scoring.popular import build_popular_candidates

@@ -11,7 +11,7 @@ from pyspark.errors import PySparkException
 
 from recsys_spark.config.sections import Source
 from recsys_spark.steps.context import Context
-from recsys_spark.tables import CONTRACT, TONIGHT
+from recsys_spark.tables import inputs_read
 
 
 def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
@@ -19,8 +19,8 @@ def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
 
     Only of what ingest reads: a backtest is not run again because of a new campaign.
     """
-    read = [name for name in CONTRACT if ctx.hidden is None or name not in TONIGHT]
-    return [entry for name in read for source in getattr(ctx.cfg.sources, name) for entry in _of(ctx, source)]
+    names = [read.table.name for read in inputs_read(backtest=ctx.hidden is not None)]
+    return [entry for name in names for source in ctx.cfg.sources.of(name) for entry in _of(ctx, source)]
 
 
 def _of(ctx: Context, source: Source) -> Iterator[dict[str, Any]]:

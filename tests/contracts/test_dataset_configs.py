@@ -26,7 +26,7 @@ def dummy_folders(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def sources_of(cfg: Config) -> dict[str, list[Source]]:
-    return {name: getattr(cfg.sources, name) for name in CONTRACT}
+    return {name: cfg.sources.of(name) for name in CONTRACT}
 
 
 def test_the_promised_files_are_there() -> None:
@@ -41,9 +41,9 @@ def test_a_shipped_configuration_is_valid(name: str) -> None:
     cfg = load_config(CONF / name)
     assert cfg.behaviours.weights
     for table, sources in sources_of(cfg).items():
-        required = {col.name for col in CONTRACT[table].columns if not col.nullable}
+        required = {col.name for col in CONTRACT[table].table.columns if not col.nullable}
         for source in sources:
-            assert required <= set(source.columns) <= set(CONTRACT[table].names)
+            assert required <= set(source.columns) <= set(CONTRACT[table].table.names)
 
 
 @pytest.mark.usefixtures("dummy_folders")
@@ -64,5 +64,5 @@ def test_a_data_set_maps_onto_the_contract(name: str, spark: SparkSession, monke
     for table, sources in sources_of(load_config(CONF / name)).items():
         if sources:
             now = datetime(2026, 1, 1, tzinfo=UTC)
-            mapped = read_table(spark, CONTRACT[table], sources, where=f"sources.{table}", now=now)
+            mapped = read_table(spark, CONTRACT[table].table, sources, where=f"sources.{table}", now=now)
             assert len(mapped.accepted.take(3)) == 3

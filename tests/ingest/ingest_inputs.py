@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import timedelta
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config.sections import Config
-from recsys_spark.ingest.build import Ingested, build_ingest, validate_ingested
+from recsys_spark.ingest.build import Ingested, build_ingest
+from recsys_spark.ingest.checks import validate_ingested
 from recsys_spark.ingest.sources import Mapped
 from recsys_spark.tables import (
     ALLOW_LIST,
     BEHAVIOURS,
+    CONTRACT,
     DENY_LIST,
     ITEMS,
     REJECTED_ROWS,
@@ -22,7 +23,7 @@ from recsys_spark.tables import (
     USERS,
     Table,
 )
-from tests.builders import AS_OF, config, frame, item
+from tests.builders import AS_OF, config, frame, interaction, item
 
 Rows = Iterable[Mapping[str, Any]]
 
@@ -41,15 +42,10 @@ def ingest(
     relations: Rows | None = None,
     **more: Any,
 ) -> Ingested:
-    return build_ingest(
-        mapped(spark, BEHAVIOURS, behaviours),
-        mapped(spark, ITEMS, items),
-        None if users is None else mapped(spark, USERS, users),
-        None if relations is None else mapped(spark, RELATIONS, relations),
-        config(),
-        as_of=AS_OF,
-        **more,
-    )
+    lists = {name: more.pop(name) for name in CONTRACT if name in more}
+    given = {BEHAVIOURS: behaviours, ITEMS: items, USERS: users, RELATIONS: relations}
+    read = {table.name: mapped(spark, table, rows) for table, rows in given.items() if rows is not None}
+    return build_ingest({**read, **lists}, as_of=AS_OF, **more)
 
 
 def rows(df: DataFrame) -> list[dict[str, Any]]:
@@ -72,11 +68,13 @@ def values(df: DataFrame) -> list[tuple[Any, ...]]:
     return sorted(tuple(row) for row in df.collect())
 
 
-def check(
-    done: Ingested, earliest_days_ago: float | None = 1.0, cfg: Config | None = None, given: Iterable[str] = ()
-) -> None:
-    earliest = None if earliest_days_ago is None else AS_OF - timedelta(days=earliest_days_ago)
-    validate_ingested(done, cfg or config(), as_of=AS_OF, earliest_ts=earliest, given=list(given))
+ACCEPTED = (interaction(),)
+
+
+def check(done: Ingested, behaviours: Rows = ACCEPTED, cfg: Config | None = None) -> None:
+    """Validate what was ingested; ``behaviours`` are those that were accepted, whatever came of them."""
+    spark = done[ITEMS].sparkSession
+    validate_ingested(done, cfg or config(), as_of=AS_OF, behaviours=frame(spark, BEHAVIOURS, behaviours))
 
 
 def catalogue(n: int = 3) -> list[dict[str, Any]]:

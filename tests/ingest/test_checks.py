@@ -7,7 +7,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.errors import DataError
 from recsys_spark.ingest.build import build_ingest
-from recsys_spark.tables import BEHAVIOURS, ITEMS, SERVING
+from recsys_spark.tables import BEHAVIOURS, DENY_LIST, ITEMS
 from tests.builders import AS_OF, config, interaction, item
 from tests.ingest.ingest_inputs import allow, catalogue, check, deny, ingest, mapped, select
 
@@ -18,7 +18,9 @@ def test_sound_input_passes(spark: SparkSession) -> None:
 
 def test_no_items_is_an_error_that_says_why_rows_were_lost(spark: SparkSession) -> None:
     bad = [{"table": "items", "reason": "null_id", "row": "{}"}] * 2
-    done = build_ingest(mapped(spark, BEHAVIOURS, []), mapped(spark, ITEMS, [], bad), None, None, config(), as_of=AS_OF)
+    done = build_ingest(
+        {"behaviours": mapped(spark, BEHAVIOURS, []), "items": mapped(spark, ITEMS, [], bad)}, as_of=AS_OF
+    )
     with pytest.raises(DataError, match="There are no items") as caught:
         check(done)
     assert caught.value.found == "no usable row; rejected: null_id 2"
@@ -26,22 +28,22 @@ def test_no_items_is_an_error_that_says_why_rows_were_lost(spark: SparkSession) 
 
 def test_no_behaviours_at_all_is_an_error(spark: SparkSession) -> None:
     with pytest.raises(DataError, match="no behaviours at all") as caught:
-        check(ingest(spark, items=catalogue()), earliest_days_ago=None)
+        check(ingest(spark, items=catalogue()), behaviours=[])
     assert caught.value.where == "sources.behaviours"
 
 
 def test_times_that_cannot_be_read_are_told_of_epoch_seconds(spark: SparkSession) -> None:
     bad = [{"table": "behaviours", "reason": "bad_ts", "row": "{}"}]
     items = mapped(spark, ITEMS, catalogue())
-    done = build_ingest(mapped(spark, BEHAVIOURS, [], bad), items, None, None, config(), as_of=AS_OF)
+    done = build_ingest({"behaviours": mapped(spark, BEHAVIOURS, [], bad), "items": items}, as_of=AS_OF)
     with pytest.raises(DataError, match="no behaviours at all") as caught:
-        check(done, earliest_days_ago=None)
+        check(done, behaviours=[])
     assert "timestamp_seconds(" in str(caught.value.action)
 
 
 def test_no_behaviour_before_as_of_names_the_earliest(spark: SparkSession) -> None:
     with pytest.raises(DataError, match="no behaviours before as_of") as caught:
-        check(ingest(spark, [interaction(days_ago=-2)], catalogue()), earliest_days_ago=-2)
+        check(ingest(spark, [interaction(days_ago=-2)], catalogue()), behaviours=[interaction(days_ago=-2)])
     assert "earliest behaviour 2026-01-03 00:00:00" in str(caught.value.found)
 
 
@@ -77,15 +79,15 @@ def test_sound_lists_pass(spark: SparkSession) -> None:
         deny_list=deny(spark, ("u1", "i9")),
         selected_users=select(spark, "u1"),
     )
-    check(done, given=SERVING)
-    assert done.deny_list.isEmpty()
+    check(done)
+    assert done[DENY_LIST].isEmpty()
 
 
 def test_an_allow_list_without_a_usable_row_is_an_error(spark: SparkSession) -> None:
     bad = [{"table": "allow_list", "reason": "null_id", "row": "{}"}] * 2
     done = ingest(spark, [interaction()], catalogue(), allow_list=allow(spark, "i9", rejected=bad))
     with pytest.raises(DataError, match="names no item of the catalogue") as caught:
-        check(done, given=["allow_list"])
+        check(done)
     error = caught.value
     assert (error.where, error.found) == ("sources.allow_list", "no usable row; rejected: null_id 2, unknown_item 1")
     assert "item_id" in str(error.expected)
@@ -96,7 +98,7 @@ def test_a_selection_without_a_usable_row_is_an_error(spark: SparkSession) -> No
     bad = [{"table": "selected_users", "reason": "empty_id", "row": "{}"}]
     done = ingest(spark, [interaction()], catalogue(), selected_users=select(spark, rejected=bad))
     with pytest.raises(DataError, match="No user is selected") as caught:
-        check(done, given=["selected_users"])
+        check(done)
     error = caught.value
     assert (error.where, error.found) == ("sources.selected_users", "no usable row; rejected: empty_id 1")
     assert error.expected == "at least one user"
@@ -107,11 +109,11 @@ def test_top_n_larger_than_what_the_allow_list_leaves_is_an_error(spark: SparkSe
     items = [*catalogue(4), item("i5", available=False)]
     done = ingest(spark, [interaction()], items, allow_list=allow(spark, "i1", "i4", "i5", "i9"))
     with pytest.raises(DataError, match=r"run\.top_n is larger than the allow list") as caught:
-        check(done, given=["allow_list"])
+        check(done)
     error = caught.value
     assert error.where == "run.top_n"
     assert error.found == (
         "top_n = 3, and 2 items of sources.allow_list that may be recommended (1 more are not available)"
     )
     assert error.expected == "top_n of at most 2"
-    check(done, cfg=config(run={"top_n": 2}, evaluate={"k": [2]}), given=["allow_list"])
+    check(done, cfg=config(run={"top_n": 2}, evaluate={"k": [2]}))

@@ -131,7 +131,7 @@ WRONG_TYPES = [
 @pytest.mark.parametrize("case", WRONG_TYPES, ids=lambda case: f"{case[0]}={case[1]}")
 def test_a_wrong_type_says_what_to_write(spark: SparkSession, tmp_path: Path, case: tuple[str, str, str, str]) -> None:
     target, expression, expected, action = case
-    table, name = CONTRACT[target.split(".")[0]], target.split(".")[1]
+    table, name = CONTRACT[target.split(".")[0]].table, target.split(".")[1]
     columns = {col.name: "u" for col in table.columns if not col.nullable}
     error = refused(spark, table, csv(tmp_path, "u\n1\n", columns={**columns, name: expression}))
     assert error.where == f"sources.{table.name}.columns.{name}"
