@@ -128,7 +128,7 @@ def check(spark: SparkSession, cfg: Config) -> None:
 STAGE = Stage(
     "train",
     ("profiles", "embed"),
-    ("model", "behaviours", "run.seed", "score.exclude_seen"),
+    ("model", "behaviours", "run.seed", "score.exclude_seen", "rerank.popular_half_life_days", "encoder.model"),
     train,
     OwnInput("warm_from", warm_from),
 )

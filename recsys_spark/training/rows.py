@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Config
+from recsys_spark.config.sections import Behaviours, Config
 
 if TYPE_CHECKING:
     from recsys_spark.training.kernels.data import Data
@@ -45,14 +46,30 @@ def slots_of(rows: DataFrame, n: int) -> DataFrame:
     return numbers.select(number, "id").groupBy("number").agg(F.min("id").alias("slot"))
 
 
-def data_of(table: pa.Table, cfg: Config, text_width: int) -> Data:
+@dataclass(frozen=True)
+class DataSettings:
+    """The settings that a task needs to make :class:`Data` of its rows."""
+
+    behaviours: Behaviours
+    half_life_days: float
+    """Half-life of an item's popularity."""
+    predict_repeats: bool
+
+    @classmethod
+    def of(cls, cfg: Config) -> DataSettings:
+        """Return the settings of a configuration."""
+        return cls(cfg.behaviours, cfg.rerank.popular_half_life_days, cfg.score.exclude_seen is not True)
+
+
+def data_of(table: pa.Table, settings: DataSettings, text_width: int) -> Data:
     """The data of a task's rows, in the order of :func:`training_rows`. Loads torch and BLAS: limit their threads first."""
     from recsys_spark.model.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
     from recsys_spark.model.kernels.popularity import Popularity
     from recsys_spark.training.kernels.data import Data
     from recsys_spark.training.kernels.objective import Catalogue
 
-    behaviours = sorted(cfg.behaviours.weights)
+    weights = settings.behaviours.weights
+    behaviours = sorted(weights)
     kinds = table["kind"].to_numpy()
     item_rows, user_rows = table.filter(kinds == ITEM), table.filter(kinds == USER)
     vectors, has_vector = vectors_of(item_rows["vector"], text_width)
@@ -70,9 +87,9 @@ def data_of(table: pa.Table, cfg: Config, text_width: int) -> Data:
         catalogue,
         histories,
         behaviours,
-        type_weights=[cfg.behaviours.weights[name] for name in behaviours],
-        default_weight=cfg.behaviours.default_weight or 0.0,
-        half_life_days=cfg.rerank.popular_half_life_days,
-        max_history=cfg.behaviours.max_history,
-        predict_repeats=cfg.score.exclude_seen is not True,
+        type_weights=[weights[name] for name in behaviours],
+        default_weight=settings.behaviours.default_weight or 0.0,
+        half_life_days=settings.half_life_days,
+        max_history=settings.behaviours.max_history,
+        predict_repeats=settings.predict_repeats,
     )

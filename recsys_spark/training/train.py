@@ -20,7 +20,7 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.spark.task_gpus import assigned_gpus
 from recsys_spark.training.processes import group_of_tasks, shards
-from recsys_spark.training.rows import data_of, training_rows
+from recsys_spark.training.rows import DataSettings, data_of, training_rows
 
 if TYPE_CHECKING:
     from recsys_spark.training.kernels.checkpoints import Checkpoints, State
@@ -93,7 +93,7 @@ def _trainer(
     earlier: Artifact | None,
     bar: bool,
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    settings, seed = cfg.model, cfg.run.seed
+    settings, seed, of_data = cfg.model, cfg.run.seed, DataSettings.of(cfg)
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.worker.process import limit_threads
@@ -104,7 +104,7 @@ def _trainer(
         from recsys_spark.training.progress import TrainingProgress
         from recsys_spark.worker.devices import task_device
 
-        data = data_of(pa.Table.from_batches(list(batches)), cfg, text_width)
+        data = data_of(pa.Table.from_batches(list(batches)), of_data, text_width)
 
         progress = TrainingProgress(bar=bar)
         try:

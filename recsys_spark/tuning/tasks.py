@@ -18,7 +18,7 @@ from pyspark.sql import functions as F
 from recsys_spark.config.sections import Config, Model
 from recsys_spark.errors import DataError, RecsysError, TrainingError
 from recsys_spark.spark.task_gpus import assigned_gpus
-from recsys_spark.training.rows import data_of, slots_of, training_rows
+from recsys_spark.training.rows import DataSettings, data_of, slots_of, training_rows
 
 ROW_SCHEMA = "number int, state string, said string, ndcg array<double>"
 DONE, FAILED, REFUSED = "done", "failed", "refused"
@@ -80,6 +80,8 @@ def results_of(rows: Iterable[Row], n: int) -> list[Result]:
 def _trier(
     cfg: Config, configurations: Sequence[Model], text_width: int, n_threads: int, own_machine: bool
 ) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    seed, of_data = cfg.run.seed, DataSettings.of(cfg)
+
     def try_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.worker.process import limit_threads
 
@@ -100,11 +102,11 @@ def _trier(
 
         settings = configurations[number]
         try:
-            data = data_of(rows, cfg, text_width)
+            data = data_of(rows, of_data, text_width)
             with task_device(
                 settings.device, assigned_gpus(), setting="model.device", error=TrainingError, own_machine=own_machine
             ) as device:
-                return _outcome(number, data, settings, cfg.run.seed, device)
+                return _outcome(number, data, settings, seed, device)
         except RecsysError as error:
             return _row(number, REFUSED, {"kind": type(error).__name__, **error.parts()})
 

@@ -45,6 +45,11 @@ def lists(run: Context) -> dict[str, list[dict[str, object]]]:
     return out
 
 
+def test_every_stage_ran_under_the_check_of_its_settings(run: Context, walks: set[tuple[str, bool]]) -> None:
+    assert walks >= {(name, False) for name in pipeline.NAMES}
+    assert walks >= {(name, True) for name in pipeline.BACKTESTED}
+
+
 def test_every_user_gets_n_items_ranked_from_one(lists: dict[str, list[dict[str, object]]]) -> None:
     assert len(lists) == N_USERS + 3
     for user, rows in lists.items():
