@@ -1,4 +1,5 @@
-"""The exception tree: every error a user can cause says what, where, found, expected and what to do."""
+"""The errors that the job raises on purpose. Each says what is wrong, where, what was found and expected, and what to
+do."""
 
 from __future__ import annotations
 
@@ -7,7 +8,7 @@ from collections.abc import Iterable
 
 
 class RecsysError(Exception):
-    """Base of all errors that the job raises on purpose. ``exit_code`` is the process's status."""
+    """Base of all errors that the job raises on purpose. ``exit_code`` is the exit status of the process."""
 
     exit_code = 1
 
@@ -29,14 +30,18 @@ class RecsysError(Exception):
         super().__init__("\n".join(parts))
 
     def parts(self) -> dict[str, object]:
-        """The arguments that make such an error again, for a process that this one tells of it.
+        """Return the arguments that make the same error again, in another process.
 
         >>> str(RecsysError(**RecsysError("No items", found=0).parts())).splitlines()
         ['No items', '  found:    0']
         """
         return {
-            "what": self.what, "where": self.where, "found": self.found, "expected": self.expected, "action": self.action,
-        }  # fmt: skip
+            "what": self.what,
+            "where": self.where,
+            "found": self.found,
+            "expected": self.expected,
+            "action": self.action,
+        }
 
 
 class ConfigError(RecsysError):
@@ -46,19 +51,19 @@ class ConfigError(RecsysError):
 
 
 class SourceError(RecsysError):
-    """A table of the user's cannot be read or mapped onto the contract."""
+    """A source cannot be read, or cannot be mapped onto its contract table."""
 
     exit_code = 3
 
 
 class DataError(RecsysError):
-    """The data can be read, but the job cannot be run on them (no items, no behaviours ...)."""
+    """The data can be read, but the job cannot run on them: for example, there are no items or no behaviours."""
 
     exit_code = 4
 
 
 class EncoderError(RecsysError):
-    """The text encoder cannot be loaded, or must not be."""
+    """The text encoder cannot be loaded, or must not be loaded."""
 
     exit_code = 5
 
@@ -70,25 +75,25 @@ class TrainingError(RecsysError):
 
 
 class StoreError(RecsysError):
-    """The store cannot be read or written, or a stage's input is not there yet."""
+    """The store cannot be read or written, or the input of a stage does not exist yet."""
 
     exit_code = 7
 
 
 class SchemaError(RecsysError):
-    """A stage returned a table that does not fit ``tables.py``: a defect of this project, not of the data."""
+    """A stage returned a table that does not fit ``tables.py``. This is a defect of the project, not of the data."""
 
     exit_code = 8
 
 
 class PublishRefused(RecsysError):
-    """A gate of ``publish`` did not hold. The earlier partition stays as it was."""
+    """A gate of ``publish`` did not hold. The lists that were published earlier stay as they were."""
 
     exit_code = 9
 
 
 def nearest(name: str, choices: Iterable[str]) -> str | None:
-    """Return the choice most like ``name``, or None where none is alike.
+    """Return the choice that is most similar to ``name``, or None where no choice is similar.
 
     >>> nearest("half_life", ["half_life_days", "top_n"])
     'half_life_days'

@@ -1,4 +1,5 @@
-"""Reference pages written from the code: ``python -m recsys_spark.reference`` rewrites docs/configuration.md and tables.md."""
+"""Reference pages from the code: ``python -m recsys_spark.reference`` writes docs/configuration.md and
+docs/tables.md."""
 
 from __future__ import annotations
 
@@ -15,15 +16,16 @@ from recsys_spark.config.sections import Config, Join, Section, Source
 from recsys_spark.tables import CONTRACT, STORED, Table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-WRITTEN = "<!-- Written by `python -m recsys_spark.reference`; edit recsys_spark/{module} instead. -->"
+WRITTEN = "<!-- Written by `python -m recsys_spark.reference`. Edit recsys_spark/{module} instead. -->"
 CONFIGURATION_INTRO = """# Configuration
 
-One TOML file is one job. Every key has its section, its type and what it does below; a key without a default must be
-given. An unknown key is an error that names the nearest valid one. `--set section.key=value` lays one value over the file.
+One TOML file configures one job. Each section below lists its keys with type, default and meaning. A key without a
+default must be given. An unknown key is an error that names the nearest valid key. `--set section.key=value` replaces
+one value of the file.
 """
 TABLES_INTRO = """# Tables
 
-Every table that the job reads or writes. The key is unique within one run. Timestamps are instants, shown in UTC.
+Every table that the job reads or writes. A key is unique within one run. Timestamps are instants and are shown in UTC.
 """
 
 
@@ -40,30 +42,32 @@ def configuration_markdown() -> str:
             sections.append(_section_markdown("[sources.NAME]", Source))
             join_fields = {key: info for key, info in Join.model_fields.items() if key not in Source.model_fields}
             sections.append(
-                _keys_markdown("[[sources.NAME.join]]", f"{_doc(Join)} All keys of `[sources.NAME]`, and:", join_fields)
+                _keys_markdown(
+                    "[[sources.NAME.join]]", f"{_doc(Join)} It has all keys of `[sources.NAME]`, and:", join_fields
+                )
             )
-    return "\n".join([WRITTEN.format(module="config*.py"), "", CONFIGURATION_INTRO, *sections])
+    return "\n".join([WRITTEN.format(module="config"), "", CONFIGURATION_INTRO, *sections])
 
 
 def tables_markdown() -> str:
     """Return docs/tables.md: columns, key and meaning of every table."""
     parts = [WRITTEN.format(module="tables.py"), "", TABLES_INTRO]
-    parts += ["## Input: what `[sources]` maps your tables onto\n"]
+    parts += ["## Input: the contract tables, which `[sources]` maps your tables onto\n"]
     parts += [_table_markdown(entry.table) for entry in CONTRACT.values()]
-    parts += ["## Output and intermediate tables of the store\n"]
-    # Items, users, relations and lists keep their contract columns: described once is enough.
+    parts += ["## Tables of the store\n"]
+    # Items, users, relations and lists keep the columns of the contract, and are described there.
     parts += [_table_markdown(table) for table in STORED if table.name not in CONTRACT]
     return "\n".join(parts)
 
 
 def main() -> None:
-    """Rewrite the pages in the checkout's docs folder."""
+    """Write the pages into the docs folder of the checkout."""
     for name, text in pages().items():
         (DOCS / name).write_text(text, encoding="utf-8")
 
 
 def pages() -> dict[str, str]:
-    """Return file name -> content of every generated page."""
+    """Return the content of every generated page by file name."""
     return {"configuration.md": configuration_markdown(), "tables.md": tables_markdown()}
 
 
@@ -109,7 +113,7 @@ def _default_text(field: FieldInfo) -> str:
 
 
 def _type_text(kind: Any, metadata: Any = ()) -> str:
-    """A type in words, with its bounds: `int, at least 1`, `"a" or "b"`, `list of strings`."""
+    """Return a type in words, with its bounds: `int, at least 1`, `"a" or "b"`, `list of strings`."""
     origin, args = get_origin(kind), get_args(kind)
     if origin is Annotated:
         return _type_text(args[0], [m for found in args[1:] for m in (getattr(found, "metadata", None) or [found])])

@@ -1,4 +1,4 @@
-"""What a table is: its columns with type and meaning, its key, and how a DataFrame is held to it."""
+"""What a table is: columns with type and meaning, a key, and the check that a DataFrame fits it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Col:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of the contract. ``key`` is unique within one run."""
+    """A table: its columns, what it is for, and its ``key``, which is unique within one run."""
 
     name: str
     doc: str
@@ -48,7 +48,7 @@ class Table:
 
     @property
     def schema(self) -> StructType:
-        """The Spark schema, all columns nullable as files are."""
+        """The Spark schema. All columns are nullable, as in files."""
         return StructType([StructField(c.name, c.type) for c in self.columns])
 
     @property
@@ -61,22 +61,23 @@ class Table:
         return next(c for c in self.columns if c.name == name)
 
     def conform(self, df: DataFrame) -> DataFrame:
-        """Select the columns in order, with their types. Raises SchemaError where one is missing or of another kind."""
+        """Return the columns in order, with their types. Raises SchemaError where one is missing or has another kind of
+        type."""
         missing = [name for name in self.names if name not in df.columns]
         if missing:
             raise SchemaError(
-                f"Table {self.name} lacks columns",
+                f"Columns are missing in table {self.name}",
                 where=self.name,
                 found=df.columns,
                 expected=self.names,
-                action="This is a defect; report it.",
+                action="This is a defect of the project. Please report it.",
             )
         chosen: list[Column] = []
         for col in self.columns:
             found = df.schema[col.name].dataType
             if _kind(found) != _kind(col.type):
                 raise SchemaError(
-                    f"Column {self.name}.{col.name} has another type",
+                    f"Column `{col.name}` of table {self.name} has the wrong type",
                     where=self.name,
                     found=found.simpleString(),
                     expected=col.type.simpleString(),
@@ -86,7 +87,7 @@ class Table:
 
 
 def _kind(kind: DataType) -> str:
-    """A type up to widths: an int may become a bigint, a string may not become an array."""
+    """Return the kind of a type, without widths: an int may become a bigint, but a string may not become an array."""
     if isinstance(kind, (IntegerType, LongType, FloatType, DoubleType)):
         return "number"
     if isinstance(kind, ArrayType):

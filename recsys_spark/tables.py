@@ -1,4 +1,4 @@
-"""Every table: columns, key and meaning. ``docs/tables.md`` is generated from here."""
+"""Every table: its columns, key and meaning. ``docs/tables.md`` is generated from this file."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pyspark.sql.types import ArrayType, BooleanType, DataType, FloatType, MapTy
 
 from recsys_spark.schema import DOUBLE, FLOATS, INT, INTS, LONG, STRING, STRINGS, TIME, Col, Table
 
-__all__ = ["FLOATS", "Col", "Table"]  # defined in schema.py, and imported from here beside the tables
+__all__ = ["FLOATS", "Col", "Table"]  # defined in schema.py, and imported from here along with the tables
 
 
 def _struct(**fields: DataType) -> StructType:
@@ -24,11 +24,11 @@ BEHAVIOURS = Table(
     "Raw events, as the sources give them.",
     (),
     (
-        Col("user_id", STRING, "User, any script, 1 to 512 bytes.", nullable=False),
-        Col("item_id", STRING, "Item, any script, 1 to 512 bytes.", nullable=False),
-        Col("behaviour", STRING, "Behaviour type, a key of `behaviours.weights`.", nullable=False),
+        Col("user_id", STRING, "User id, in any script, 1 to 512 bytes.", nullable=False),
+        Col("item_id", STRING, "Item id, in any script, 1 to 512 bytes.", nullable=False),
+        Col("behaviour", STRING, "Behaviour type: a key of `behaviours.weights`.", nullable=False),
         Col("ts", TIME, "When it happened.", nullable=False),
-        Col("value", DOUBLE, "Hours, plays, stars: what `value_transform` is applied to."),
+        Col("value", DOUBLE, "Hours, plays or stars: the number that `behaviours.value_transform` is applied to."),
     ),
 )
 ITEMS = Table(
@@ -36,44 +36,48 @@ ITEMS = Table(
     "The catalogue, one row per item.",
     ("item_id",),
     (
-        Col("item_id", STRING, "Item, any script, 1 to 512 bytes.", nullable=False),
+        Col("item_id", STRING, "Item id, in any script, 1 to 512 bytes.", nullable=False),
         Col("title", STRING, "Readable name; null or empty where there is none."),
         Col("description", STRING, "Long text."),
-        Col("category", STRING, "One category."),
+        Col("category", STRING, "The category; an item has one."),
         Col("tags", STRINGS, "Free tags."),
-        Col("attributes", MapType(STRING, STRING), "Named attributes such as brand or level."),
-        Col("available", BooleanType(), "False: known, learned from, never recommended. Null counts as true."),
+        Col("attributes", MapType(STRING, STRING), "Named attributes, such as brand or level."),
+        Col(
+            "available",
+            BooleanType(),
+            "False: the item is known and learned from, but never recommended. Null counts as true.",
+        ),
     ),
 )
 USERS = Table(
     "users",
-    "What is known of users apart from behaviours, one row per user.",
+    "What is known of users besides their behaviours, one row per user.",
     ("user_id",),
     (
-        Col("user_id", STRING, "User, any script, 1 to 512 bytes.", nullable=False),
-        Col("interest_tags", STRINGS, "Interests the user gave."),
+        Col("user_id", STRING, "User id, in any script, 1 to 512 bytes.", nullable=False),
+        Col("interest_tags", STRINGS, "Interests that the user gave."),
         Col("attributes", MapType(STRING, STRING), "Named attributes."),
     ),
 )
 RELATIONS = Table(
     "relations",
-    "Social relations, directed: user_id follows or is a friend of friend_id.",
+    "Directed social relations: user_id follows friend_id, or is a friend of friend_id.",
     ("user_id", "friend_id"),
     (
         Col("user_id", STRING, "User.", nullable=False),
         Col("friend_id", STRING, "The friend.", nullable=False),
-        Col("weight", DOUBLE, "Closeness, positive; 1 where the source gives none."),
+        Col("weight", DOUBLE, "Closeness, above 0; 1 where the source gives none."),
     ),
 )
 ALLOW_LIST = Table(
     "allow_list",
-    "A campaign: where this table is configured, only its items are recommended, and of them only available ones.",
+    "A campaign. Where this table is configured, only its items are recommended, if they are available.",
     ("item_id",),
     (Col("item_id", STRING, "Item of the catalogue.", nullable=False),),
 )
 DENY_LIST = Table(
     "deny_list",
-    "Pairs that are never recommended, beside what `score.exclude_seen` leaves out.",
+    "Pairs that are never recommended, in addition to those that `score.exclude_seen` leaves out.",
     ("user_id", "item_id"),
     (
         Col("user_id", STRING, "User.", nullable=False),
@@ -82,7 +86,8 @@ DENY_LIST = Table(
 )
 SELECTED_USERS = Table(
     "selected_users",
-    "Where this table is configured, only its users are scored; one who is in no other table gets popular items.",
+    "Users to serve. Where this table is configured, only its users get a list. A user who is in no other table gets "
+    "popular items.",
     ("user_id",),
     (Col("user_id", STRING, "User.", nullable=False),),
 )
@@ -90,20 +95,38 @@ SELECTED_USERS = Table(
 
 INTERACTIONS = Table(
     "interactions",
-    "Validated behaviours before `as_of`, exact duplicates merged.",
+    "Accepted behaviours before `as_of`, with exact duplicates merged.",
     ("user_id", "item_id", "behaviour", "ts", "value"),
     BEHAVIOURS.columns,
 )
+REASONS = {
+    "null_id": "an id is null",
+    "empty_id": "an id is empty or blank",
+    "id_too_long": "an id is longer than 512 bytes",
+    "self_relation": "a user is related to the same user",
+    "bad_ts": "the time is missing or cannot be read",
+    "future_ts": "the time is in the future",
+    "null_behaviour": "the behaviour type is missing or blank",
+    "bad_value": "`value`, `weight` or `available` cannot be read, or the number is not allowed",
+    "unknown_item": "the item is not in the catalogue",
+    "duplicate_item": "another row of the same item is used",
+    "duplicate_user": "another row of the same user is used",
+    "not_finite": "the vector of the text is not finite",
+    "out_of_memory": "the text alone does not fit into the memory of the GPU",
+    "no_vector": "the model gives no vector",
+    "vector_not_finite": "the vector of the model is not finite",
+}
+"""Reason why a row is rejected -> its meaning."""
 REJECTED_ROWS = Table(
     "rejected_rows",
-    "Input rows that were not used, and why.",
+    "Input rows that were not used, with the reason.",
     (),
     (
-        Col("table", STRING, "Contract table the row was meant for.", nullable=False),
+        Col("table", STRING, "Table that the row was meant for.", nullable=False),
         Col(
             "reason",
             STRING,
-            "Why: null_id, empty_id, id_too_long, bad_ts, future_ts, bad_value, unknown_item, duplicate_item, ...",
+            "Reason: " + "; ".join(f"`{reason}` ({meaning})" for reason, meaning in REASONS.items()) + ".",
             nullable=False,
         ),
         Col("row", STRING, "The row as JSON.", nullable=False),
@@ -122,7 +145,8 @@ class Input:
     required: bool = False
     """Whether a job needs a source for it."""
     is_list: bool = False
-    """Says whom or what to serve. An empty list differs from a list that is not given, so ingest records which are given."""
+    """Says whom or what to serve. An empty list differs from a list that is not given, so ingest records which are
+    given."""
     tonight: bool = False
     """Holds for one night and not for the model, so a backtest does not read it."""
 
@@ -157,28 +181,30 @@ USER_PROFILES = Table(
         Col(
             "history",
             HISTORY,
-            "The most recent L behaviours, newest first; weight = behaviour weight x value transform x decay.",
+            "The most recent L behaviours, newest first. weight = behaviour weight x value transform x decay.",
         ),
         Col(
             "interest_tags",
             ArrayType(_struct(tag=STRING, weight=DOUBLE, origin=STRING)),
-            "Tags, given before derived, then by (weight desc, tag); origin `given` or `derived`; derived weights have maximum 1.",
+            "Tags: given before derived, then by (weight desc, tag). origin is `given` or `derived`. The largest "
+            "derived weight is 1.",
         ),
         Col("neighbours", ArrayType(_struct(user_id=STRING, weight=DOUBLE)), "Social neighbours, the closest first."),
         Col(
             "social_items",
             ArrayType(_struct(item_id=STRING, weight=DOUBLE, friend_id=STRING)),
-            "Items of the neighbours' histories by (weight desc, item_id), each with the neighbour who weighs most.",
+            "Items of the neighbours' histories by (weight desc, item_id), each with the neighbour who adds most.",
         ),
-        Col("text", STRING, "Deterministic text of the given tags; null where there are none."),
-        Col("content_hash", STRING, "Hash of prefix and text, the key into `embeddings`; null where text is null."),
-        Col("n_behaviours", LONG, "Interactions before as_of, all of them."),
-        Col("n_items", LONG, "Distinct items among them."),
+        Col("text", STRING, "Text of the given tags, the same for the same tags; null where there are none."),
+        Col("content_hash", STRING, "Hash of prefix and text: the key into `embeddings`. Null where text is null."),
+        Col("n_behaviours", LONG, "Number of all interactions before as_of."),
+        Col("n_items", LONG, "Number of distinct items among them."),
         Col("last_ts", TIME, "Latest interaction."),
         Col(
             "segment",
             STRING,
-            "`heavy` (20 interactions or more), `regular` (5 to 19), `light` (1 to 4), `profile` (tags or neighbours with items only), `unknown`.",
+            "Activity group: `heavy` (20 interactions or more), `regular` (5 to 19), `light` (1 to 4), `profile` (none, "
+            "but tags or neighbours with items), `unknown`.",
         ),
     ),
 )
@@ -188,67 +214,75 @@ ITEM_PROFILES = Table(
     ("item_id",),
     (
         Col("item_id", STRING, "Item.", nullable=False),
-        Col("title", STRING, "Cleaned title, the item id where there is none."),
+        Col("title", STRING, "Cleaned title; the item id where there is none."),
         Col("category", STRING, "Cleaned category."),
-        Col("tags", STRINGS, "Cleaned tags, distinct, sorted."),
-        Col("available", BooleanType(), "Whether it may be recommended."),
-        Col("text", STRING, "Text given to the encoder; null where the item has no text."),
+        Col("tags", STRINGS, "Cleaned tags, distinct and sorted."),
+        Col("available", BooleanType(), "Whether the item may be recommended."),
+        Col("text", STRING, "Text that the encoder reads; null where the item has none."),
         Col("content_hash", STRING, "Hash of prefix and text; null where text is null."),
-        Col("n_behaviours", LONG, "Interactions before as_of."),
-        Col("n_users", LONG, "Distinct users among them."),
+        Col("n_behaviours", LONG, "Number of interactions before as_of."),
+        Col("n_users", LONG, "Number of distinct users among them."),
         Col("popularity", DOUBLE, "Sum of behaviour weight x decay with `rerank.popular_half_life_days`."),
-        Col("is_cold", BooleanType(), "No interaction before as_of."),
+        Col("is_cold", BooleanType(), "Whether the item has no interaction before as_of."),
     ),
 )
 EMBEDDINGS = Table(
     "embeddings",
-    "Text vectors by content; append-only, shared by all runs.",
+    "Text vectors by content. The table is append-only, and all runs share it.",
     ("content_hash", "encoder_id"),
     (
         Col("content_hash", STRING, "Hash of prefix and text.", nullable=False),
-        Col("encoder_id", STRING, "Fingerprint of the weights and the settings vectors depend on.", nullable=False),
+        Col(
+            "encoder_id",
+            STRING,
+            "Fingerprint of the model's weights and of the settings on which vectors depend.",
+            nullable=False,
+        ),
         Col("vector", FLOATS, "[h] float32, of length 1 unless `encoder.normalise` is false."),
     ),
 )
 ENCODED = Table(
-    "encoded", "What the encoder made of each text: a vector, or why there is none.", EMBEDDINGS.key,
-    (*EMBEDDINGS.columns, Col("reason", STRING, "Why there is no vector; null where there is one.")),
-)  # fmt: skip
+    "encoded",
+    "The result of the encoder for each text: a vector, or the reason why there is none.",
+    EMBEDDINGS.key,
+    (*EMBEDDINGS.columns, Col("reason", STRING, "Reason why there is no vector; null where there is one.")),
+)
 SEGMENT = "segment"
 """Optional column of item tables given to scoring: the best of each segment are wanted, not of the whole."""
 ITEM_VECTORS = Table(
     "item_vectors",
-    "Model output per item.",
+    "What the model computes for each item.",
     ("item_id",),
     (
         Col("item_id", STRING, "Item.", nullable=False),
-        Col("y", FLOATS, "[d] y_j, the cosine side."),
-        Col("theta", FLOATS, "[d] theta_j, the softmax side."),
-        Col("token", FLOATS, "[d] what a history is made of: W_in e_j + delta_j."),
+        Col("y", FLOATS, "[d] y_j, for the cosine."),
+        Col("theta", FLOATS, "[d] theta_j, for the softmax."),
+        Col("token", FLOATS, "[d] The item as part of a history: W_in e_j + delta_j."),
         Col("bias", FloatType(), "b_j."),
-        Col("available", BooleanType(), "Whether it may be recommended."),
+        Col("available", BooleanType(), "Whether the item may be recommended."),
         Col(
             "link",
             INT,
-            "The number by which boosts of users name it; null for an item that the model was not trained on.",
+            "Number by which boosts of users name the item; null for an item that the model was not trained on.",
         ),
     ),
 )
 USER_VECTORS = Table(
     "user_vectors",
-    "Model output per user who is known by something.",
+    "What the model computes for each user of whom something is known.",
     ("user_id",),
     (
         Col("user_id", STRING, "User.", nullable=False),
         Col("x", FLOATS, "[d] x_i."),
-        Col("linked", INTS, "Items, by `item_vectors.link`, that links of the history lead to; ascending."),
-        Col("boosts", FLOATS, "What the links add to the logit of each of them, positive."),
-        Col("source", STRING, "`history` or `profile`."),
+        Col("linked", INTS, "Items to which links of the history lead, by `item_vectors.link`, ascending."),
+        Col("boosts", FLOATS, "What the links add to the logit of each of these items; above 0."),
+        Col("source", STRING, "What the vector is made of: `history` or `profile`."),
     ),
 )
 CANDIDATES = Table(
     "candidates",
-    "The best items per user, exclusions applied: top_n, `oversample x top_n` where rerank has rules, or top_n of each category with `score.top_n_per`.",
+    "The best items of each user, without excluded ones: top_n of them, `oversample x top_n` where rerank has rules, "
+    "or top_n of each category with `score.top_n_per`.",
     ("user_id", "rank"),
     (
         Col("user_id", STRING, "User.", nullable=False),
@@ -257,36 +291,39 @@ CANDIDATES = Table(
         Col(
             "score",
             DOUBLE,
-            "w_cos * cosine + w_ce * log_prob; the bare logit in place of log_prob with `score.normalise = none`.",
+            "w_cos * cosine + w_ce * log_prob. With `score.normalise = none` the bare logit stands for log_prob.",
         ),
         Col("cosine", DOUBLE, "cos(x_i, y_j)."),
         Col(
             "log_prob",
             DOUBLE,
-            "log P(j|i) over the whole catalogue, or over the allow list with `score.normalise = allowed`; null with `none`.",
+            "log P(j|i) over the catalogue; over the allow list with `score.normalise = allowed`; null with `none`.",
         ),
-        Col("source", STRING, "`history`, `profile` or `popular`."),
+        Col("source", STRING, "How the user was served: `history`, `profile` or `popular`."),
     ),
 )
 RECOMMENDATIONS = Table(
     "recommendations",
-    "The lists, one partition per run_date.",
+    "The lists, in one partition per run_date.",
     ("user_id", "rank"),
-    (*CANDIDATES.columns, Col("reasons", STRINGS, "Why, most important first; readable sentences.")),
+    (
+        *CANDIDATES.columns,
+        Col("reasons", STRINGS, "Why the item is in the list: readable sentences, the most important first."),
+    ),
 )
 METRICS = Table(
     "metrics",
-    "The backtest: each model and segment, with bootstrap intervals.",
+    "Results of the backtest by model and segment, with bootstrap intervals.",
     ("model", "segment", "metric", "k"),
     (
-        Col("model", STRING, "`recsys-spark`, `popularity`, `als`.", nullable=False),
-        Col("segment", STRING, "`all`, or a user segment of user_profiles at the cut.", nullable=False),
-        Col("metric", STRING, "recall, ndcg, mrr, hit_rate, coverage.", nullable=False),
+        Col("model", STRING, "`recsys-spark`, `popularity` or `als`.", nullable=False),
+        Col("segment", STRING, "`all`, or a segment of user_profiles at the cut.", nullable=False),
+        Col("metric", STRING, "recall, ndcg, mrr, hit_rate or coverage.", nullable=False),
         Col("k", INT, "Cut-off.", nullable=False),
-        Col("value", DOUBLE, "Mean over users; coverage: share of the catalogue that appears in a list."),
+        Col("value", DOUBLE, "Mean over users. For coverage: share of the catalogue that appears in a list."),
         Col("ci_low", DOUBLE, "2.5% bootstrap quantile; null for coverage."),
         Col("ci_high", DOUBLE, "97.5% bootstrap quantile; null for coverage."),
-        Col("n_users", LONG, "Users with truth in the segment."),
+        Col("n_users", LONG, "Number of users of the segment with truth."),
     ),
 )
 STORED = (
@@ -307,6 +344,6 @@ OF_BOOSTS = ("link", "linked", "boosts")
 
 
 def with_boost_columns(vectors: DataFrame, table: Table) -> DataFrame:
-    """USER_VECTORS or ITEM_VECTORS of a model without links: with null columns where those of boosts are absent."""
+    """Return USER_VECTORS or ITEM_VECTORS with null columns where the columns of boosts are absent."""
     absent = [name for name in OF_BOOSTS if name in table.names and name not in vectors.columns]
     return vectors.withColumns({name: F.lit(None).cast(table.column(name).type) for name in absent})

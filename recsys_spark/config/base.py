@@ -1,4 +1,4 @@
-"""What every section of the configuration is made of: the base class and the bounded numbers."""
+"""The base class of every section of the configuration, and its bounded numbers."""
 
 from __future__ import annotations
 

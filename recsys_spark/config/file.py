@@ -1,4 +1,4 @@
-"""Reading a configuration file: TOML, environment variables, relative paths, and errors a person can act on."""
+"""Reads a configuration file: TOML, environment variables and relative paths, with errors that say what to do."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://|^/", re.IGNORECASE)
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
-    """Read a TOML file, put environment variables and relative paths in place, and validate it.
+    """Return the configuration in a TOML file, with environment variables and relative paths resolved.
 
-    ``overrides`` are dotted keys (``{"run.store": "/tmp/x"}``) laid over the file.
-    Raises ConfigError naming the file, the key, what was found and the nearest valid key.
+    ``overrides``: dotted keys whose values replace those of the file, such as ``{"run.top_n": 10}``.
+    Raises ConfigError, which names the file, the key, what was found and the nearest valid key.
     """
     file = Path(path)
     content = read_toml(file)
@@ -33,7 +33,10 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
 
 
 def read_toml(path: str | Path, *, what: str = "configuration file", option: str = "--config") -> dict[str, Any]:
-    """The content of a TOML file as it stands; ``what`` it is and the ``option`` that named it. Raises ConfigError."""
+    """Return the content of a TOML file, unchanged. Raises ConfigError.
+
+    ``what`` names the file in messages; ``option`` is the command-line option that named it.
+    """
     file = Path(path)
     if not file.is_file():
         raise ConfigError(
@@ -41,7 +44,7 @@ def read_toml(path: str | Path, *, what: str = "configuration file", option: str
             where=str(path),
             found="no file of that name",
             expected="a TOML file on the machine where the driver starts",
-            action=f"Pass {option} FILE; see conf/ for examples.",
+            action=f"Pass {option} FILE. conf/ has examples.",
         )
     try:
         return tomllib.loads(file.read_text(encoding="utf-8"))
@@ -51,14 +54,15 @@ def read_toml(path: str | Path, *, what: str = "configuration file", option: str
             where=str(path),
             found=error,
             expected="TOML 1.0 in UTF-8",
-            action="Correct the line that is named.",
+            action="Correct the line that the message names.",
         ) from error
 
 
 def parse_config(
     content: Mapping[str, Any], where: str = "config", *, overrides: Mapping[str, Any] | None = None
 ) -> Config:
-    """Validate an already parsed configuration; ``overrides`` are the dotted keys that are not from ``where``. Raises ConfigError."""
+    """Validate an already parsed configuration; ``overrides`` are the dotted keys that are not from ``where``. Raises
+    ConfigError."""
     try:
         return Config.model_validate(content)
     except ValidationError as error:
@@ -66,7 +70,7 @@ def parse_config(
 
 
 def _set(content: Any, dotted: str, value: Any) -> None:
-    """Lay one dotted key over the file; a number chooses among several sources."""
+    """Set one dotted key in the content of the file. A number chooses one of several sources."""
     *path, last = dotted.split(".")
     try:
         for part in path:
@@ -81,12 +85,15 @@ def _set(content: Any, dotted: str, value: Any) -> None:
             where="--set",
             found=f"{dotted} = {value!r}",
             expected="a key of a table; a list of sources takes a number, as in sources.behaviours.0.path",
-            action="Correct the key; docs/configuration.md lists them.",
+            action="Correct the key. docs/configuration.md lists all keys.",
         ) from error
 
 
 def place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
-    """Expand `${NAME}` in every string and make `path`, `store` and folder models absolute. Raises ConfigError."""
+    """Return the content with `${NAME}` replaced in every string, and `path`, `store` and a model's folder absolute.
+
+    Raises ConfigError where an environment variable is not set.
+    """
 
     def expand(text: str) -> str:
         def value_of(match: re.Match[str]) -> str:
@@ -95,7 +102,7 @@ def place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
                     f"The environment variable {match[1]} is not set",
                     where=where,
                     found=text,
-                    expected=f"a value for {match[1]} where the driver runs",
+                    expected=f"a value for {match[1]} on the machine where the driver runs",
                     action=f"export {match[1]}=FOLDER",
                 )
             return os.environ[match[1]]
@@ -121,7 +128,7 @@ def place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
 
 
 def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -> ConfigError:
-    # A misspelt key also makes its right spelling "missing": the misspelling is what the user must see.
+    # A misspelt key also makes the right key missing. The user must see the misspelling.
     problems = error.errors()
     first = next((p for p in problems if p["type"] == "extra_forbidden"), problems[0])
     location = [str(part) for part in first["loc"]]
@@ -145,16 +152,16 @@ def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -
             where=where,
             found="nothing",
             expected=f"a value for `{key}`",
-            action="Add it; docs/configuration.md says what it holds.",
+            action="Add it. docs/configuration.md describes it.",
         )
     if not key:
-        # A rule over several sections: its message names the keys, and the whole file would be no help.
+        # A rule over several sections: its message names the keys, and showing the whole file would not help.
         return ConfigError(
             f"Values of the configuration do not fit together{more}",
             where=where,
             found=first["msg"].removeprefix("Value error, "),
             expected="values that fit together",
-            action="Correct the key that is named; docs/configuration.md says what it holds.",
+            action="Correct the key that the message names. docs/configuration.md describes it.",
         )
     value = first.get("input")
     shown = f"NaN for `{key}`" if isinstance(value, float) and math.isnan(value) else f"{value!r:.200}"
@@ -163,12 +170,12 @@ def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -
         where=where,
         found=shown,
         expected=first["msg"],
-        action=f"Correct `{key}`; docs/configuration.md says what it holds.",
+        action=f"Correct `{key}`. docs/configuration.md describes it.",
     )
 
 
 def _keys_at(location: list[str]) -> list[str]:
-    """Field names valid at a location such as ['sources', 'items', '0']."""
+    """Return the keys that are valid at a location such as ['sources', 'items', '0']."""
     section: Any = Config
     for part in location:
         if part.isdigit():

@@ -1,4 +1,4 @@
-"""The `[encoder]`, `[model]` and `[mlflow]` sections: the text encoder, the towers with their training, and its record."""
+"""The `[model]` and `[mlflow]` sections: the towers with their training, and where a training is recorded."""
 
 from __future__ import annotations
 
@@ -9,50 +9,8 @@ from pydantic import Field, model_validator
 from recsys_spark.config.base import Count, NonNegative, Positive, Section, Share
 
 
-class Encoder(Section):
-    """The text encoder: BERT, RoBERTa, XLM-R and their kin, or a decoder that embeds."""
-
-    model: Annotated[str, Field(min_length=1)]
-    """A folder or archive of a model, on the driver or at an address (`hdfs://`, `s3a://`); the name of an archive shipped
-    with the job (`--archives FILE#NAME`); an installed package that carries a model; or a hub id `ORG/NAME`."""
-    revision: str = ""
-    """Version of a hub model: a commit (safest), tag or branch. Also what `trust_remote_code` vouches for."""
-    trust_remote_code: bool = False
-    """Run Python code that comes with the model; refused unless `revision` names the version that was read, for a hub
-    model its commit."""
-    backend: Literal["auto", "int8", "torch-float32", "torch-bfloat16", "torch-float16"] = "auto"
-    """What multiplies, in which precision. `auto` is the fastest that keeps the model's quality: on a GPU half precision; on a CPU
-    with instructions for it `int8` for BERT, RoBERTa and XLM-R; else float32. `int8` computes on the CPU only."""
-    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
-    """How token vectors become a text vector; `auto` reads the model's sentence-transformers files, else mean."""
-    normalise: bool = True
-    """Scale text vectors to length 1."""
-    item_prefix: str = ""
-    """Put before every item text, as E5-like models expect."""
-    user_prefix: str = ""
-    """Put before every user text."""
-    max_length: Annotated[int, Field(ge=8, le=8192)] = 128
-    """Tokens read per text; the rest is cut."""
-    batch_tokens: Annotated[int, Field(ge=0)] = 0
-    """Tokens per forward pass, padding included; 0 is 1,024 on a CPU, which stay in its cache, and 32,768 on a GPU."""
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """`auto` takes the GPU that Spark assigned, in local mode a free one, else the CPU; `cuda` fails without a GPU."""
-
-    @model_validator(mode="after")
-    def _trusted_code_has_a_version(self) -> Self:
-        if self.trust_remote_code and not self.revision:
-            raise ValueError("trust_remote_code = true needs revision: the version of the code that somebody has read")
-        return self
-
-    @model_validator(mode="after")
-    def _int8_is_for_the_cpu(self) -> Self:
-        if self.backend == "int8" and self.device == "cuda":
-            raise ValueError('backend = "int8" computes on the CPU, and device is cuda: take a torch backend for a GPU')
-        return self
-
-
 class Model(Section):
-    """User and item towers and their training."""
+    """The user tower, the item tower and their training."""
 
     width: Count = 64
     """d: width of user and item vectors."""
@@ -63,55 +21,69 @@ class Model(Section):
     dropout: Share = 0.3
     """Dropout in the history encoder."""
     id_dropout: Share = 0.3
-    """Share of items whose learned id part and links are hidden in a step, so that text alone stays good (the cold-item path)."""
+    """Share of items whose learned id part and links are hidden in a step. It keeps text alone good enough for cold
+    items."""
     epochs: Count = 12
-    """Passes over the training histories, at most."""
+    """Largest number of passes over the training histories."""
     trial_epochs: Annotated[int, Field(ge=0)] = 6
-    """Passes of a trial run that is not shown the newest behaviours; on those it is chosen how far links and the cosine count, at which temperature P is true, and how far cold items are pushed. 0: no trial (unless `patience` asks for one), and the usual values."""
+    """Passes of a trial run that does not see the newest behaviours. The trial uses those behaviours to choose how much
+    links and the cosine count, the temperature at which P is true, and how far cold items are pushed. 0: there is no
+    trial (unless `patience` asks for one), and these take their usual values."""
     patience: Annotated[int, Field(ge=0)] = 0
-    """With it the trial run takes up to `epochs` passes, whatever `trial_epochs` says, and ends after so many that are worse on those behaviours by more than two standard errors, and training takes as many as were good; 0 trains `epochs` passes whatever the trial finds."""
+    """Above 0, the trial run chooses the number of passes: it makes up to `epochs` of them, whatever `trial_epochs`
+    says, and ends after this many passes that are worse on the newest behaviours by more than two standard errors.
+    Training then makes as many passes as were good. 0: training makes `epochs` passes, whatever the trial finds."""
     cold_item_cost: Share = 0.005
-    """Share of the trial run's ndcg that may be given up so that cold items are shown; 0 shows them where they cost nothing."""
+    """Share of the trial run's ndcg that may be given up to show cold items. 0 shows them only where they cost
+    nothing."""
     batch_positions: Count = 2048
     """History positions per step."""
     learning_rate: Positive = 2e-3
-    """Peak learning rate of AdamW; linear warm-up, cosine decay."""
+    """Peak learning rate of AdamW, with linear warm-up and cosine decay."""
     weight_decay: NonNegative = 0.01
-    """AdamW weight decay."""
+    """Weight decay of AdamW."""
     bce_weight: NonNegative = 0.1
-    """Weight of the cosine's binary cross-entropy beside the softmax cross-entropy."""
+    """Weight of the cosine's binary cross-entropy, which is added to the softmax cross-entropy."""
     n_negatives: Count = 64
     """Sampled negatives per step for the binary cross-entropy."""
     target_window: Count = 3
-    """A position of a history learns to predict one of so many behaviours after it, drawn anew each epoch."""
+    """A position of a history learns to predict one of this many behaviours after it, drawn again in each epoch."""
     max_softmax_items: Count = 50_000
-    """With more items that are targets than this, training draws negatives, half by popularity and half from the batch, with log-Q correction; scoring never does."""
+    """With more target items than this, training samples its negatives: half by popularity and half from the batch,
+    with log-Q correction. Scoring never samples."""
     linked_items: Annotated[int, Field(ge=0)] = 16_384
-    """How many of the most chosen items have links to one another: full-rank weights of what was chosen together. 0: none. Training holds 4 bytes per pair of them."""
+    """Number of most chosen items that have links to one another: full-rank weights of what was chosen together.
+    Training holds 4 bytes per pair of them. 0: no links."""
     link_penalty: Positive = 100.0
-    """Ridge penalty of the links, in users: with more, links of items that few chose are weaker."""
+    """Ridge penalty of the links, in users. A larger penalty weakens the links of items that few users chose."""
     n_sampled: Count = 4096
     """Items drawn per step where the softmax is sampled."""
     max_training_users: Count = 2_000_000
-    """With more users than this, training takes those with the smallest hash of their id; all of them are served."""
+    """With more users than this, training takes those with the smallest hash of their id. All users are served."""
     checkpoint_steps: Annotated[int, Field(ge=0)] = 500
-    """Training writes its state to the store after so many steps each, and goes on there when it was killed; 0: never. Executors must reach the store by a path, or by an address that pyarrow knows."""
+    """Training writes its state to the store each time it has made this many steps, and continues from there after it
+    was killed. 0: never. Executors must reach the store by a path, or by an address that pyarrow knows."""
     warm_epochs: Annotated[int, Field(ge=0)] = 0
-    """Above 0 training starts from the newest model of an earlier run date in the store, takes so many passes, half the learning rate and no trial: what that model chose stays. 0 trains from scratch. A backtest always does."""
+    """Above 0, training starts from the newest model of an earlier run date in the store. It makes this many passes at
+    half the learning rate, without a trial: what the earlier model chose stays. 0: training starts from scratch, as it
+    always does in a backtest."""
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where training computes; as `encoder.device`."""
+    """Where training computes; the values mean the same as those of `encoder.device`."""
     precision: Literal["auto", "float32", "bfloat16"] = "float32"
-    """Of the user tower's products in training. `bfloat16` is mixed precision, all else stays float32; `auto` takes it on GPUs that have it. Lists are never computed in it."""
+    """Precision of the user tower's products in training. `bfloat16` is mixed precision: everything else stays float32.
+    `auto` chooses it on GPUs that support it. Lists are never computed in it."""
     processes: Count = 1
-    """Tasks that train one model together, each on users of its own, in a barrier stage: Spark must be able to run so many at once, and may not allocate executors dynamically. Each holds the catalogue and the links. Above 1 they compute on CPUs."""
+    """Number of tasks that train one model together in a barrier stage, each on users of its own. Spark must be able to
+    run this many tasks at once, without dynamic allocation of executors. Each task holds the catalogue and the links.
+    More than one task compute on CPUs."""
     threads: Annotated[int, Field(ge=0)] = 0
-    """CPU threads of each training task; 0 shares out the cores of an executor."""
+    """CPU threads of each training task. 0 divides the cores of an executor among its tasks."""
 
     @model_validator(mode="after")
     def _several_tasks_are_for_cpus(self) -> Self:
         if self.processes > 1 and self.device == "cuda":
             raise ValueError(
-                f"processes = {self.processes} compute on CPUs only, and device is cuda: one task is for a GPU"
+                f"processes = {self.processes} compute on CPUs only, but device is cuda: a GPU takes one process"
             )
         return self
 
@@ -123,11 +95,14 @@ class Model(Section):
 
 
 class Mlflow(Section):
-    """Where trainings and backtests are recorded, by the extra `mlflow`. No list depends on it, and no stage runs again for it."""
+    """Where trainings and backtests are recorded; needs the extra `mlflow`. No list depends on it, and it reruns no
+    stage."""
 
     tracking_uri: str = ""
-    """The `http(s)://` address of an MLflow tracking server, or a database such as `sqlite:////data/mlflow.db`; empty: nothing is recorded."""
+    """Address of an MLflow tracking server (`http(s)://`), or a database such as `sqlite:////data/mlflow.db`. Empty:
+    nothing is recorded."""
     experiment: Annotated[str, Field(min_length=1)] = "recsys-spark"
-    """The experiment that holds the runs, one for each model; made where there is none."""
+    """Experiment that holds the runs, one for each model. It is created where it does not exist."""
     artifact_location: str = ""
-    """Where a new experiment keeps its files; empty: the server's choice, and for SQLite the folder `mlartifacts` beside the database."""
+    """Where a new experiment keeps its files. Empty: the server chooses; for SQLite it is the folder `mlartifacts` next
+    to the database."""

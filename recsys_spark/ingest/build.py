@@ -1,4 +1,4 @@
-"""ingest: contract tables -> the run's interactions, items, users and the rest, and the rows that were not used."""
+"""Contract tables become the tables of a run: interactions, items, users and the rest, and the rejected rows."""
 
 from __future__ import annotations
 
@@ -72,10 +72,10 @@ def build_ingest(
 ) -> Ingested:
     """Return the run's tables: behaviours before ``as_of`` on items of the catalogue, one row per item and user.
 
-    ``mapped``: the contract tables that have a source, by name; `behaviours` and `items` are among them.
-    ``held_out`` (user_id, item_id): pairs that a backtest hides from the interactions.
-    ``extra_users`` (user_id): users to serve whom no source may name; users of `selected_users` are served in the same way.
-    Behaviours at or after ``as_of`` are left out without being rejected: they have not happened yet.
+    ``mapped``: the contract tables that have a source, by name; `behaviours` and `items` are among them. ``held_out``
+    (user_id, item_id): pairs that a backtest hides from the interactions. ``extra_users`` (user_id): users to serve
+    whom no source may name; users of `selected_users` are served in the same way. Behaviours at or after ``as_of`` are
+    left out without being rejected: they have not happened yet.
     """
     items, duplicates = one_row_per_id(mapped[ITEMS.name].accepted, ITEMS, "duplicate_item")
     run = _Run(mapped, items, as_of, held_out, extra_users)
@@ -137,12 +137,12 @@ _OWN_WAY: dict[str, Callable[[_Run, Table], _Built]] = {
 def one_row_per_id(rows: DataFrame, table: Table, reason: str) -> tuple[DataFrame, DataFrame]:
     """Return (one row per id, rejected_rows with the other contents of the same id).
 
-    Equal rows are merged. Of different ones the first by content stays, whatever order they were read in; a
-    present title comes before a missing one.
+    Equal rows are merged. Of different rows the first by content stays, in whatever order they were read. A present
+    title comes before a missing one.
     """
     key = table.key[0]
     with_content = rows.select(key, _whole(table).alias("whole")).withColumn("content", _json(F.col("whole")))
-    # Aggregated before anything is sorted, so that an id repeated a million times is merged where it is read.
+    # Aggregated before sorting, so that an id repeated a million times is merged where it is read.
     kept = with_content.groupBy(key).agg(F.min_by("whole", "content").alias("whole")).select("whole.*")
     contents = with_content.select(key, "content").distinct()
     order = Window.partitionBy(key).orderBy("content")
@@ -153,13 +153,13 @@ def one_row_per_id(rows: DataFrame, table: Table, reason: str) -> tuple[DataFram
 
 
 def _whole(table: Table) -> Column:
-    """The row as a struct. A map keeps the order it was built in, so equal maps are put in the order of their keys."""
+    """Return the row as a struct. Maps are sorted by key, because a map keeps the order in which it was built."""
     in_order = F.map_from_entries(F.array_sort(F.map_entries("attributes"))).alias("attributes")
     return F.struct(*(in_order if name == "attributes" else F.col(name) for name in table.names))
 
 
 def _json(row: Column) -> Column:
-    # With its nulls, so that a missing title sorts after every present one and can be seen in rejected_rows.
+    # With nulls, so that a missing title sorts after every present one and is visible in rejected_rows.
     return F.to_json(row, {"ignoreNullFields": "false"})
 
 

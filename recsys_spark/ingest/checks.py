@@ -1,4 +1,4 @@
-"""Whether the job can be run on what was ingested; part of the ingest stage."""
+"""Checks whether the job can run on what was ingested; they are part of the ingest stage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from recsys_spark.ingest.build import Ingested
 from recsys_spark.tables import ALLOW_LIST, BEHAVIOURS, INTERACTIONS, ITEMS, REJECTED_ROWS, SELECTED_USERS, Table
 
 _N_TYPES_SHOWN = 20
-_EPOCH_HINT = " Seconds since 1970 want `timestamp_seconds(column)` as the expression of ts, milliseconds `timestamp_millis(column)`."
+_EPOCH_HINT = (
+    " If ts is in seconds since 1970, its expression is `timestamp_seconds(column)`; in milliseconds it is"
+    " `timestamp_millis(column)`."
+)
 
 
 def validate_ingested(ingested: Ingested, cfg: Config, *, as_of: datetime, behaviours: DataFrame) -> None:
@@ -39,7 +42,7 @@ def _check_items(ingested: Ingested, cfg: Config) -> None:
             where="sources.items",
             found=_rejections(ingested, ITEMS),
             expected="at least one item",
-            action="Check `path`, `where` and the expression of item_id; rejected rows say why rows were not used.",
+            action="Check `path`, `where` and the expression of item_id. rejected_rows says why rows were not used.",
         )
     check_top_n(cfg, n_items, n_available)
 
@@ -53,7 +56,8 @@ def check_top_n(
     items: str = "items",
     remedy: str = "check that sources.items is complete",
 ) -> None:
-    """Raise DataError where run.top_n is larger than the number of items ``of`` which may be recommended."""
+    """Raise DataError where run.top_n exceeds ``n_available``, the number of ``items`` ``of`` which may be
+    recommended."""
     if n_available >= cfg.run.top_n:
         return
     hidden = f" ({n_items - n_available} more are not available)" if n_items > n_available else ""
@@ -67,12 +71,13 @@ def check_top_n(
 
 
 def check_top_n_of_list(cfg: Config, items: DataFrame, allow_list: DataFrame) -> None:
-    """Raise DataError where run.top_n is larger than the number of ``items`` (item_id, available) on the allow list."""
+    """Raise DataError where run.top_n exceeds the number of available ``items`` (item_id, available) on the allow
+    list."""
     _check_top_n_of_list(cfg, *_allowed(items, allow_list))
 
 
 def _allowed(items: DataFrame, allow_list: DataFrame) -> tuple[int, int]:
-    """How many items are on the allow list, and how many of these are available."""
+    """Return how many items are on the allow list, and how many of these are available."""
     allowed = items.join(allow_list, on="item_id", how="left_semi")
     n_items, n_available = allowed.agg(F.count("*"), F.count_if("available")).head() or (0, 0)
     return n_items, n_available
@@ -94,12 +99,12 @@ def _check_allow_list(ingested: Ingested, cfg: Config) -> None:
     where = f"sources.{ALLOW_LIST.name}"
     n_items, n_available = _allowed(ingested[ITEMS], ingested[ALLOW_LIST])
     if n_items == 0:
-        # Without this an empty list would be one that allows nothing, or everything.
+        # Otherwise an empty list would allow nothing, or everything.
         raise DataError(
             "The allow list names no item of the catalogue",
             where=where,
             found=_rejections(ingested, ALLOW_LIST),
-            expected="at least one item_id that sources.items has, too",
+            expected="at least one item_id that sources.items also has",
             action=f"Check `path`, `where` and the expression of item_id, or remove {where} to allow every item.",
         )
     _check_top_n_of_list(cfg, n_items, n_available)
@@ -128,7 +133,7 @@ def _check_interactions(ingested: Ingested, behaviours: DataFrame, *, as_of: dat
             where="sources.behaviours",
             found=found,
             expected="at least one behaviour",
-            action="Check `path`, `where` and `columns`; the reasons above say what was wrong with the rows."
+            action="Check `path`, `where` and `columns`. The reasons above say what was wrong with the rows."
             + (_EPOCH_HINT if "bad_ts" in found else ""),
         )
     # Collected timestamps are naive, in the driver's own zone.
@@ -145,7 +150,7 @@ def _check_interactions(ingested: Ingested, behaviours: DataFrame, *, as_of: dat
         "No behaviour before as_of is on an item of the catalogue",
         where="sources.behaviours",
         found=found,
-        expected="item_id values that sources.items has, too",
+        expected="item_id values that sources.items also has",
         action="Compare the expressions of item_id in sources.behaviours and sources.items.",
     )
 
@@ -163,7 +168,7 @@ def _check_behaviour_types(ingested: Ingested, cfg: Config) -> None:
     close = {name: nearest(name, weights) for name, _ in types[:_N_TYPES_SHOWN]}
     guesses = "; ".join(f"did you mean `{known}` for `{name}`?" for name, known in close.items() if known)
     raise DataError(
-        "There are behaviour types without a weight",
+        "Some behaviour types have no weight",
         where="behaviours.weights",
         found=listed + (" and more" if len(types) > _N_TYPES_SHOWN else ""),
         expected=f"one of {', '.join(weights)}" if weights else "a weight for every type",
@@ -172,7 +177,7 @@ def _check_behaviour_types(ingested: Ingested, cfg: Config) -> None:
 
 
 def _rejections(ingested: Ingested, table: Table) -> str:
-    """Say how many rows of a table were rejected, and why."""
+    """Return in words how many rows of a table were rejected, and why."""
     rows = ingested[REJECTED_ROWS].where(F.col("table") == table.name)
     counts = rows.groupBy("reason").count().orderBy(F.desc("count"), "reason").collect()
     if not counts:

@@ -1,4 +1,4 @@
-"""What a contract column accepts: types before a row is read, and the reason why a row is rejected."""
+"""What a contract column accepts: the type of its expression, and the values of its rows."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _BLANK = r"^[\s\p{Z}\p{Cc}\p{Cf}]*$"
 
 
 def check_type(col: Col, found: DataType, text: str, *, where: str) -> None:
-    """Raise SourceError where an expression of type ``found`` cannot become the contract column."""
+    """Raise SourceError where an expression of type ``found`` cannot become the contract column ``col``."""
     if _accepts(col, found):
         return
     expected, action = _expectation(col, found)
@@ -61,24 +61,24 @@ def _accepts(col: Col, found: DataType) -> bool:
         return isinstance(found, MapType) and all(isinstance(t, AtomicType) for t in (found.keyType, found.valueType))
     if col.name in IDS and _has_fraction(found):
         return False
-    # A text file has only strings, so they are read as times, numbers and booleans where they can be.
+    # A text file has only strings, which are read as times, numbers and booleans where possible.
     return isinstance(found, _ACCEPTED.get(col.type.typeName(), AtomicType)) and not isinstance(found, BinaryType)
 
 
 def _expectation(col: Col, found: DataType) -> tuple[str, str]:
-    """What was expected and what to do, where the type is wrong."""
+    """Return what is expected and what to do where the type is wrong."""
     if col.name in IDS:
-        # As text 1.0 and 1 would be two users, and above 2^53 two users would be one.
-        fraction = "Say cast(cast(x as bigint) as string), or read the column as string."
+        # As text, 1.0 and 1 would be two users; above 2^53, two users would be one.
+        fraction = "Write cast(cast(x as bigint) as string), or read the column as string."
         return "string or integer", fraction if _has_fraction(found) else "Use one column, or cast it to string."
     if isinstance(col.type, TimestampType) and isinstance(found, NumericType):
-        epoch = "Say timestamp_seconds(x) for seconds since 1970, timestamp_millis(x) for milliseconds."
+        epoch = "Write timestamp_seconds(x) for seconds since 1970, timestamp_millis(x) for milliseconds."
         return "timestamp, date or string", epoch
     return {
-        "array": ("array<string>", "Say split(x, '[|]') for a list in one string, array(x) for one tag."),
-        "map": ("map<string,string>", "Say map('brand', brand, 'level', level)."),
-        "timestamp": ("timestamp, date or string", "Say to_timestamp(x, 'yyyy-MM-dd HH:mm:ss')."),
-        "double": ("a number", "Say cast(x as double)."),
+        "array": ("array<string>", "Write split(x, '[|]') for a list in one string, array(x) for one tag."),
+        "map": ("map<string,string>", "Write map('brand', brand, 'level', level)."),
+        "timestamp": ("timestamp, date or string", "Write to_timestamp(x, 'yyyy-MM-dd HH:mm:ss')."),
+        "double": ("a number", "Write cast(x as double)."),
         "boolean": ("boolean", "Write a comparison, such as `stock > 0`."),
         "string": ("string", "Use one column, or array_join(x, ', ')."),
     }[col.type.typeName()]
@@ -89,15 +89,16 @@ def _has_fraction(found: DataType) -> bool:
 
 
 def typed(col: Col, raw: Column) -> Column:
-    """Return ``raw`` as the contract column's type; what cannot be read becomes null, never a failed job."""
+    """Return ``raw`` in the contract column's type. A value that cannot be read becomes null and does not fail the
+    job."""
     return raw.try_cast(col.type)
 
 
 def rejection_reason(table: Table, *, now: datetime) -> Column:
-    """Return the first reason why a row is rejected, null where it is accepted.
+    """Return the first reason why a row is rejected; null where it is accepted.
 
-    Reads the typed contract columns and, for `value`, `weight` and `available`, the raw ones named
-    `raw_NAME`: a value that is there but cannot be read is a bad value, a missing one is not.
+    Reads the typed contract columns and, for `value`, `weight` and `available`, the raw columns `raw_NAME`. A value
+    that is present but cannot be read is bad; a missing value is not.
     """
     present = set(table.names)
     ids = [F.col(name) for name in IDS if name in present]

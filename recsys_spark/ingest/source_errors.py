@@ -1,4 +1,4 @@
-"""What Spark says about a source or an expression of the user's, said so that the user can act on it."""
+"""Errors of a source or an expression: what Spark says becomes a SourceError on which the user can act."""
 
 from __future__ import annotations
 
@@ -13,14 +13,15 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.sections import Source
 from recsys_spark.errors import SourceError, nearest
 
-SparkFailure = (PySparkException, Py4JJavaError)  # the second is what a failed job (a corrupt file) comes as
+SparkFailure = (PySparkException, Py4JJavaError)
+"""What Spark raises; the second is raised by a failed job, such as one that met a corrupt file."""
 _CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _N_NAMES_SHOWN = 30
 
 
 @contextmanager
 def quiet_query_log() -> Iterator[None]:
-    """Keep PySpark from logging, with a JVM stack trace, the error that becomes a SourceError."""
+    """Keep PySpark from logging an error that becomes a SourceError; its log has a JVM stack trace."""
     # PySpark wants its own kind of logger under these names; whoever asks first decides the kind.
     loggers = [PySparkLogger.getLogger(name) for name in _CONTEXT_LOGGERS]
     before = [logger.disabled for logger in loggers]
@@ -34,7 +35,7 @@ def quiet_query_log() -> Iterator[None]:
 
 
 def explain_expression(error: Exception, text: str, *, where: str, columns: Sequence[str]) -> SourceError:
-    """Return the SourceError of an expression that Spark refused; ``columns`` are the names it may use."""
+    """Return the SourceError of an expression that Spark refused; it may use the names in ``columns``."""
     condition, parameters = _condition(error), _parameters(error)
     if isinstance(error, ParseException):
         return SourceError(
@@ -42,12 +43,12 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
             where=where,
             found=f"{text} ({_first_line(error)})",
             expected="one Spark SQL expression",
-            action="Correct the syntax; text inside an expression takes single quotes: 'like'.",
+            action="Correct the syntax. Text inside an expression takes single quotes: 'like'.",
         )
     if condition.startswith("UNRESOLVED_COLUMN"):
         name = parameters.get("objectName", "").replace("`", "")
         return SourceError(
-            f"There is no source column `{name}`",
+            f"Column `{name}` does not exist in the source",
             where=where,
             found=text,
             expected=f"one of {shown(columns)}",
@@ -55,14 +56,14 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
         )
     if condition.startswith("UNRESOLVED_ROUTINE"):
         return SourceError(
-            f"There is no SQL function {parameters.get('routineName', '')}",
+            f"The SQL function {parameters.get('routineName', '')} does not exist",
             where=where,
             found=text,
             expected="a function of Spark SQL",
-            action="Correct its name; https://spark.apache.org/docs/latest/api/sql/ lists them.",
+            action="Correct the name. All functions: https://spark.apache.org/docs/latest/api/sql/.",
         )
     actions = {
-        "MISSING_GROUP_BY": "Add `group_by` to the source, or use no aggregate.",
+        "MISSING_GROUP_BY": "Add `group_by` to the source, or remove the aggregate.",
         "MISSING_AGGREGATION": "Use a column of `group_by`, or an aggregate such as collect_set(x) or max(x).",
         "DATATYPE_MISMATCH.FILTER_NOT_BOOLEAN": "Write a comparison, such as `rating >= 4`.",
     }
@@ -71,32 +72,33 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
         where=where,
         found=f"{text} ({_first_line(error)})",
         expected="an expression over the source's columns",
-        action=actions.get(condition, f"Correct the expression; the source has {shown(columns)}."),
+        action=actions.get(condition, f"Correct the expression. The source has the columns {shown(columns)}."),
     )
 
 
-def explain_read(error: Exception, spark: SparkSession, source: Source, *, where: str) -> SourceError:
-    """Return the SourceError of a table, file or folder that Spark could not open."""
-    condition = _condition(error)
-    if source.table is not None:
-        missing = condition in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "UNSUPPORTED_FEATURE.CATALOG_OPERATION")
-        what = "The catalog table does not exist" if missing else "The catalog table cannot be read"
-        found = source.table if missing else f"{source.table} ({_first_line(error)})"
-        return SourceError(
-            what,
-            where=f"{where}.table",
-            found=found,
-            expected="a table or view of the session's catalog",
-            action=_table_hint(spark, source.table),
-        )
-    at = f"{where}.path"
+def explain_table(error: Exception, spark: SparkSession, source: Source, *, where: str) -> SourceError:
+    """Return the SourceError of a catalog table that Spark could not open."""
+    table, condition = str(source.table), _condition(error)
+    missing = condition in ("TABLE_OR_VIEW_NOT_FOUND", "SCHEMA_NOT_FOUND", "UNSUPPORTED_FEATURE.CATALOG_OPERATION")
+    return SourceError(
+        "The catalog table does not exist" if missing else "The catalog table cannot be read",
+        where=f"{where}.table",
+        found=table if missing else f"{table} ({_first_line(error)})",
+        expected="a table or view of the session's catalog",
+        action=_table_hint(spark, table),
+    )
+
+
+def explain_files(error: Exception, spark: SparkSession, source: Source, *, where: str) -> SourceError:
+    """Return the SourceError of a file or folder that Spark could not open."""
+    at, condition = f"{where}.path", _condition(error)
     if condition.startswith("PATH_NOT_FOUND"):
         return SourceError(
             "The file or folder does not exist",
             where=at,
             found=source.path,
-            expected="a file, a folder or a glob that matches some",
-            action="Correct the path; relative paths start at the configuration file's folder.",
+            expected="a file, a folder or a glob pattern that matches some",
+            action="Correct the path. A relative path starts at the configuration file's folder.",
         )
     if condition.startswith("UNABLE_TO_INFER_SCHEMA"):
         return nothing_in(source, where=where)
@@ -105,12 +107,12 @@ def explain_read(error: Exception, spark: SparkSession, source: Source, *, where
         where=at,
         found=f"{source.path} ({_first_line(error)})",
         expected=f"readable files of format {source.format}",
-        action="Check that the files are complete and of that format, and the `options` of the source.",
+        action="Check that the files are complete and have that format, and check the `options` of the source.",
     )
 
 
 def nothing_in(source: Source, *, where: str) -> SourceError:
-    """Return the SourceError of a folder without data files, or of files without a single column."""
+    """Return the SourceError of a folder without data files, or of files without any column."""
     return SourceError(
         "The file or folder holds no data",
         where=f"{where}.path",
@@ -121,7 +123,7 @@ def nothing_in(source: Source, *, where: str) -> SourceError:
 
 
 def shown(names: Sequence[str]) -> str:
-    """Return the names for a message, cut where a wide table would fill the screen."""
+    """Return the names for a message. Of a wide table only the first are shown."""
     cut = names[:_N_NAMES_SHOWN]
     return ", ".join(cut) + (f" ... ({len(names)} columns)" if len(names) > len(cut) else "")
 
@@ -138,7 +140,7 @@ def _table_hint(spark: SparkSession, table: str) -> str:
     try:
         known = [f"{database}.{t.name}" if database else t.name for t in spark.catalog.listTables(database)]
     except SparkFailure:
-        return f"Correct the name; there is no database `{database}` that this session can see."
+        return f"Correct the name. This session sees no database `{database}`."
     close = nearest(table, known)
     return f"Did you mean `{close}`?" if close else "Correct the name, or create the table."
 
@@ -154,7 +156,7 @@ def _parameters(error: Exception) -> dict[str, str]:
 
 
 def _first_line(error: Exception) -> str:
-    """The message without plan and stack trace; of a failed job, the Java exception's own message."""
+    """Return the message without plan and stack trace. Of a failed job it is the message of the Java exception."""
     text = str(error.java_exception.toString()) if isinstance(error, Py4JJavaError) else str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0].partition("; line ")[0].rstrip(";") if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""The user's tables -> contract tables: read, filter, join, group, map by expressions, sort out bad rows."""
+"""Sources become contract tables: read, filter, join, group, map by expressions, and sort out bad rows."""
 
 from __future__ import annotations
 
@@ -14,18 +14,12 @@ from pyspark.sql.types import DataType, StringType
 
 from recsys_spark.config.sections import Join, Source, Sources
 from recsys_spark.errors import SourceError, nearest
+from recsys_spark.ingest.formats import open_source
 from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed
-from recsys_spark.ingest.source_errors import (
-    SparkFailure,
-    explain_expression,
-    explain_read,
-    nothing_in,
-    quiet_query_log,
-    shown,
-)
+from recsys_spark.ingest.source_errors import SparkFailure, explain_expression, quiet_query_log, shown
 from recsys_spark.tables import REJECTED_ROWS, Input, Table
 
-# A null in these columns has a meaning of its own.
+# What a null in these columns stands for.
 _DEFAULTS = {"weight": 1.0, "available": True}
 _ANSI = "spark.sql.ansi.enabled"
 
@@ -41,7 +35,8 @@ class Mapped:
 
 
 def read_tables(spark: SparkSession, inputs: Iterable[Input], sources: Sources, *, now: datetime) -> dict[str, Mapped]:
-    """Return the contract tables among ``inputs`` that have a source, by name. Raises what :func:`read_table` raises."""
+    """Return the contract tables among ``inputs`` that have a source, by name. Raises what :func:`read_table`
+    raises."""
     return {
         name: read_table(spark, read.table, sources.of(name), where=f"sources.{name}", now=now)
         for read in inputs
@@ -50,11 +45,11 @@ def read_tables(spark: SparkSession, inputs: Iterable[Input], sources: Sources, 
 
 
 def read_table(spark: SparkSession, table: Table, sources: Sequence[Source], *, where: str, now: datetime) -> Mapped:
-    """Read all sources of a contract table and put their rows together.
+    """Return the rows of all sources of a contract table.
 
-    ``where`` names the sources in messages (`sources.items`); rows at or after ``now`` are from the future.
-    Lazy but for file listings and headers. Raises SourceError for what no row can be read from: a missing or
-    corrupt file, a missing table or column, an expression with a syntax error or of the wrong type.
+    ``where`` names the sources in messages, such as `sources.items`. Rows at or after ``now`` are rejected.
+    Spark reads only file listings and headers here. Raises SourceError where no row can be read: a file is missing or
+    corrupt, a table or column is missing, an expression has a syntax error or the wrong type.
     """
     with _forgiving_expressions(spark), quiet_query_log():
         mapped = []
@@ -70,9 +65,9 @@ def read_table(spark: SparkSession, table: Table, sources: Sequence[Source], *, 
 
 @contextmanager
 def _forgiving_expressions(spark: SparkSession) -> Iterator[None]:
-    """Analyse the user's expressions without ANSI mode, so that one bad row gives null and not a failed job.
+    """Analyse expressions without ANSI mode, so that a bad row gives null and does not fail the job.
 
-    Casts, divisions and the like capture the mode when they are analysed, so it holds for them whenever they run.
+    Casts, divisions and the like keep the mode in which they were analysed, whenever they run.
     """
     before = spark.conf.get(_ANSI)
     spark.conf.set(_ANSI, "false")
@@ -87,7 +82,7 @@ def _check_names(table: Table, source: Source, *, where: str) -> None:
         if name not in table.names:
             close = nearest(name, table.names)
             raise SourceError(
-                f"`{name}` is no column of {table.name}",
+                f"Column `{name}` does not exist in table {table.name}",
                 where=f"{where}.columns",
                 found=name,
                 expected=shown(table.names),
@@ -96,7 +91,7 @@ def _check_names(table: Table, source: Source, *, where: str) -> None:
     missing = [col.name for col in table.columns if not col.nullable and col.name not in source.columns]
     if missing:
         raise SourceError(
-            f"The column {', '.join(f'`{name}`' for name in missing)} is not mapped",
+            f"No expression is given for {', '.join(f'`{name}`' for name in missing)}",
             where=f"{where}.columns",
             found=shown(list(source.columns)),
             expected=f"an expression for {shown([c.name for c in table.columns if not c.nullable])}",
@@ -105,8 +100,8 @@ def _check_names(table: Table, source: Source, *, where: str) -> None:
 
 
 def _prepare(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
-    """The source's rows after `where` and `join`, with the source's column names."""
-    df = _read(spark, source, where=where)
+    """Return the rows of the source after `where` and `join`, with the source's column names."""
+    df = open_source(spark, source, where=where)
     if source.where is not None:
         with _explained(df, source.where, where=f"{where}.where"):
             df = df.where(F.expr(source.where))
@@ -116,27 +111,13 @@ def _prepare(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
     return df
 
 
-def _read(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
-    try:
-        if source.table is not None:
-            return spark.table(source.table)
-        df = spark.read.format(str(source.format)).options(**source.options).load(source.path)
-        # Only the text format knows its schema without looking at a file.
-        empty = not df.columns or (source.format == "text" and not df.inputFiles())
-    except SparkFailure as error:
-        raise explain_read(error, spark, source, where=where) from error
-    if empty:
-        raise nothing_in(source, where=where)
-    return df
-
-
 def _join(df: DataFrame, side: DataFrame, join: Join, *, where: str) -> DataFrame:
-    for names, whose in ((df.columns, "the source before this join"), (side.columns, "the join's `columns`")):
+    for names, whose in ((df.columns, "the source in front of this join"), (side.columns, "the join's `columns`")):
         lacking = [name for name in join.on if name not in names]
         if lacking:
             close = nearest(lacking[0], names)
             raise SourceError(
-                f"`{lacking[0]}` is not a column of {whose}",
+                f"Column `{lacking[0]}` does not exist in {whose}",
                 where=f"{where}.on",
                 found=lacking[0],
                 expected=f"one of {shown(names)}",
@@ -155,14 +136,14 @@ def _join(df: DataFrame, side: DataFrame, join: Join, *, where: str) -> DataFram
 
 
 def _project(df: DataFrame, source: Source, *, where: str) -> DataFrame:
-    """Evaluate `group_by` and `columns` of a join's side; the result has exactly the keys of `columns`."""
+    """Return the columns of a join's side: exactly those of `columns`, after `group_by`."""
     _types(df, source, where=where)
     with _explained(df, "; ".join(source.columns.values()), where=f"{where}.columns"):
         return _select(df, source, {name: F.expr(text) for name, text in source.columns.items()})
 
 
 def _map(df: DataFrame, table: Table, source: Source, *, where: str) -> DataFrame:
-    """Return the contract columns typed, `raw_NAME` of each as its expression gave it, and `row` as JSON."""
+    """Return the typed contract columns, each as `raw_NAME` as its expression gave it, and `row` as JSON."""
     types = _types(df, source, where=where)
     for name, found in types.items():
         check_type(table.column(name), found, source.columns[name], where=f"{where}.columns.{name}")
@@ -178,7 +159,7 @@ def _map(df: DataFrame, table: Table, source: Source, *, where: str) -> DataFram
 
 
 def _types(df: DataFrame, source: Source, *, where: str) -> dict[str, DataType]:
-    """Return the type of each of `columns`, analysed one by one so that an error names the expression at fault."""
+    """Return the type of each of `columns`. They are analysed one by one, so that an error names its expression."""
     for key in source.group_by:
         with _explained(df, key, where=f"{where}.group_by"):
             df.select(F.expr(key))
@@ -198,7 +179,7 @@ def _explained(df: DataFrame, text: str, *, where: str) -> Iterator[None]:
 
 
 def _with_row(df: DataFrame, source: Source) -> DataFrame:
-    """Return `raw_NAME` of every mapped column and `row`, for people to recognise the row by."""
+    """Return `raw_NAME` of every mapped column, and `row`, by which people recognise the row."""
     chosen = {f"raw_{name}": F.expr(text) for name, text in source.columns.items()}
     options = {"ignoreNullFields": "false"}
     if not source.group_by:
@@ -210,7 +191,7 @@ def _with_row(df: DataFrame, source: Source) -> DataFrame:
 def _select(df: DataFrame, source: Source, columns: Mapping[str, Column]) -> DataFrame:
     if not source.group_by:
         return df.select(*(column.alias(name) for name, column in columns.items()))
-    # A group key may have the name of a chosen column, and would then stand beside it.
+    # A group key may have the name of a chosen column; the names would then be ambiguous.
     aggregates = [column.alias(f"__{name}") for name, column in columns.items()]
     grouped = df.groupBy(*map(F.expr, source.group_by)).agg(*aggregates)
     return grouped.select(*(F.col(f"__{name}").alias(name) for name in columns))

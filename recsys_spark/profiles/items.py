@@ -1,4 +1,4 @@
-"""Item profiles: cleaned text through the config's template, its content hash, counts and popularity."""
+"""Item profiles: the text by the configured template with its content hash, counts and popularity."""
 
 from __future__ import annotations
 
@@ -52,7 +52,10 @@ def build_item_profiles(items: DataFrame, interactions: DataFrame, cfg: Config, 
 
 
 def clean_items(items: DataFrame, profiles: Profiles) -> DataFrame:
-    """Return `item_id, available, title, category, tags, text`; title "" and category and text null where there is none."""
+    """Return `item_id, available, title, category, tags, text`.
+
+    A missing title is ""; a missing category or text is null.
+    """
     template, max_tags, max_chars = profiles.item_template, profiles.max_tags, profiles.max_text_chars
 
     def clean(
@@ -78,10 +81,10 @@ def count_interactions(
 ) -> DataFrame:
     """Return `item_id, n_behaviours, n_users, popularity = sum of type weight x 2^(-age_days / half_life_days)`.
 
-    Grouped by (item, user) first: the distinct users of the most popular item need no set in anyone's memory.
+    Grouped by (item, user) first, so that no task holds the set of users of the most popular item.
     """
-    # Decayed from the newest interaction and brought to as_of at the end: on data that ended years before as_of every
-    # weight would be below the resolution of the exact sum, and popularity would order nothing.
+    # Weights decay from the newest interaction and are brought to as_of at the end. Otherwise, on data that ended years
+    # before as_of, every weight would be below the resolution of the exact sum, and popularity would order nothing.
     newest = interactions.agg(F.max("ts").alias("newest"))
     weight = type_weight(behaviours) * decay(F.col("newest"), half_life_days)
     per_user = (
@@ -102,6 +105,6 @@ def count_interactions(
 
 
 def _key_values(attributes: str) -> Column:
-    """A map column as sorted strings `key value`; entries without a value are left out."""
+    """Return a map column as sorted strings `key value`, without entries that have no value."""
     entries = F.filter(F.map_entries(attributes), lambda e: F.length(F.trim(e["value"])) > 0)
     return F.transform(F.array_sort(entries), lambda e: F.concat_ws(" ", e["key"], e["value"]))

@@ -1,7 +1,7 @@
-"""User profiles: recent history, interest tags, neighbours and what they like, text and counts, one row per user.
+"""User profiles: recent history, interest tags, neighbours and what these like, text and counts, one row per user.
 
-Every list is cut to its first rows by a window that Spark applies before the shuffle too, so neither a bot with a
-million behaviours nor a user with a million friends makes a task, an array or a row larger than the configured limit.
+A window that Spark also applies before the shuffle cuts every list to its first rows. So neither a bot with a million
+behaviours nor a user with a million friends makes a task, an array or a row larger than the configured limit.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from recsys_spark.profiles.kernels.cleaning import clean_tags
 from recsys_spark.profiles.weights import MAX_WEIGHT, decay, exact, undecayed_weight
 from recsys_spark.tables import USER_PROFILES
 
-N_FRIEND_ITEMS = 10  # items a neighbour may suggest: what is joined stays below neighbours x 10 rows per user
+N_FRIEND_ITEMS = 10
+"""Items that a neighbour may suggest. It keeps the join below neighbours x 10 rows per user."""
 LISTS = ("history", "interest_tags", "neighbours", "social_items")
 
 
@@ -34,7 +35,7 @@ def build_user_profiles(
 ) -> DataFrame:
     """Return `user_profiles`, one row per user of ``users``, ``interactions`` or ``relations.user_id``.
 
-    All inputs are stored tables; every interaction is before ``as_of``. Lists are empty where there is nothing.
+    All inputs are stored tables, and every interaction is before ``as_of``. A list is empty where there is nothing.
     """
     counts = count_interactions(interactions)
     recent = recent_behaviours(interactions, cfg, as_of=as_of)
@@ -64,7 +65,8 @@ def build_user_profiles(
 
 
 def count_interactions(interactions: DataFrame) -> DataFrame:
-    """Return `user_id, n_behaviours, n_items, last_ts`, grouped by (user, item) first: no set grows with a bot."""
+    """Return `user_id, n_behaviours, n_items, last_ts`. Grouped by (user, item) first, so that no set grows with a
+    bot."""
     per_item = interactions.groupBy("user_id", "item_id").agg(F.count("*").alias("n"), F.max("ts").alias("ts"))
     return per_item.groupBy("user_id").agg(
         F.sum("n").alias("n_behaviours"), F.count("*").alias("n_items"), F.max("ts").alias("last_ts")
@@ -74,8 +76,8 @@ def count_interactions(interactions: DataFrame) -> DataFrame:
 def recent_behaviours(interactions: DataFrame, cfg: Config, *, as_of: datetime) -> DataFrame:
     """Return the newest L behaviours: `user_id, position, item_id, behaviour, ts, undecayed, weight`.
 
-    A behaviour of weight 0 is one the configuration ignores, so it takes no place. Order: (ts desc, undecayed weight
-    desc, item_id, behaviour).
+    Behaviours of weight 0 are left out, because the configuration ignores them. Order: (ts desc, undecayed weight desc,
+    item_id, behaviour).
     """
     weighed = interactions.select(
         "user_id", "item_id", "behaviour", "ts", undecayed_weight(cfg.behaviours).alias("undecayed")
@@ -86,7 +88,8 @@ def recent_behaviours(interactions: DataFrame, cfg: Config, *, as_of: datetime) 
 
 
 def recent_items(recent: DataFrame) -> DataFrame:
-    """Return the distinct items of each history: `user_id, item_id, undecayed, weight`, both with maximum near 1."""
+    """Return the distinct items of each history: `user_id, item_id, undecayed, weight`. Both weights are at most about
+    1."""
     user = Window.partitionBy("user_id")
     scaled = [
         exact(F.col(name) / F.nullif(F.max(name).over(user), F.lit(0.0))).alias(name)
@@ -102,8 +105,8 @@ def recent_items(recent: DataFrame) -> DataFrame:
 def interest_tags(users: DataFrame, taste: DataFrame, item_profiles: DataFrame, profiles: Profiles) -> DataFrame:
     """Return `user_id, position, tag, weight, origin`: given tags with weight 1, then tags and categories of the taste.
 
-    Derived weights do not decay, so they change only when the history does, and have maximum 1. Tags are equal
-    whatever their case; one that is both given and derived is given.
+    Derived weights do not decay, so they change only with the history. Their maximum is 1. Case does not make two tags
+    different. A tag that is both given and derived counts as given.
     """
     given = given_tags(users).select(
         "user_id", F.explode(F.slice("tags", 1, profiles.max_tags)).alias("tag"), F.lit(1.0).alias("weight")
@@ -127,7 +130,7 @@ def interest_tags(users: DataFrame, taste: DataFrame, item_profiles: DataFrame, 
 
 
 def given_tags(users: DataFrame) -> DataFrame:
-    """Return `user_id, tags` of the users who gave any: cleaned, distinct, sorted."""
+    """Return `user_id, tags` of the users who gave tags: cleaned, distinct, sorted."""
 
     def clean(tags: pd.Series) -> pd.Series:
         return tags.map(clean_tags)
@@ -137,22 +140,23 @@ def given_tags(users: DataFrame) -> DataFrame:
 
 
 def neighbours(relations: DataFrame, max_neighbours: int) -> DataFrame:
-    """Return `user_id, position, friend_id, weight`, the closest first, ties by friend_id. Nobody is his own friend."""
+    """Return `user_id, position, friend_id, weight`, the closest first, ties by friend_id. Users are not their own
+    friends."""
     weight = F.coalesce(F.col("weight"), F.lit(1.0)).alias("weight")
     friends = relations.where("user_id != friend_id").select("user_id", "friend_id", weight)
     return _first(friends, max_neighbours, F.desc("weight"), F.asc("friend_id"))
 
 
 def social_items(friends: DataFrame, taste: DataFrame, max_social_items: int) -> DataFrame:
-    """Return `user_id, position, item_id, weight, friend_id`: what the neighbours did, weighted by closeness.
+    """Return `user_id, position, item_id, weight, friend_id`: the items of the neighbours, weighted by closeness.
 
-    weight = sum over neighbours of closeness x the item's share of the weights of the neighbour's best
-    N_FRIEND_ITEMS items; friend_id = the neighbour who adds most, ties by id.
+    weight = sum over neighbours of closeness x share, where share is the item's part of the weights of the neighbour's
+    best N_FRIEND_ITEMS items. friend_id = the neighbour who adds most, ties by id.
     """
     best = _first(taste.where("weight > 0"), N_FRIEND_ITEMS, F.desc("weight"), F.asc("item_id"))
     share = F.col("weight").cast("double") / F.sum("weight").over(Window.partitionBy("user_id")).cast("double")
-    # One row per neighbour, so that the join carries a pair and not a pair's items; a celebrity with a million
-    # followers is a skewed key of the left side, which adaptive execution splits.
+    # One row per neighbour, so that the join carries one row per pair. A celebrity with a million followers is a skewed
+    # key of the left side, which adaptive execution splits.
     liked = _listed(best.withColumn("share", share), "liked", "item_id", "share").withColumnRenamed(
         "user_id", "friend_id"
     )
@@ -172,14 +176,16 @@ def social_items(friends: DataFrame, taste: DataFrame, max_social_items: int) ->
 
 
 def _first(rows: DataFrame, n: int, *order: Column) -> DataFrame:
-    """The first n rows of each user with their `position` from 1. The filter on row_number() is what Spark needs to
-    cut each user's rows before the shuffle as well (WindowGroupLimit)."""
+    """Return the first n rows of each user, with their `position` from 1.
+
+    The filter on row_number() lets Spark cut the rows of each user before the shuffle as well (WindowGroupLimit).
+    """
     position = F.row_number().over(Window.partitionBy("user_id").orderBy(*order))
     return rows.withColumn("position", position).where(F.col("position") <= n)
 
 
 def _listed(rows: DataFrame, name: str, *fields: str | Column) -> DataFrame:
-    """Rows of `_first` as one array of structs per user, in order of position."""
+    """Return the rows of `_first` as one array of structs per user, in order of position."""
     collected = rows.groupBy("user_id").agg(
         F.array_sort(F.collect_list(F.struct("position", F.struct(*fields).alias("value")))).alias(name)
     )
@@ -191,7 +197,7 @@ def _with_origin(tags: DataFrame, origin: str) -> DataFrame:
 
 
 def _labels(max_tags: int) -> Column:
-    """Tags and category of an item profile; a category that is a tag too counts once."""
+    """Return tags and category of an item profile. A category that is also a tag counts once."""
     tags = F.slice(F.coalesce("tags", F.array().cast("array<string>")), 1, max_tags)
     keys = F.transform(tags, F.lower)
     category = F.filter(F.array("category"), lambda c: c.isNotNull() & ~F.array_contains(keys, F.lower(c)))
@@ -199,7 +205,7 @@ def _labels(max_tags: int) -> Column:
 
 
 def _text(max_chars: int) -> Column:
-    # Given tags only: the towers are trained to predict histories, and a tag derived from a history is its answer.
+    # Given tags only: the towers learn to predict histories, and a tag derived from a history would give it away.
     given = F.filter("interest_tags", lambda tag: tag["origin"] == "given")
     text = F.array_join(F.transform(given, lambda tag: tag["tag"]), ", ")
     return F.nullif(F.rtrim(F.substring(text, 1, max_chars)), F.lit(""))

@@ -34,10 +34,16 @@ def item_rows(index: Ints, seed: int, n_items: int) -> pd.DataFrame:
     drawn = {
         name: integers(seed, f"item {name}", index, n).tolist()
         for name, n in {
-            "brand": len(words.BRANDS), "teacher": len(words.TEACHERS), "colour": len(words.COLOURS), "make": 6, "size": 2,
-            "form": 6, "tag": 6, "second tag": 5,
+            "brand": len(words.BRANDS),
+            "teacher": len(words.TEACHERS),
+            "colour": len(words.COLOURS),
+            "make": 6,
+            "size": 2,
+            "form": 6,
+            "tag": 6,
+            "second tag": 5,
         }.items()
-    }  # fmt: skip
+    }
     topics = pick(TOPICS, topic_of(index))
     courses = (department_of(index) == COURSE).tolist()
     tiers, things = tier_of(seed, index).tolist(), thing_of(seed, index).tolist()

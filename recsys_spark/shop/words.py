@@ -3,14 +3,51 @@
 from __future__ import annotations
 
 BRANDS = (
-    "Alder & Finch", "Norrvik", "Hearthlane", "Kestrel", "Blue Heron", "Tamarack", "Lumen & Oak", "Caravel", "Fjordline", "Ostara",
-    "Pinewright", "Quillon", "Rookery", "Sable & Stone", "Tidemark", "Umbra", "Verdant", "Wayfarer", "Yarrow", "Zephyr",
-    "Café Noir", "Brightwater", "Corvid", "Dunmore",
-)  # fmt: skip
+    "Alder & Finch",
+    "Norrvik",
+    "Hearthlane",
+    "Kestrel",
+    "Blue Heron",
+    "Tamarack",
+    "Lumen & Oak",
+    "Caravel",
+    "Fjordline",
+    "Ostara",
+    "Pinewright",
+    "Quillon",
+    "Rookery",
+    "Sable & Stone",
+    "Tidemark",
+    "Umbra",
+    "Verdant",
+    "Wayfarer",
+    "Yarrow",
+    "Zephyr",
+    "Café Noir",
+    "Brightwater",
+    "Corvid",
+    "Dunmore",
+)
 TEACHERS = (
-    "Maya Lindqvist", "Tomás Herrera", "Aiko Tanaka", "Ben Okafor", "Clara Weiss", "Dmitri Volkov", "Elif Demir", "Fatima Zahra", "George Papadakis",
-    "Hannah O'Neill", "Ivan Petrov", "Jin Park", "Kavya Rao", "Lucas Moreau", "Nadia Haddad", "Oscar Nilsson", "Priya Nair", "Rosa Bianchi",
-)  # fmt: skip
+    "Maya Lindqvist",
+    "Tomás Herrera",
+    "Aiko Tanaka",
+    "Ben Okafor",
+    "Clara Weiss",
+    "Dmitri Volkov",
+    "Elif Demir",
+    "Fatima Zahra",
+    "George Papadakis",
+    "Hannah O'Neill",
+    "Ivan Petrov",
+    "Jin Park",
+    "Kavya Rao",
+    "Lucas Moreau",
+    "Nadia Haddad",
+    "Oscar Nilsson",
+    "Priya Nair",
+    "Rosa Bianchi",
+)
 COLOURS = ("black", "white", "forest green", "navy", "sand", "terracotta", "grey", "mustard", "natural", "burgundy")
 CITIES = ("Lisbon", "Gothenburg", "Kraków", "Lyon", "Leeds", "Bologna", "Leipzig", "Galway", "Utrecht", "Valencia")
 
@@ -25,10 +62,18 @@ COURSE_TITLES = (
     ("Advanced {subject}", "{subject} Masterclass"),
 )
 FEATURES = (
-    "Easy to clean and made to be repaired", "Tested by people who use it every week", "Comes with a two-year guarantee", "Packed without plastic",
-    "A favourite of our own staff", "Simple, sturdy and good to hold",
-)  # fmt: skip
+    "Easy to clean and made to be repaired",
+    "Tested by people who use it every week",
+    "Comes with a two-year guarantee",
+    "Packed without plastic",
+    "A favourite of our own staff",
+    "Simple, sturdy and good to hold",
+)
 FORMATS = (
-    "Six hours of video with exercises", "Weekly live sessions and feedback", "Short lessons that fit a lunch break", "Downloadable worksheets included",
-    "A final project that you keep", "Learn at your own pace",
-)  # fmt: skip
+    "Six hours of video with exercises",
+    "Weekly live sessions and feedback",
+    "Short lessons that fit a lunch break",
+    "Downloadable worksheets included",
+    "A final project that you keep",
+    "Learn at your own pace",
+)

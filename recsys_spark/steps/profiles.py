@@ -14,7 +14,7 @@ from recsys_spark.store.areas import Attempt
 
 
 def profiles(ctx: Context, attempt: Attempt) -> Facts:
-    """Interactions, items, users, relations -> item_profiles, user_profiles."""
+    """Write item_profiles and user_profiles from interactions, items, users and relations."""
     given = (ctx.table("ingest", t) for t in (tables.INTERACTIONS, tables.ITEMS, tables.USERS, tables.RELATIONS))
     items, users = build_profiles(ctx, *given, keep=attempt.write)
     segments = users.groupBy("segment").count().orderBy("segment").collect()

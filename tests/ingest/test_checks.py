@@ -56,7 +56,7 @@ def test_behaviours_on_no_known_item_is_an_error(spark: SparkSession) -> None:
 def test_a_type_without_a_weight_is_listed_with_its_count(spark: SparkSession) -> None:
     behaviours = [interaction(f"u{k}", behaviour="purchse") for k in range(3)] + [interaction(behaviour="zap")]
     done = ingest(spark, behaviours, catalogue())
-    with pytest.raises(DataError, match="without a weight") as caught:
+    with pytest.raises(DataError, match="types have no weight") as caught:
         check(done)
     assert caught.value.found == "purchse (3 rows), zap (1 rows)"
     assert "did you mean `purchase` for `purchse`?" in str(caught.value.action)

@@ -67,7 +67,7 @@ def test_a_missing_table_names_the_nearest(spark: SparkSession) -> None:
 
 def test_a_misspelt_source_column_names_the_nearest(spark: SparkSession, tmp_path: Path) -> None:
     error = refused(spark, USERS, csv(tmp_path, "userId,age\n1,2\n", columns={"user_id": "upper(useId)"}))
-    assert error.what == "There is no source column `useId`"
+    assert error.what == "Column `useId` does not exist in the source"
     assert error.where == "sources.users.columns.user_id"
     assert error.found == "upper(useId)"
     assert error.expected == "one of userId, age"
@@ -97,7 +97,7 @@ def test_the_second_of_two_sources_is_named(spark: SparkSession, tmp_path: Path)
         ({"columns": {"user_id": "u"}, "where": "v > 1"}, "where", "no source column `v`"),
         ({"columns": {"user_id": "u"}, "where": "u"}, "where", "Write a comparison"),
         ({"columns": {"user_id": "u", "interest_tag": "x"}}, "columns", "Did you mean `interest_tags`?"),
-        ({"columns": {"interest_tags": "array(x)"}}, "columns", "`user_id` is not mapped"),
+        ({"columns": {"interest_tags": "array(x)"}}, "columns", "No expression is given for `user_id`"),
         ({"columns": {"user_id": "u"}, "options": {"encoding": "klingon"}}, "path", "klingon"),
     ],
 )  # fmt: skip

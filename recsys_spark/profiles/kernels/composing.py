@@ -13,7 +13,8 @@ _SENTENCE_END = tuple(".!?…。！？")
 
 
 def item_text(template: str, fields: Mapping[str, str], max_chars: int) -> str | None:
-    """Return the template filled with cleaned fields. A part whose fields are all empty goes with the separator before it.
+    """Return the template filled with cleaned fields. A part whose fields are all empty goes with the separator before
+    it.
 
     Parts end at `. `, `; `, ` | `, a line end, `。` or `；`. Returns None where every field is empty.
 
@@ -43,7 +44,8 @@ def item_fields(
     attributes: Iterable[str | None] | None,
     max_chars: int,
 ) -> dict[str, str]:
-    """Return the fields of a template, cleaned and at most ``max_chars`` characters long each; "" where there is nothing.
+    """Return the fields of a template, cleaned and at most ``max_chars`` characters long each; "" where there is
+    nothing.
 
     ``tags``: cleaned tags. ``attributes``: strings `key value`.
     """
