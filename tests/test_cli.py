@@ -14,7 +14,7 @@ import pytest
 from recsys_spark import cli, pipeline
 from recsys_spark.commands import stages
 from recsys_spark.commands.registry import COMMANDS
-from recsys_spark.config import model as config_model
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.config.sections import Config
 from recsys_spark.spark import session
 from recsys_spark.steps.names import STAGE_NAMES
@@ -58,7 +58,7 @@ def test_an_unknown_device_is_refused_with_those_there_are(file: Path, capsys: p
 
 
 def test_the_devices_of_the_command_line_are_those_of_the_configuration() -> None:
-    field = config_model.Encoder.model_fields["device"]
+    field = Encoder.model_fields["device"]
     assert set(stages.DEVICES) == set(field.annotation.__args__)  # type: ignore[union-attr]
 
 

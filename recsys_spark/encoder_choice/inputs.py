@@ -66,7 +66,9 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
         if not cfg.sources.users:
             # A user's text consists of the tags that users gave. Without this, Spark builds every profile to find none.
             users = spark.createDataFrame([], tables.USER_PROFILES.schema)
-        yield Inputs(ingested[tables.INTERACTIONS], items.select("item_id", "text"), users.select("text"), "the sources")
+        yield Inputs(
+            ingested[tables.INTERACTIONS], items.select("item_id", "text"), users.select("text"), "the sources"
+        )
     finally:
         for rows in kept:
             rows.unpersist()

@@ -164,7 +164,7 @@ def test_a_wrong_override_is_not_looked_for_in_the_file(file: Callable[[str], Pa
         ({"behaviours.half_life_days": 0}, "greater than 0"),
         ({"run.top_n": 0}, "greater than or equal to 1"),
         ({"run.top_n": "many"}, "integer"),
-        ({"evaluate.k": [10, 21]}, "deeper than run.top_n = 20"),
+        ({"evaluate.k": [10, 21]}, "exceeds run.top_n = 20"),
         ({"model.n_heads": 3}, "does not divide width"),
         ({"evaluate.protocol": "random"}, "'time' or 'leave_out'"),
         ({"sources.items.format": "xlsx"}, "csv"),
