@@ -181,7 +181,7 @@ def test_a_crash_leaves_nothing_visible_and_the_next_run_finishes_it(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("recsys_spark.steps.score.build_recommendations", die)
+        patched.setattr("recsys_spark.steps.rerank.build_recommendations", die)
         with pytest.raises(KeyboardInterrupt):
             run_pipeline(spark, cfg, RUN_DATE)
     store = tmp_path / "store"
