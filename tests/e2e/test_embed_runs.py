@@ -18,8 +18,7 @@ from recsys_spark.config.sections import Config
 from recsys_spark.errors import EncoderError
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.spark.progress import ROWS, Counts
-from recsys_spark.steps import ingest as steps
-from recsys_spark.steps import score as serving
+from recsys_spark.steps import embed, stored_model
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import STAGE_NAMES
 from tests.e2e.small_shop import N_ITEMS, N_USERS, RUN_DATE, TOP_N, load, write_shop
@@ -117,7 +116,7 @@ def test_a_model_of_another_encoder_is_trained_again_and_never_scored_with(
 ) -> None:
     train = next(stage for stage in pipeline.STAGES if stage.name == "train")
     key, fact = pipeline.stage_key(run, train), Context.fact
-    assert serving.load_artifact(run).model_id == run.fact("train", "model_id")
+    assert stored_model.load_artifact(run).model_id == run.fact("train", "model_id")
     other = {"encoder_id": "of another model", "width": 384}
 
     def swapped(self: Context, stage: str, name: str) -> Any:
@@ -126,13 +125,13 @@ def test_a_model_of_another_encoder_is_trained_again_and_never_scored_with(
     monkeypatch.setattr(Context, "fact", swapped)
     assert pipeline.stage_key(run, train) != key
     with pytest.raises(EncoderError, match="of another model of width 384") as caught:
-        serving.load_artifact(run)
+        stored_model.load_artifact(run)
     assert caught.value.what == "The model was trained on vectors of another encoder"
 
 
 def watched(monkeypatch: pytest.MonkeyPatch) -> list[Counts]:
     """What every encoding from now on counts."""
-    plain, seen = steps.progress, list[Counts]()
+    plain, seen = embed.progress, list[Counts]()
 
     @contextmanager
     def noted(*arguments: Any, **named: Any) -> Iterator[Counts]:
@@ -140,7 +139,7 @@ def watched(monkeypatch: pytest.MonkeyPatch) -> list[Counts]:
             seen.append(counts)
             yield counts
 
-    monkeypatch.setattr(steps, "progress", noted)
+    monkeypatch.setattr(embed, "progress", noted)
     return seen
 
 

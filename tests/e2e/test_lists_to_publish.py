@@ -21,7 +21,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.steps import score as serving
+from recsys_spark.steps import score
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import STAGE_NAMES
 from recsys_spark.steps.report import report_inputs
@@ -212,13 +212,13 @@ def test_the_report_shows_users_who_were_served(everything: Night) -> None:
 def test_a_user_whose_vector_is_no_number_gets_popular_items_and_stops_nobody(
     publish: Publish, everything: Night, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = serving.build_user_vectors
+    build = score.build_user_vectors
 
     def spoiled(*args: Any, **more: Any) -> DataFrame:
         nan = F.transform("x", lambda _: F.lit(float("nan")).cast("float"))
         return build(*args, **more).withColumn("x", F.when(F.col("user_id") == "u00", nan).otherwise(F.col("x")))
 
-    monkeypatch.setattr(serving, "build_user_vectors", spoiled)
+    monkeypatch.setattr(score, "build_user_vectors", spoiled)
     night = publish(run__top_n=4, score__temperature=2.0)
     assert night.manifest["rejected_vectors"] == 1
     assert {row["source"] for row in night.rows["u00"]} == {"popular"}

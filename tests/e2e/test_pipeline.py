@@ -17,7 +17,7 @@ from pyspark.sql import functions as F
 from recsys_spark import pipeline, tables
 from recsys_spark.errors import PublishRefused, RecsysError, StoreError
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.steps import evaluate as backtest
+from recsys_spark.steps import evaluate
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import BACKTESTED, STAGE_NAMES
 from tests.e2e.small_shop import KINDS, N_USERS, RUN_DATE, TOP_N, load, write_shop
@@ -146,12 +146,12 @@ def test_a_rerun_of_a_finished_run_does_nothing(spark: SparkSession, shop: Path,
 def test_a_backtest_is_of_the_encoder_whose_lists_it_is_for(run: Context, shop: Path) -> None:
     model, kept = shop.parent / "tiny-encoder", shop.parent / "kept"
     # Of a run of `evaluate` alone: that has not looked for the encoder.
-    back, _ = backtest._backtest(replace(run))
+    back, _ = evaluate._backtest(replace(run))
     manifest = Path(back.area.folder) / "embed.json"
     written = manifest.read_text(encoding="utf-8")
     model.rename(kept)
     try:
-        assert backtest._backtest(run)[0].encoder is run.encoder, "a run looks for its encoder once"
+        assert evaluate._backtest(run)[0].encoder is run.encoder, "a run looks for its encoder once"
         pipeline.run_stages(back, BACKTESTED)
         assert manifest.read_text(encoding="utf-8") == written, "a finished stage ran again"
         tiny_encoder(shop.parent, seed=1)

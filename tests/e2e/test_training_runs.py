@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.errors import ConfigError
 from recsys_spark.pipeline import run_pipeline
-from recsys_spark.steps import train as learning
+from recsys_spark.steps import stored_model, train
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import STAGE_NAMES
 from tests.e2e.small_shop import RUN_DATE, load, write_shop
@@ -45,7 +45,7 @@ def test_a_killed_training_goes_on_with_the_same_model_unless_its_checkpoint_is_
         raise Killed
 
     with monkeypatch.context() as patched:
-        patched.setattr(learning, "model_card", die)
+        patched.setattr(train, "model_card", die)
         with pytest.raises(Killed):
             run_pipeline(spark, cfg, RUN_DATE, stages=TO_TRAIN)
     [checkpoint] = (tmp_path / "store").rglob("checkpoint.safetensors")
@@ -74,7 +74,7 @@ def test_tomorrow_starts_from_the_model_of_today(spark: SparkSession, shop: Path
     assert (len(ctx.fact("train", "losses")), ctx.fact("train", "trial")) == (1, [])
     assert ctx.fact("train", "losses")[0]["loss"] < whole.fact("train", "losses")[0]["loss"]
     assert ctx.fact("train", "started_from") == RUN_DATE
-    assert f"training began with the model of {RUN_DATE}" in ctx.area.file("train", learning.MODEL_CARD).decode()
+    assert f"training began with the model of {RUN_DATE}" in ctx.area.file("train", stored_model.MODEL_CARD).decode()
     finished = ctx.area.finished("train")
     assert run_pipeline(spark, cfg, NEXT_DAY, stages=TO_TRAIN).area.finished("train") == finished
 
@@ -87,7 +87,7 @@ def test_a_model_of_another_shape_is_not_taken(spark: SparkSession, shop: Path, 
 
 
 def test_an_earlier_model_that_is_cut_short_costs_no_night(spark: SparkSession, shop: Path, whole: Context) -> None:
-    tensors = Path(whole.area.finished("train").attempt) / learning.MODEL_TENSORS
+    tensors = Path(whole.area.finished("train").attempt) / stored_model.MODEL_TENSORS
     content = tensors.read_bytes()
     tensors.write_bytes(content[:100])
     try:
@@ -99,9 +99,9 @@ def test_an_earlier_model_that_is_cut_short_costs_no_night(spark: SparkSession, 
 
 
 def test_two_tasks_train_one_model(spark: SparkSession, shop: Path, whole: Context) -> None:
-    alone, before = learning.model_of(whole.area), whole.fact("train", "model_id")
+    alone, before = stored_model.model_of(whole.area), whole.fact("train", "model_id")
     ctx = run_pipeline(spark, load(shop, model__processes=2), RUN_DATE, stages=TO_TRAIN)
-    together = learning.model_of(ctx.area)
+    together = stored_model.model_of(ctx.area)
     assert ctx.fact("train", "model_id") == together.model_id != before
     for name in ("n_users", "n_positions", "warm_item_ids", "first_time", "last_time"):
         assert together.facts[name] == alone.facts[name]
@@ -119,8 +119,8 @@ def test_more_training_tasks_than_run_at_once_are_refused(spark: SparkSession, s
 def test_several_tasks_under_dynamic_allocation_are_refused(shop: Path) -> None:
     conf = {"spark.dynamicAllocation.enabled": "true"}
     spark: Any = SimpleNamespace(conf=conf, sparkContext=SimpleNamespace(defaultParallelism=8, master="yarn"))
-    learning.check(spark, load(shop))
+    train.check(spark, load(shop))
     with pytest.raises(ConfigError, match="executors that stay"):
-        learning.check(spark, load(shop, model__processes=2))
+        train.check(spark, load(shop, model__processes=2))
     conf.clear()
-    learning.check(spark, load(shop, model__processes=2))
+    train.check(spark, load(shop, model__processes=2))
