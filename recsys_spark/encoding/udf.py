@@ -85,7 +85,7 @@ def encoder_udf(
         return encode_batches(batches, spec, n_threads, prefix=prefix, own_machine=own_machine, report=report)
 
     # Other batch-mates change a vector's last bits. And what Spark takes for deterministic it evaluates once to filter by
-    # it and once more for the rows that are left: docs/encoders.md shows the plan.
+    # it and once more for the rows that are left: docs/notebooks.md shows the plan.
     udf: UserDefinedFunctionLike = pandas_udf(encode, FLOATS).asNondeterministic()  # type: ignore[call-overload]
     return udf
 

@@ -188,7 +188,7 @@ def test_a_filter_on_the_vectors_encodes_no_text_again(spark: SparkSession, cfg:
     assert plan_of(once).count("ArrowEvalPython") == 1
     assert len(once.collect()) == 100
     assert counts.value == {"texts": 100}
-    # What it is spared. If this fails, Spark has learnt better: say so in docs/encoders.md.
+    # What it is spared. If this fails, Spark has learnt better: say so in docs/notebooks.md.
     declared = pandas_udf(encode.func, FLOATS)  # type: ignore[call-overload]
     assert declared.deterministic
     assert not encode.deterministic
