@@ -16,6 +16,7 @@ from pyspark.sql import SparkSession
 from recsys_spark import __version__
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
+from recsys_spark.spark.driver import require_context
 from recsys_spark.spark.failures import named_failures
 from recsys_spark.steps import mlflow, train
 from recsys_spark.steps.context import Context
@@ -43,6 +44,7 @@ def run_pipeline(
     A stage whose inputs and settings have not changed since it finished is skipped. Raises RecsysError; nothing that
     an earlier run published is touched before all gates hold.
     """
+    require_context(spark)
     if mlflow.RECORDED.keys() & set(stages):
         mlflow.check(cfg)
     day = parse_date(run_date)

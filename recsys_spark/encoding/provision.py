@@ -24,6 +24,7 @@ from recsys_spark.encoding.files.find import SUPPORTED, find_folder, is_hub_id, 
 from recsys_spark.encoding.files.hub import hub_folder
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
+from recsys_spark.spark.driver import carried_archives, carry_archive, property_of
 from recsys_spark.spark.filesystem import FileStatus, FileSystem
 from recsys_spark.spark.session import is_local
 
@@ -67,13 +68,12 @@ def ship(spec: EncoderSpec, provided: Provided, spark: SparkSession) -> EncoderS
     if provided.with_job:
         return replace(spec, shipped=provided.with_job)
     name = f"encoder-{spec.encoder_id}"
-    context = spark.sparkContext
-    if not any(archive.endswith(f"#{name}") for archive in context.listArchives):
+    if not any(archive.endswith(f"#{name}") for archive in carried_archives(spark)):
         # In Spark's own folder, because executors that start later fetch it too: it must last as long as the application.
         archive = Path(SparkFiles.getRootDirectory()).resolve() / f"{name}.tar"
         pack(Path(spec.path), archive, spec.trust_remote_code)
         log.info("encoder: Spark carries the model to the executors, %.0f MB each", archive.stat().st_size / 1e6)
-        context.addArchive(f"{archive.as_uri()}#{name}")
+        carry_archive(spark, f"{archive.as_uri()}#{name}")
     return replace(spec, shipped=name)
 
 
@@ -93,9 +93,7 @@ def _archive_of_job(model: str, spark: SparkSession) -> Provided | None:
     if "/" in model or model.startswith("."):
         return None
     root = Path(SparkFiles.getRootDirectory())
-    archives = archives_by_name(
-        *(spark.sparkContext.getConf().get(key, "") or "" for key in ("spark.archives", "spark.yarn.dist.archives"))
-    )
+    archives = archives_by_name(*(property_of(spark, key) for key in ("spark.archives", "spark.yarn.dist.archives")))
     # YARN unpacks it in the working directory, and in client mode not for the driver at all.
     places = [place / model for place in (root, Path.cwd()) if (place / model).is_dir()] if model in archives else []
     places += [root / model] if (root / model).is_dir() else []

@@ -25,6 +25,7 @@ from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.encoding.provision import provide, ship
 from recsys_spark.errors import EncoderError
 from recsys_spark.schema import FLOATS
+from recsys_spark.spark.driver import property_of, require_context
 from recsys_spark.spark.gpus import TASK_AMOUNT, on_gpus
 from recsys_spark.spark.session import is_local, task_threads
 from recsys_spark.worker.process import freeze_imports
@@ -68,6 +69,7 @@ def encoder_udf(
             expected="a session, to which the model is brought",
             action="start one (recsys_spark.spark.session.create_session()), or give it as `spark`",
         )
+    require_context(session)
     if side not in get_args(Side):
         raise EncoderError(
             "the side is not known",
@@ -101,7 +103,7 @@ def provided_spec(cfg: Encoder, spark: SparkSession) -> EncoderSpec:
     """The encoder, checked, and on its way to the executors. Raises EncoderError."""
     provided = provide(cfg, spark)
     # A UDF brings no resource profile: on a cluster its tasks have GPUs only where all tasks have.
-    assigned = is_local(spark) or float(spark.sparkContext.getConf().get(TASK_AMOUNT, "0") or 0) > 0
+    assigned = is_local(spark) or float(property_of(spark, TASK_AMOUNT, "0")) > 0
     on_gpu = cfg.device == "cuda" or (assigned and on_gpus(spark, cfg.device))
     return ship(resolve_encoder(cfg, folder=provided.folder, on_gpu=on_gpu), provided, spark)
 

@@ -18,6 +18,7 @@ from pyspark.resource import ExecutorResourceRequests, ResourceProfile, Resource
 from pyspark.sql import SparkSession
 
 from recsys_spark.errors import ConfigError
+from recsys_spark.spark.driver import properties_of
 
 log = logging.getLogger("recsys_spark")
 
@@ -89,14 +90,14 @@ def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
 
 def check_gpus(spark: SparkSession, device: str) -> None:
     """Raise ConfigError where a stage whose device is set to ``device`` cannot get its GPUs as Spark is configured."""
-    gpu_plan(dict(spark.sparkContext.getConf().getAll()), device)
+    gpu_plan(properties_of(spark), device)
 
 
 def on_gpus(spark: SparkSession, device: str) -> bool:
     """Whether a stage whose device is set to ``device`` will compute on GPUs, as far as the driver can tell."""
     if device != "auto":
         return device == "cuda"
-    properties = dict(spark.sparkContext.getConf().getAll())
+    properties = properties_of(spark)
     if properties.get("spark.master", "").split("[")[0] == "local":
         import torch
 
@@ -141,7 +142,7 @@ def gpu_profile(spark: SparkSession, stage: str, device: str, why: str | None = 
 
     ``why`` is what to log where the caller knows better than the plan. Raises ConfigError, as :func:`gpu_plan` does.
     """
-    properties = dict(spark.sparkContext.getConf().getAll())
+    properties = properties_of(spark)
     plan = gpu_plan(properties, device)
     log.info("%s: %s", stage, why or plan.why)
     if plan.kind == "none":

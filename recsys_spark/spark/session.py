@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pyspark import SparkConf, SparkContext
 from pyspark.sql import SparkSession
 
+from recsys_spark.spark.driver import master, parallelism, refuse_remote, require_context
 from recsys_spark.spark.gpus import only_where_used
 
 REQUIRED = {
@@ -39,17 +40,19 @@ LOCAL_SQL = {"spark.sql.shuffle.partitions": "8"}
 def create_session(properties: Mapping[str, str] | None = None, app_name: str = "recsys-spark") -> SparkSession:
     """Return the active session or build one; without spark-submit's master it is local with all cores.
 
-    ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given.
+    ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given. Raises
+    ConfigError where the session would be, or is, one without a SparkContext.
     """
     # Workers must run this interpreter, not whichever `python3` is first on the PATH.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    refuse_remote(properties or {})
     builder = SparkSession.builder
     submitted = _submitted()
     if submitted is None:
         builder = builder.appName(app_name)
     for key, value in chosen_properties(properties or {}, submitted).items():
         builder = builder.config(key, value)
-    session = builder.getOrCreate()
+    session = require_context(builder.getOrCreate())
     session.sparkContext.setLogLevel("ERROR")
     return session
 
@@ -118,27 +121,24 @@ def task_threads(spark: SparkSession) -> int:
 
 def is_local(spark: SparkSession) -> bool:
     """Whether tasks run in the driver's process; not under `local-cluster[...]`, whose executors are processes of their own."""
-    return (spark.sparkContext.master or "").split("[")[0] == "local"
+    return master(spark).split("[")[0] == "local"
 
 
 def executor_threads(spark: SparkSession) -> int:
     """CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
-    context = spark.sparkContext
     if is_local(spark):
-        return int(context.defaultParallelism)
+        return parallelism(spark)
     cores = spark.conf.get("spark.executor.cores", None)
     if cores:
         return int(cores)
     # Where the property is unset, a standalone executor has all cores of its worker.
-    executors = context._jsc.sc().getExecutorMemoryStatus().size() - 1
-    return max(1, int(context.defaultParallelism) // max(1, int(executors)))
+    executors = spark.sparkContext._jsc.sc().getExecutorMemoryStatus().size() - 1
+    return max(1, parallelism(spark) // max(1, int(executors)))
 
 
 def shared_threads(spark: SparkSession, n_tasks: int) -> int:
     """CPU threads of each of ``n_tasks`` that run at once and shall have all cores, as when several models are trained."""
-    return threads_of_each(
-        n_tasks, int(spark.sparkContext.defaultParallelism), executor_threads(spark), task_threads(spark)
-    )
+    return threads_of_each(n_tasks, parallelism(spark), executor_threads(spark), task_threads(spark))
 
 
 def threads_of_each(n_tasks: int, cores: int, executor_cores: int, task_cpus: int) -> int:
@@ -154,7 +154,7 @@ def threads_of_each(n_tasks: int, cores: int, executor_cores: int, task_cpus: in
 
 def task_slots(spark: SparkSession) -> int:
     """How many tasks run at once; where executors come and go, at least as many as a shuffle is made for."""
-    slots = max(1, int(spark.sparkContext.defaultParallelism) // task_threads(spark))
+    slots = max(1, parallelism(spark) // task_threads(spark))
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return max(slots, int(spark.conf.get("spark.sql.shuffle.partitions", "200") or "200"))
     return slots

@@ -12,6 +12,7 @@ from recsys_spark.encoding.kernels.encoder import Encoded
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.encoding.provision import ship
 from recsys_spark.errors import StoreError
+from recsys_spark.spark import driver
 from recsys_spark.spark.gpus import gpu_profile, why_on_cpu
 from recsys_spark.spark.progress import ON, ROWS, SLOTS, UNITS, progress
 from recsys_spark.spark.session import is_local, task_threads
@@ -53,7 +54,7 @@ def embed(ctx: Context, attempt: Attempt) -> Facts:
 
 
 def _encode_and_append(ctx: Context, spec: EncoderSpec, unseen: DataFrame, n_unseen: int, known: Snapshot) -> Appended:
-    master, asked = ctx.spark.sparkContext.master or "", ctx.cfg.encoder.device
+    master, asked = driver.master(ctx.spark), ctx.cfg.encoder.device
     why = why_on_cpu(master, asked, spec.device, spec.backend)
     with progress(ctx.spark, "embed", n_unseen, rows="texts", units="tokens") as counts:
 

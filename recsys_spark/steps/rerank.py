@@ -5,6 +5,7 @@ from __future__ import annotations
 from recsys_spark import tables
 from recsys_spark.model.inputs import user_inputs
 from recsys_spark.reranking.rerank import build_recommendations, choose
+from recsys_spark.spark.driver import broadcast
 from recsys_spark.spark.session import task_threads
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.stage import Stage
@@ -16,8 +17,8 @@ def rerank(ctx: Context, attempt: Attempt) -> Facts:
     """Candidates and profiles -> recommendations with reasons."""
     item_profiles = ctx.table("profiles", tables.ITEM_PROFILES)
     user_profiles = ctx.table("profiles", tables.USER_PROFILES)
-    model = ctx.spark.sparkContext.broadcast(load_artifact(ctx))
-    matrix = ctx.spark.sparkContext.broadcast(item_matrix(ctx.table("score", tables.ITEM_VECTORS), item_profiles))
+    model = broadcast(ctx.spark, load_artifact(ctx))
+    matrix = broadcast(ctx.spark, item_matrix(ctx.table("score", tables.ITEM_VECTORS), item_profiles))
     lists = attempt.write(
         tables.RECOMMENDATIONS,
         build_recommendations(

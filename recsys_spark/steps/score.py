@@ -16,6 +16,7 @@ from recsys_spark.scoring.popular import build_popular_candidates
 from recsys_spark.scoring.score import CatalogueSize, build_candidates, user_tasks
 from recsys_spark.scoring.vector_checks import check_widths, rejected_vectors, sound
 from recsys_spark.scoring.vectors import build_item_vectors, build_user_vectors
+from recsys_spark.spark.driver import broadcast
 from recsys_spark.spark.gpus import gpu_profile
 from recsys_spark.spark.session import block_bytes, task_slots, task_threads
 from recsys_spark.steps.context import Context, Facts
@@ -37,14 +38,14 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         )
     n_threads, model_id = task_threads(ctx.spark), ctx.fact("train", "model_id")
     artifact = load_artifact(ctx)
-    model = ctx.spark.sparkContext.broadcast(artifact)
+    model = broadcast(ctx.spark, artifact)
     item_profiles = ctx.table("profiles", tables.ITEM_PROFILES)
     served = served_users(ctx)
     items = attempt.write(
         tables.ITEM_VECTORS,
         build_item_vectors(item_inputs(item_profiles, ctx.embeddings), model, model_id=model_id, n_threads=n_threads),
     )
-    matrix = ctx.spark.sparkContext.broadcast(item_matrix(items, item_profiles))
+    matrix = broadcast(ctx.spark, item_matrix(items, item_profiles))
     users = attempt.write(
         tables.USER_VECTORS,
         build_user_vectors(user_inputs(served, ctx.embeddings), model, matrix, model_id=model_id, n_threads=n_threads),

@@ -12,6 +12,7 @@ from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError
 from recsys_spark.model.inputs import item_inputs, user_inputs
 from recsys_spark.model.kernels.artifact import is_link
+from recsys_spark.spark import driver
 from recsys_spark.spark.gpus import DYNAMIC, gpu_profile
 from recsys_spark.spark.session import is_local, shared_threads, task_slots
 from recsys_spark.steps.context import Context, Facts
@@ -50,7 +51,7 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         config_fingerprint=ctx.cfg.fingerprint(),
         started_from=started_from,
     )
-    if not (ctx.spark.sparkContext.master or "").startswith("local"):
+    if not driver.master(ctx.spark).startswith("local"):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
         for entry in artifact.facts["trial"]:
             said = f", held-out ndcg {entry['ndcg']:.4f}" if "ndcg" in entry else ""
@@ -120,7 +121,7 @@ def check(spark: SparkSession, cfg: Config) -> None:
             "There is no room for so many training processes",
             where="model.processes",
             found=n,
-            expected=f"at most {slots}, the tasks that run at once on {spark.sparkContext.master}",
+            expected=f"at most {slots}, the tasks that run at once on {driver.master(spark)}",
             action="Lower it, or give Spark more cores (--master).",
         )
 

@@ -17,7 +17,7 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class Shared(Protocol[T_co]):
-    """A value every worker can read, as ``SparkContext.broadcast`` gives it."""
+    """A value every worker can read, as a broadcast of Spark gives it."""
 
     @property
     def value(self) -> T_co:

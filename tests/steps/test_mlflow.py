@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -255,7 +256,7 @@ def test_timeouts_are_short_unless_the_environment_sets_them(monkeypatch: pytest
 )
 def test_an_absent_package_is_said_before_any_stage(uri: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    nothing: Any = None
+    nothing: Any = SimpleNamespace(sparkContext=object())
     with pytest.raises(ConfigError, match=r"pip install 'recsys-spark\[mlflow\]'") as caught:
         run_pipeline(nothing, config(mlflow={"tracking_uri": uri}), "2026-01-01")
     assert (caught.value.where, package in caught.value.what) == ("mlflow.tracking_uri", True)
