@@ -203,8 +203,8 @@ USER_PROFILES = Table(
         Col(
             "segment",
             STRING,
-            "Activity group: `heavy` (20 interactions or more), `regular` (5 to 19), `light` (1 to 4), `profile` (none, "
-            "but tags or neighbours with items), `unknown`.",
+            "Activity group: `heavy` (20 interactions or more), `regular` (5 to 19), `light` (1 to 4), `profile` "
+            "(none, but tags or neighbours with items), `unknown`.",
         ),
     ),
 )

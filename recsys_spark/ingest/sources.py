@@ -112,12 +112,15 @@ def _prepare(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
 
 
 def _join(df: DataFrame, side: DataFrame, join: Join, *, where: str) -> DataFrame:
-    for names, whose in ((df.columns, "the source in front of this join"), (side.columns, "the join's `columns`")):
+    for names, whose in (
+        (df.columns, "on the source's side of the join"),
+        (side.columns, "among the `columns` of the join"),
+    ):
         lacking = [name for name in join.on if name not in names]
         if lacking:
             close = nearest(lacking[0], names)
             raise SourceError(
-                f"Column `{lacking[0]}` does not exist in {whose}",
+                f"Column `{lacking[0]}` does not exist {whose}",
                 where=f"{where}.on",
                 found=lacking[0],
                 expected=f"one of {shown(names)}",

@@ -9,7 +9,11 @@ from numpy.typing import NDArray
 
 F32 = NDArray[np.float32]
 F64 = NDArray[np.float64]
+I8 = NDArray[np.int8]
+I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
+U64 = NDArray[np.uint64]
+Bools = NDArray[np.bool_]
 Number = float | np.floating[Any]
 NO_ITEM = -1
 """The position of no item, where a list is shorter than N."""

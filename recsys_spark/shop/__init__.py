@@ -1,4 +1,4 @@
-"""The generated shop: a deterministic world with planted tastes for the demo, tests and benchmarks."""
+"""The generated shop: a deterministic world with planted tastes, for the demo, tests and benchmarks."""
 
 from recsys_spark.shop.generate import generate_shop
 

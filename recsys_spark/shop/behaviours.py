@@ -1,8 +1,8 @@
-"""The behaviours: sessions of visits, and in a visit browse, then perhaps cart, then perhaps purchase.
+"""The behaviours table: sessions of visits, where a visit is a browse, then perhaps a cart, then perhaps a purchase.
 
-Row k belongs to block ``k div 14``, and a block is three sessions of nine visits, so that rows are made independently of each
-other and their number is exact. Everything else is drawn by hash: whose session it is, when, what it is about, and what
-each visit picks among a few items that are popular in the topic.
+Row k belongs to block ``k div 14``, and a block is three sessions with nine visits. So rows are made independently of
+each other, and their number is exact. Everything else is drawn by hash: the user, time and topic of a session, and the
+item that a visit picks among a few popular items of the topic.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from datetime import UTC, date, datetime
 import numpy as np
 import pandas as pd
 
+from recsys_spark.numerics.arrays import F64, I64, Bools
 from recsys_spark.shop import catalogue, people
-from recsys_spark.shop.draws import Bools, Floats, Ints, integers, pick, uniform, zipf_rank
+from recsys_spark.shop.draws import integers, pick, uniform, zipf_rank
 
 BEHAVIOURS_SCHEMA = "customer string, sku string, event string, at_ms bigint, quantity double"
 EVENTS = ("browse", "cart", "purchase")
@@ -58,16 +59,16 @@ def dirt_counts(n_behaviours: int) -> dict[str, int]:
     return {kind: n_behaviours * share // 1000 for kind, share in _DIRT_PER_THOUSAND.items()}
 
 
-def behaviour_rows(ids: Ints, world: World) -> pd.DataFrame:
+def behaviour_rows(ids: I64, world: World) -> pd.DataFrame:
     """Return rows 0 .. n_behaviours + sum(dirt_counts) - 1, columns of BEHAVIOURS_SCHEMA.
 
-    Rows from ``n_behaviours`` on are copies of clean rows, all but the exact duplicates with one field spoilt.
+    Rows from ``n_behaviours`` on are copies of clean rows. All of them but the exact duplicates have one spoilt field.
     """
     kinds = dirt_counts(world.n_behaviours)
     place = ids - world.n_behaviours
     kind = np.searchsorted(np.cumsum([0, *kinds.values()]), place, side="right")  # 0: clean, n: the nth kind
     kind = np.where(place < 0, 0, kind)
-    # Copies are spread evenly, so no row is copied twice for its being a duplicate.
+    # Copies are spread evenly, so that no row is copied twice.
     stride = max(1, world.n_behaviours // max(1, sum(kinds.values())))
     frame = _clean_rows(np.where(kind > 0, place * stride, ids), world)
     for number, name in enumerate(kinds, start=1):
@@ -77,7 +78,7 @@ def behaviour_rows(ids: Ints, world: World) -> pd.DataFrame:
     return frame
 
 
-def _spoil(frame: pd.DataFrame, kind: str, chosen: Bools, ids: Ints) -> None:
+def _spoil(frame: pd.DataFrame, kind: str, chosen: Bools, ids: I64) -> None:
     if kind == "null_user":
         frame.loc[chosen, "customer"] = None
     elif kind == "empty_item":
@@ -92,7 +93,7 @@ def _spoil(frame: pd.DataFrame, kind: str, chosen: Bools, ids: Ints) -> None:
         frame.loc[chosen, "quantity"] = -1.0
 
 
-def _clean_rows(rows: Ints, world: World) -> pd.DataFrame:
+def _clean_rows(rows: I64, world: World) -> pd.DataFrame:
     block, (session_in_block, visit_in_block, step) = rows // len(_FUNNEL), _FUNNEL[rows % len(_FUNNEL)].T
     session, visit = block * _SESSIONS + session_in_block, block * _VISITS + visit_in_block
     seed = world.seed
@@ -118,14 +119,14 @@ def _clean_rows(rows: Ints, world: World) -> pd.DataFrame:
     )
 
 
-def _session_day(seed: int, session: Ints, join_day: Ints) -> Ints:
-    """Return a day from joining to the end, later days a little busier."""
+def _session_day(seed: int, session: I64, join_day: I64) -> I64:
+    """Return a day between joining and the end. Later days are a little busier."""
     share = uniform(seed, "session day", session) ** 0.8
     return join_day + np.floor(share * (people.HISTORY_DAYS - join_day)).astype(np.int64)
 
 
-def _session_topics(session: Ints, day: Ints, likes: people.Tastes, seed: int) -> Ints:
-    """Return what each session is about: mostly a taste of the user's, otherwise a topic that is popular with all."""
+def _session_topics(session: I64, day: I64, likes: people.Tastes, seed: int) -> I64:
+    """Return the topic of each session: mostly a taste of the user, otherwise a topic that is popular with everyone."""
     u = uniform(seed, "which taste", session)
     nth = (u >= likes.weights[:, 0]).astype(np.int64) + (u >= likes.weights[:, :2].sum(axis=1))
     nth = np.where((day >= likes.drift_day) & (nth < 2) & (likes.weights[:, 1] > 0), 1 - nth, nth)
@@ -134,10 +135,10 @@ def _session_topics(session: Ints, day: Ints, likes: people.Tastes, seed: int) -
     return np.where(uniform(seed, "own taste", session) < _TASTE_SHARE, taste, crowd)
 
 
-def _choose_items(session: Ints, visit: Ints, day: Ints, likes: people.Tastes, world: World) -> Ints:
-    """Each visit considers a few items, drawn by popularity, and takes the one of the highest utility.
+def _choose_items(session: I64, visit: I64, day: I64, likes: people.Tastes, world: World) -> I64:
+    """Return the item of each visit: of a few items drawn by popularity, the one with the highest utility.
 
-    Utility: the user's tier, the family of things that the session is about, and a Gumbel noise.
+    The utility adds the match with the user's tier, the match with the session's family of things, and Gumbel noise.
     """
     seed = world.seed
     topic = _session_topics(session, day, likes, seed)
@@ -148,7 +149,7 @@ def _choose_items(session: Ints, visit: Ints, day: Ints, likes: people.Tastes, w
     intent = integers(seed, "session family", session, catalogue.N_FAMILIES)
     days_before_end = people.HISTORY_DAYS - day
     chosen = catalogue.index_of(topic, department, np.zeros_like(n))
-    best: Floats = np.full(len(visit), -10.0)  # the best-seller, where nothing else was on sale yet
+    best: F64 = np.full(len(visit), -10.0)  # the best-seller, if nothing else was on sale yet
     for nth in range(_N_CONSIDERED):
         u = uniform(seed, f"considered {nth}", visit)
         item = catalogue.index_of(topic, department, zipf_rank(u, n, exponent=0.7, shift=1.0))

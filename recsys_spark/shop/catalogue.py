@@ -1,15 +1,16 @@
-"""The catalogue as arithmetic: an item's topic, department and traits follow from its index, with nothing to look up.
+"""The catalogue as arithmetic: the index of an item determines its topic, department and traits, without a look-up.
 
-Item index ``i`` has topic ``i mod 20`` and place ``i div 20`` in it; places come in blocks of 20 slots, of which six are
-courses and one is newly added and has no behaviour yet. So a behaviour can draw "the third most popular coffee course"
-anywhere on the cluster.
+Item index ``i`` has topic ``i mod 20`` and place ``i div 20`` in the topic. Places come in blocks of 20 slots: six are
+courses, and one is a new item without behaviours. So any task of the cluster can draw "the third most popular coffee
+course".
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from recsys_spark.shop.draws import Bools, Ints, integers, scramble, uniform
+from recsys_spark.numerics.arrays import I64, Bools
+from recsys_spark.shop.draws import integers, scramble, uniform
 from recsys_spark.shop.topics import TOPICS
 from recsys_spark.shop.words import N_TIERS
 
@@ -28,17 +29,17 @@ _LAUNCH_SHARE = 0.08
 _LAUNCH_DAYS = 30
 
 
-def topic_of(index: Ints) -> Ints:
+def topic_of(index: I64) -> I64:
     """Return the topic of each item."""
     return index % N_TOPICS
 
 
-def is_new(index: Ints) -> Bools:
-    """Whether the item was added so late that nobody has touched it: one in 20."""
+def is_new(index: I64) -> Bools:
+    """Return whether the item was added so late that it has no behaviours: one item in 20."""
     return np.equal((index // N_TOPICS) % _BLOCK, _NEW_SLOT)
 
 
-def department_of(index: Ints) -> Ints:
+def department_of(index: I64) -> I64:
     """Return SHOP or COURSE for each item; new items alternate."""
     place = index // N_TOPICS
     slot, block = place % _BLOCK, place // _BLOCK
@@ -46,7 +47,7 @@ def department_of(index: Ints) -> Ints:
     return np.where(course, COURSE, SHOP)
 
 
-def counts(n_items: int) -> Ints:
+def counts(n_items: int) -> I64:
     """Return how many items of each topic and department have behaviours, [20, 2]."""
     table = np.empty((N_TOPICS, 2), dtype=np.int64)
     for topic in range(N_TOPICS):
@@ -55,8 +56,8 @@ def counts(n_items: int) -> Ints:
     return table
 
 
-def index_of(topic: Ints, department: Ints, rank: Ints) -> Ints:
-    """Return the item of that popularity rank (from 0) within its topic and department."""
+def index_of(topic: I64, department: I64, rank: I64) -> I64:
+    """Return the item with this popularity rank (from 0) in its topic and department."""
     block = np.where(department == COURSE, rank // len(_COURSE_SLOTS), rank // len(_SHOP_SLOTS))
     slot = np.where(
         department == COURSE, _COURSE_SLOTS[rank % len(_COURSE_SLOTS)], _SHOP_SLOTS[rank % len(_SHOP_SLOTS)]
@@ -64,32 +65,32 @@ def index_of(topic: Ints, department: Ints, rank: Ints) -> Ints:
     return (block * _BLOCK + slot) * N_TOPICS + topic
 
 
-def item_ids(index: Ints, n_items: int) -> list[str]:
-    """Return the id of each item, ``shop-0000417`` or ``course-0000123``; it says nothing about popularity."""
+def item_ids(index: I64, n_items: int) -> list[str]:
+    """Return the id of each item, such as ``shop-0000417`` or ``course-0000123``. It does not tell the popularity."""
     prefix = ("shop", "course")
     numbers, departments = scramble(index, n_items).tolist(), department_of(index).tolist()
     return [f"{prefix[d]}-{number:07d}" for d, number in zip(departments, numbers, strict=True)]
 
 
-def tier_of(seed: int, index: Ints) -> Ints:
-    """Return how demanding the item is: 0 entry or beginner, 1, 2 professional or advanced."""
+def tier_of(seed: int, index: I64) -> I64:
+    """Return how demanding each item is: 0 (entry or beginner), 1, or 2 (professional or advanced)."""
     return integers(seed, "item tier", index, N_TIERS)
 
 
-def thing_of(seed: int, index: Ints) -> Ints:
-    """Return which of its topic's eight things or subjects the item is."""
+def thing_of(seed: int, index: I64) -> I64:
+    """Return which of the eight things or subjects of its topic each item is."""
     return integers(seed, "item thing", index, N_THINGS)
 
 
-def family_of(thing: Ints) -> Ints:
-    """Return the family 0 .. 3 of a thing: neighbouring words of the vocabulary belong together."""
+def family_of(thing: I64) -> I64:
+    """Return the family 0 .. 3 of each thing: neighbouring words of the vocabulary belong together."""
     return thing * N_FAMILIES // N_THINGS
 
 
-def launch_days_before_end(seed: int, index: Ints) -> Ints:
-    """Return when the item came on sale, days before the end; most were always there (a large number).
+def launch_days_before_end(seed: int, index: I64) -> I64:
+    """Return how many days before the end each item came on sale. Most items were always there: a large number.
 
-    The best-seller of each topic and department (rank 0) is never young, so that every visit finds something.
+    The best-seller of each topic and department (rank 0) was always there, so that every visit finds something.
     """
     young = (uniform(seed, "item young", index) < _LAUNCH_SHARE) & (index // N_TOPICS > _COURSE_SLOTS[0])
     days = 2 + integers(seed, "item launch", index, _LAUNCH_DAYS - 2)

@@ -1,4 +1,4 @@
-"""Random numbers without state: every draw is a hash of (seed, stream, id), so partitions and cores change nothing."""
+"""Random numbers without state: every draw is a hash of (seed, stream, id), whatever the partitions and cores are."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import zlib
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
+from recsys_spark.numerics.arrays import F64, I64, U64
 
 _MASK = (1 << 64) - 1
 _SCRAMBLE = 2_654_435_761  # a prime, hence coprime to every smaller count
 
 
-def uniform(seed: int, stream: str, ids: Ints) -> Floats:
-    """Return one number in [0, 1) per id; ``stream`` names what is drawn. Source: SplitMix64 (Steele et al., 2014).
+def uniform(seed: int, stream: str, ids: I64) -> F64:
+    """Return one number in [0, 1) per id. ``stream`` names what is drawn. Source: SplitMix64 (Steele et al., 2014).
 
     >>> ids = np.arange(4)
     >>> bool((uniform(7, "a", ids)[2:] == uniform(7, "a", ids[2:])).all())
@@ -28,20 +25,20 @@ def uniform(seed: int, stream: str, ids: Ints) -> Floats:
     return (mixed >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
+def _mix(state: U64) -> U64:
     state = state + np.uint64(0x9E3779B97F4A7C15)
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
     return state ^ (state >> np.uint64(31))
 
 
-def integers(seed: int, stream: str, ids: Ints, n: int | Ints) -> Ints:
-    """Return one integer in [0, n) per id; ``n`` is a number or one per id."""
+def integers(seed: int, stream: str, ids: I64, n: int | I64) -> I64:
+    """Return one integer in [0, n) per id. ``n`` is one number, or one per id."""
     return np.floor(uniform(seed, stream, ids) * n).astype(np.int64)
 
 
-def zipf_rank(u: Floats, n: int | Ints, exponent: float, shift: float) -> Ints:
-    """Turn uniform numbers into ranks 0 .. n-1 with density ~ (rank + shift)^-exponent (Zipf-Mandelbrot).
+def zipf_rank(u: F64, n: int | I64, exponent: float, shift: float) -> I64:
+    """Return ranks 0 .. n-1 of uniform numbers, with density ~ (rank + shift)^-exponent (Zipf-Mandelbrot).
 
     Inverse of the continuous distribution function; ``exponent`` must not be 1.
 
@@ -51,12 +48,12 @@ def zipf_rank(u: Floats, n: int | Ints, exponent: float, shift: float) -> Ints:
     power = 1.0 - exponent
     low, high = np.power(shift, power), np.power(np.asarray(n, dtype=np.float64) + shift, power)
     rank = np.power(u * (high - low) + low, 1.0 / power) - shift
-    floored: Ints = np.minimum(np.maximum(np.floor(rank).astype(np.int64), 0), np.asarray(n, dtype=np.int64) - 1)
+    floored: I64 = np.minimum(np.maximum(np.floor(rank).astype(np.int64), 0), np.asarray(n, dtype=np.int64) - 1)
     return floored
 
 
-def scramble(index: Ints, n: int) -> Ints:
-    """Map 0 .. n-1 onto itself, one to one, so that an id does not tell how popular its bearer is.
+def scramble(index: I64, n: int) -> I64:
+    """Return a one-to-one map of 0 .. n-1 onto itself, so that an id does not tell how popular its item or user is.
 
     >>> sorted(scramble(np.arange(5), 5).tolist())
     [0, 1, 2, 3, 4]
@@ -64,6 +61,6 @@ def scramble(index: Ints, n: int) -> Ints:
     return (index * _SCRAMBLE + 12_345) % n
 
 
-def pick(words: tuple[Any, ...], chosen: Ints) -> list[Any]:
+def pick(words: tuple[Any, ...], chosen: I64) -> list[Any]:
     """Return ``words[i]`` for each chosen i."""
     return [words[i] for i in chosen.tolist()]

@@ -1,4 +1,4 @@
-"""Writing the shop: Spark makes every table in parallel, from row numbers alone."""
+"""Writes the shop: Spark makes every table in parallel, from row numbers alone."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pandas as pd
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.errors import ConfigError
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.shop import catalogue, people
 from recsys_spark.shop.behaviours import BEHAVIOURS_SCHEMA, World, behaviour_rows, dirt_counts
-from recsys_spark.shop.draws import Ints
 from recsys_spark.shop.items import ITEMS_SCHEMA, dirty_item_rows, item_rows, n_dirty_items
 from recsys_spark.shop.relations import RELATIONS_SCHEMA, relation_rows
 from recsys_spark.shop.users import USERS_SCHEMA, n_dirty_users, user_rows
@@ -35,13 +35,14 @@ def generate_shop(
 ) -> None:
     """Write ``out/behaviours`` and ``out/users`` (parquet), ``out/items`` (json), ``out/relations`` (csv with header).
 
-    ``n_behaviours`` clean rows in the 180 days before ``end``, and about 2% dirty ones (``dirt_counts``). The same arguments
-    give the same rows; ``n_tasks`` (default: by size) only shares out the work. Raises ConfigError where the shop is too small.
+    There are ``n_behaviours`` clean rows in the 180 days before ``end``, and about 2% dirty rows (``dirt_counts``). The
+    same arguments give the same rows: ``n_tasks`` (by default chosen by size) only divides the work. Raises ConfigError
+    where the shop is too small.
     """
     _check_size(n_users, n_items, n_behaviours)
     world = World(n_users, n_items, n_behaviours, seed, end)
 
-    def rows(n: int, schema: str, make: Callable[[Ints], pd.DataFrame]) -> DataFrame:
+    def rows(n: int, schema: str, make: Callable[[I64], pd.DataFrame]) -> DataFrame:
         return _rows(spark, n, schema, make, n_tasks)
 
     items = rows(n_items, ITEMS_SCHEMA, lambda ids: item_rows(ids, seed, n_items))
@@ -57,7 +58,7 @@ def generate_shop(
 
 
 def _rows(
-    spark: SparkSession, n: int, schema: str, make: Callable[[Ints], pd.DataFrame], n_tasks: int | None
+    spark: SparkSession, n: int, schema: str, make: Callable[[I64], pd.DataFrame], n_tasks: int | None
 ) -> DataFrame:
     def batches(frames: Iterator[pd.DataFrame]) -> Iterator[pd.DataFrame]:
         for frame in frames:

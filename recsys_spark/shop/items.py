@@ -1,4 +1,4 @@
-"""The items table: readable titles, categories, tags, attributes and descriptions that reveal the topic, and some dirt."""
+"""The items table: titles, categories, tags, attributes and descriptions that reveal the topic, and some dirt."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.shop import words
 from recsys_spark.shop.catalogue import (
     COURSE,
@@ -18,7 +19,7 @@ from recsys_spark.shop.catalogue import (
     tier_of,
     topic_of,
 )
-from recsys_spark.shop.draws import Ints, integers, pick, uniform
+from recsys_spark.shop.draws import integers, pick, uniform
 from recsys_spark.shop.topics import TOPICS, Topic
 
 ITEMS_SCHEMA = (
@@ -26,10 +27,11 @@ ITEMS_SCHEMA = (
     "level string, blurb string, in_stock boolean, launched_days_ago int"
 )
 _MARKUP = ("<b>{}</b>", "{} <br/>", "  {}  ", "{}&nbsp;", "<span class='new'>New!</span> {}")
-_NUMBERED_FROM = 10_000  # beyond it combinations of words run out, so titles carry a number
+_NUMBERED_FROM = 10_000
+"""From this index on, titles carry a number, because combinations of words run out."""
 
 
-def item_rows(index: Ints, seed: int, n_items: int) -> pd.DataFrame:
+def item_rows(index: I64, seed: int, n_items: int) -> pd.DataFrame:
     """Return the items of these indices, columns of ITEMS_SCHEMA, without dirty rows (titles may hold markup)."""
     drawn = {
         name: integers(seed, f"item {name}", index, n).tolist()
@@ -97,12 +99,12 @@ def _course(topic: Topic, tier: int, thing: int, drawn: dict[str, int], number: 
 
 
 def _without_repeats(make: str, thing: str) -> str:
-    """Put the make before the thing without saying a word twice ("Travel" + "Travel Bag")."""
+    """Return the make in front of the thing, without a word twice ("Travel" + "Travel Bag")."""
     return " ".join([*(word for word in make.split() if word not in thing.split()), thing])
 
 
 def _labels(topic: Topic, thing: str, drawn: dict[str, int]) -> str:
-    """Three tags as the shop's export writes them, `;` between: the topic's first, one more of it, and the thing."""
+    """Return three tags as the shop exports them, with `;` between: the topic's first, another one, and the thing."""
     first = topic.tags[drawn["tag"]]
     second = topic.tags[(drawn["tag"] + 1 + drawn["second tag"]) % len(topic.tags)]
     return ";".join(dict.fromkeys([topic.tags[0], first, second, thing.lower()]))
@@ -112,8 +114,9 @@ def _numbered(number: int, word: str) -> str:
     return f", {word} {number}" if number >= _NUMBERED_FROM else ""
 
 
-def _dirty_titles(titles: list[str], index: Ints, seed: int) -> list[str]:
-    """Leave entities in every second title that has an ampersand, apostrophe or accent, and markup in one of 20."""
+def _dirty_titles(titles: list[str], index: I64, seed: int) -> list[str]:
+    """Return titles with entities in every second one that has an ampersand, apostrophe or accent, and markup in one of
+    20."""
     escaped = (uniform(seed, "entities", index) < 0.5).tolist()
     marked = (uniform(seed, "markup", index) < 0.05).tolist()
     form = pick(_MARKUP, integers(seed, "markup form", index, len(_MARKUP)))
@@ -125,7 +128,7 @@ def _dirty_titles(titles: list[str], index: Ints, seed: int) -> list[str]:
 
 
 def n_dirty_items(n_items: int) -> dict[str, int]:
-    """Return how many rows of each kind are added to the items table."""
+    """Return how many dirty rows of each kind the items table gets."""
     return {
         "exact_duplicate": max(1, n_items // 100),
         "duplicate_id": max(1, n_items // 200),
@@ -133,7 +136,7 @@ def n_dirty_items(n_items: int) -> dict[str, int]:
     }
 
 
-def dirty_item_rows(ids: Ints, seed: int, n_items: int) -> pd.DataFrame:
+def dirty_item_rows(ids: I64, seed: int, n_items: int) -> pd.DataFrame:
     """Return the dirty rows 0 .. sum(n_dirty_items): copies of the first items, some with another text or no id."""
     kinds = n_dirty_items(n_items)
     frame = item_rows(ids % n_items, seed, n_items)

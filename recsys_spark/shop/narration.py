@@ -1,58 +1,14 @@
-"""The end of the demo in words: what three users did, what they get and why, and how good that is. Plain data in, text out."""
+"""What the demo prints at its end: what three customers did, what they get and why, and how good the lists are."""
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from typing import TypedDict
+
+from recsys_spark.shop.showcase import Metric, Person
 
 WIDTH = 118
-_SEGMENTS = {"all": "all users", "profile": "users known by tags or friends only"}
-
-
-class Event(TypedDict):
-    """One thing that a user did."""
-
-    title: str
-    behaviour: str
-    days_ago: float
-
-
-class Recommended(TypedDict):
-    """One line of a user's list."""
-
-    rank: int
-    title: str
-    score: float
-    cosine: float
-    log_prob: float
-    reasons: list[str]
-
-
-class Person(TypedDict):
-    """One user of the showcase: ``source`` is None where the user got no list, ``n_behaviours`` counts all of the history."""
-
-    user_id: str
-    about: str
-    source: str | None
-    tags: list[str]
-    friends: list[str]
-    n_behaviours: int
-    history: list[Event]
-    recommendations: list[Recommended]
-
-
-class Metric(TypedDict):
-    """One row of the metrics table."""
-
-    model: str
-    segment: str
-    metric: str
-    k: int
-    value: float
-    ci_low: float | None
-    ci_high: float | None
-    n_users: int
+_SEGMENTS = {"all": "all users", "profile": "users known only by tags or friends"}
 
 
 def narrate(
@@ -61,25 +17,25 @@ def narrate(
     """Return the text that the demo prints at its end."""
     blocks = [_person(person, w_cos, w_ce) for person in people]
     tables = [_comparison([m for m in metrics if m["segment"] == key], words) for key, words in _SEGMENTS.items()]
-    blocks += [table for table in tables if table] or ["This run had no backtest, so there is nothing to compare with."]
-    return "\n\n".join([*blocks, f"The lists of all users: {published}"])
+    blocks += [table for table in tables if table] or ["This run had no backtest, so there are no metrics."]
+    return "\n\n".join([*blocks, f"Lists of all users: {published}"])
 
 
 def _person(person: Person, w_cos: float, w_ce: float) -> str:
-    served = f"served by `{person['source']}`" if person["source"] else "got no list"
-    lines = [f"{person['user_id']}, {person['about']}: {served}", "  did"]
+    served = f"list from source `{person['source']}`" if person["source"] else "no list"
+    lines = [f"{person['user_id']}, {person['about']}: {served}", "  Behaviours, newest first"]
     lines += [f"    {_ago(e['days_ago']):>12}  {e['behaviour']:<9} {_short(e['title'], 80)}" for e in person["history"]]
     hidden = person["n_behaviours"] - len(person["history"])
     if hidden > 0:
         lines.append(f"    {'earlier':>12}  and {hidden:,} more")
     elif not person["history"]:
-        lines.append("    nothing yet")
+        lines.append("    none yet")
     if person["tags"]:
-        lines.append(_line("  likes ", ", ".join(person["tags"])))
+        lines.append(_line("  Interests: ", ", ".join(person["tags"])))
     if person["friends"]:
-        lines.append(_line("  knows ", ", ".join(person["friends"])))
+        lines.append(_line("  Friends: ", ", ".join(person["friends"])))
     formula = f"{_factor(w_cos)}cosine + {_factor(w_ce)}log P" if w_cos else f"{_factor(w_ce)}log P"
-    lines.append(f"  gets{'score = ' + formula:>{WIDTH - 6}}")
+    lines.append(f"  Recommendations{'score = ' + formula:>{WIDTH - 17}}")
     for item in person["recommendations"]:
         cosine = f"{_factor(w_cos)}{item['cosine']:5.2f} + " if w_cos else ""
         parts = f"{item['score']:6.2f} = {cosine}{_factor(w_ce)}{item['log_prob']:6.2f}"
@@ -90,7 +46,7 @@ def _person(person: Person, w_cos: float, w_ce: float) -> str:
 
 
 def _comparison(metrics: Sequence[Metric], words: str) -> str:
-    """A table with one line per model and one column per metric; empty where there are no metrics."""
+    """Return a table with a line per model and a column per metric; empty where there are no metrics."""
     columns = list(dict.fromkeys((m["metric"], m["k"]) for m in metrics))
     models = list(dict.fromkeys(m["model"] for m in metrics))
     if not columns:
@@ -98,7 +54,7 @@ def _comparison(metrics: Sequence[Metric], words: str) -> str:
     cells = {(m["model"], m["metric"], m["k"]): _interval(m) for m in metrics}
     heads = [f"{metric}@{k}" for metric, k in columns]
     n_users = max(m["n_users"] for m in metrics)
-    lines = [f"What {words} did next, against their lists of that day ({n_users:,} users; 95% intervals)"]
+    lines = [f"What {words} did next, compared with their lists of that day ({n_users:,} users; 95% intervals)"]
     lines.append(f"  {'':<14}" + "".join(f"{head:<24}" for head in heads).rstrip())
     for model in models:
         row = "".join(f"{cells.get((model, *column), '-'):<24}" for column in columns)

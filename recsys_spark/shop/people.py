@@ -1,7 +1,8 @@
-"""The customers: tastes, tags, friends and activity, all a function of the customer's index.
+"""The customers: tastes, tags, friends and activity, all functions of the customer's index.
 
-Indices below ``n_active`` shop; activity falls with the index. The rest are cold: some gave tags, some have friends, some
-nothing. Customers belong to communities that share their first taste, and most friends come from one's own community.
+Customers with an index below ``n_active`` shop, and activity falls with the index. The others are cold: some gave tags,
+some have friends, and some have neither. Customers belong to communities that share a first taste, and most friends of
+a customer belong to the same community.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from recsys_spark.numerics.arrays import F64, I64, Bools
 from recsys_spark.shop.catalogue import N_TOPICS
-from recsys_spark.shop.draws import Bools, Floats, Ints, integers, scramble, uniform, zipf_rank
+from recsys_spark.shop.draws import integers, scramble, uniform, zipf_rank
 from recsys_spark.shop.words import N_TIERS
 
 RICH, COLD, UNKNOWN = "anna", "bruno", "chloe"
@@ -39,33 +41,33 @@ def showcase(n_users: int) -> dict[str, int]:
     return {RICH: active // 10, COLD: active, UNKNOWN: n_users - 1}
 
 
-def user_ids(index: Ints, n_users: int) -> list[str]:
-    """Return the id of each customer, ``u0000042``, or a name for the three of the showcase."""
+def user_ids(index: I64, n_users: int) -> list[str]:
+    """Return the id of each customer, such as ``u0000042``; the three of the showcase have names."""
     named = {index_: name for name, index_ in showcase(n_users).items()}
     numbers = scramble(index, n_users).tolist()
     return [named.get(i) or f"u{number:07d}" for i, number in zip(index.tolist(), numbers, strict=True)]
 
 
-def by_activity(u: Floats, n_users: int) -> Ints:
-    """Turn uniform numbers into active customers; a few shop a lot, most a little."""
+def by_activity(u: F64, n_users: int) -> I64:
+    """Return active customers for uniform numbers. A few shop a lot, and most shop a little."""
     active = n_active(n_users)
     return zipf_rank(u, active, exponent=1.2, shift=active / 20)
 
 
 @dataclass(frozen=True)
 class Tastes:
-    """What customers like: ``topics`` [n, 3], ``weights`` [n, 3] summing to 1, and the smaller inclinations, [n] each."""
+    """What customers like: ``topics`` [n, 3], ``weights`` [n, 3] that sum to 1, and smaller inclinations, [n] each."""
 
-    topics: Ints
-    weights: Floats
-    tier: Ints
-    course_share: Floats
-    join_day: Ints
-    drift_day: Ints
+    topics: I64
+    weights: F64
+    tier: I64
+    course_share: F64
+    join_day: I64
+    drift_day: I64
 
 
-def tastes(seed: int, index: Ints) -> Tastes:
-    """Return the planted tastes. From ``drift_day`` on, first and second taste change places (a quarter of customers)."""
+def tastes(seed: int, index: I64) -> Tastes:
+    """Return the planted tastes. For a quarter of customers the first two tastes change places on ``drift_day``."""
     first = _COMMUNITY_TOPIC[index % N_COMMUNITIES]
     second = (first + 1 + integers(seed, "second taste", index, N_TOPICS - 1)) % N_TOPICS
     third = (first + 1 + integers(seed, "third taste", index, N_TOPICS - 1)) % N_TOPICS
@@ -85,23 +87,23 @@ def tastes(seed: int, index: Ints) -> Tastes:
     )
 
 
-def has_tags(seed: int, index: Ints, n_users: int) -> Bools:
-    """Whether the customer told the shop what they like."""
+def has_tags(seed: int, index: I64, n_users: int) -> Bools:
+    """Return whether the customer told the shop what they like."""
     active, place = n_active(n_users), _cold_place(index, n_users)
     asked = uniform(seed, "gave tags", index) < _GAVE_TAGS
     return np.where(index < active, asked, place < _COLD_GROUPS[1])
 
 
-def n_friends(seed: int, index: Ints, n_users: int) -> Ints:
-    """Return how many friend rows the customer has, 0 to 5, and 1 to 5 for those known by friends."""
+def n_friends(seed: int, index: I64, n_users: int) -> I64:
+    """Return how many friend rows each customer has: 0 to 5, or 1 to 5 for customers known by friends."""
     active, place = n_active(n_users), _cold_place(index, n_users)
     social = (place < _COLD_GROUPS[0]) | ((place >= _COLD_GROUPS[1]) & (place < _COLD_GROUPS[2]))
     drawn = integers(seed, "number of friends", index, _MAX_FRIENDS)
     return np.where(index < active, drawn, np.where(social, np.maximum(drawn, 1), 0))
 
 
-def friends(seed: int, index: Ints, nth: int, n_users: int) -> Ints:
-    """Return the nth friend of each customer, always an active one; 4 in 5 are of the same community."""
+def friends(seed: int, index: I64, nth: int, n_users: int) -> I64:
+    """Return the nth friend of each customer: an active one, and in 4 of 5 cases one of the same community."""
     active, stream = n_active(n_users), f"friend {nth}"
     community = index % N_COMMUNITIES
     peers = (active - community + N_COMMUNITIES - 1) // N_COMMUNITIES
@@ -111,7 +113,8 @@ def friends(seed: int, index: Ints, nth: int, n_users: int) -> Ints:
     return np.where(friend == index, (friend + N_COMMUNITIES) % active, friend)
 
 
-def _cold_place(index: Ints, n_users: int) -> Floats:
-    """Place of a cold customer among the cold, 0 <= place < 1; the middle of its slot, so that no bound is hit exactly."""
+def _cold_place(index: I64, n_users: int) -> F64:
+    """Return the place of cold customers among the cold, in (0, 1). It is the middle of a slot, so no bound is hit
+    exactly."""
     active = n_active(n_users)
     return np.asarray((index - active + 0.5) / (n_users - active))

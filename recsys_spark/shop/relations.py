@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import pandas as pd
 
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.shop import people
 from recsys_spark.shop.behaviours import World
-from recsys_spark.shop.draws import Ints, integers, uniform
+from recsys_spark.shop.draws import integers, uniform
 
 RELATIONS_SCHEMA = "follower string, followee string, closeness string"
 _BROKEN_SHARE = 0.01
 _DOUBTS: dict[int, str | None] = {0: None, 1: "close"}  # of 50
 
 
-def relation_rows(index: Ints, world: World) -> pd.DataFrame:
+def relation_rows(index: I64, world: World) -> pd.DataFrame:
     """Return the friend rows of these users, columns of RELATIONS_SCHEMA.
 
     Dirt: one row in 100 has no followee, some have a closeness that is empty or no number.

@@ -1,13 +1,14 @@
-"""The users table: who they are and, where they told the shop, what interests them."""
+"""The users table: who the users are and, if they told the shop, what interests them."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.shop import people, words
 from recsys_spark.shop.behaviours import World
-from recsys_spark.shop.draws import Ints, integers, pick, uniform
+from recsys_spark.shop.draws import integers, pick, uniform
 from recsys_spark.shop.topics import TOPICS
 
 USERS_SCHEMA = "id string, interests array<string>, city string, newsletter boolean"
@@ -16,12 +17,13 @@ _TAG_NOISE = 0.15
 
 
 def n_dirty_users(n_users: int) -> int:
-    """Return how many rows come on top of the users: the first users once more, and one row without an id."""
+    """Return the number of additional rows: the first users once more, and one row without an id."""
     return max(1, n_users // 100) + 1
 
 
-def user_rows(ids: Ints, world: World) -> pd.DataFrame:
-    """Return rows 0 .. n_users + n_dirty_users - 1, columns of USERS_SCHEMA; every user has one, cold ones too."""
+def user_rows(ids: I64, world: World) -> pd.DataFrame:
+    """Return rows 0 .. n_users + n_dirty_users - 1, columns of USERS_SCHEMA. Every user has one, cold users
+    included."""
     seed, n_users = world.seed, world.n_users
     index = ids % n_users
     known = people.has_tags(seed, index, n_users).tolist()
@@ -38,8 +40,8 @@ def user_rows(ids: Ints, world: World) -> pd.DataFrame:
     )
 
 
-def _interests(seed: int, index: Ints) -> list[list[str]]:
-    """Two to four tags of the user's tastes, some of them wrong."""
+def _interests(seed: int, index: I64) -> list[list[str]]:
+    """Return two to four tags of the user's tastes, some of them wrong."""
     likes = people.tastes(seed, index)
     wanted = (2 + integers(seed, "number of tags", index, _MAX_TAGS - 1)).tolist()
     columns = []

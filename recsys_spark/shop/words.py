@@ -1,4 +1,4 @@
-"""Words that all topics share: brands, teachers, colours, levels, cities."""
+"""Words that all topics share: brands, teachers, colours, levels and cities."""
 
 from __future__ import annotations
 

@@ -88,19 +88,23 @@ def test_the_second_of_two_sources_is_named(spark: SparkSession, tmp_path: Path)
     ("changes", "where", "said"),
     [
         ({"columns": {"user_id": "upper(u"}}, "columns.user_id", "not valid Spark SQL"),
-        ({"columns": {"user_id": "uper(u)"}}, "columns.user_id", "no SQL function `uper`"),
+        ({"columns": {"user_id": "uper(u)"}}, "columns.user_id", "SQL function `uper` does not exist"),
         ({"columns": {"user_id": "substring(u)"}}, "columns.user_id", "cannot be evaluated"),
         ({"columns": {"user_id": "u", "interest_tags": "collect_set(u)"}}, "columns", "Add `group_by`"),
-        ({"columns": {"user_id": "u"}, "group_by": ["w"]}, "group_by", "no source column `w`"),
-        ({"columns": {"user_id": "u", "interest_tags": "array(x)"}, "group_by": ["u"]}, "columns.interest_tags", "max(x)"),
+        ({"columns": {"user_id": "u"}, "group_by": ["w"]}, "group_by", "Column `w` does not exist in the source"),
+        (
+            {"columns": {"user_id": "u", "interest_tags": "array(x)"}, "group_by": ["u"]},
+            "columns.interest_tags",
+            "max(x)",
+        ),
         ({"columns": {"user_id": "u"}, "where": "u > "}, "where", "not valid Spark SQL"),
-        ({"columns": {"user_id": "u"}, "where": "v > 1"}, "where", "no source column `v`"),
+        ({"columns": {"user_id": "u"}, "where": "v > 1"}, "where", "Column `v` does not exist in the source"),
         ({"columns": {"user_id": "u"}, "where": "u"}, "where", "Write a comparison"),
         ({"columns": {"user_id": "u", "interest_tag": "x"}}, "columns", "Did you mean `interest_tags`?"),
         ({"columns": {"interest_tags": "array(x)"}}, "columns", "No expression is given for `user_id`"),
         ({"columns": {"user_id": "u"}, "options": {"encoding": "klingon"}}, "path", "klingon"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_mapping_is_refused_where_it_stands(
     spark: SparkSession, tmp_path: Path, changes: dict[str, Any], where: str, said: str
 ) -> None:
@@ -142,10 +146,10 @@ def test_a_wrong_type_says_what_to_write(spark: SparkSession, tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("changes", "where", "said"),
     [
-        ({"on": ["key"]}, "on", "not a column of the source before"),
-        ({"on": ["u"], "columns": {"w": "v"}}, "on", "not a column of the join's"),
+        ({"on": ["key"]}, "on", "`key` does not exist on the source's side"),
+        ({"on": ["u"], "columns": {"w": "v"}}, "on", "`u` does not exist among the `columns` of the join"),
         ({"columns": {"u": "u", "x": "v"}}, "columns", "Both sides of the join have a column `x`"),
-        ({"columns": {"u": "nope"}}, "columns.u", "no source column `nope`"),
+        ({"columns": {"u": "nope"}}, "columns.u", "Column `nope` does not exist in the source"),
         ({"path": "/nowhere/at/all.csv"}, "path", "does not exist"),
     ],
 )

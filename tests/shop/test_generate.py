@@ -1,4 +1,4 @@
-"""The generated files: the same whatever the number of tasks, of the size asked for, and readable through the demo's config."""
+"""The generated files: equal for any number of tasks, of the requested size, and readable with the demo's configuration."""
 
 from __future__ import annotations
 

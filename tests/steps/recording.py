@@ -29,7 +29,7 @@ ONLY_CHECKED = {
 WHOLE = "the whole configuration"
 DUMPS = ("model_dump", "model_dump_json", "__iter__")
 NAMES_ONLY = ("fingerprint",)
-"""Methods that are no read: a fingerprint only names the configuration in a manifest, and nothing is computed from it."""
+"""Methods that do not count as a read: a fingerprint only names the configuration in a manifest."""
 
 Reads = Callable[[str], None]
 
