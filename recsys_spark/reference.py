@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
-from recsys_spark.config.sections import Config, Join, Section, Source
+from recsys_spark.config.base import Section
+from recsys_spark.config.sections import Config
+from recsys_spark.config.sources import Join, Source
 from recsys_spark.tables import CONTRACT, STORED, Table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"

@@ -23,8 +23,8 @@ __all__ = ["Encoder", "Join", "Mlflow", "Model", "Section", "Source", "Sources"]
 
 METRIC_NAMES = ("recall", "ndcg", "mrr", "hit_rate", "coverage")
 TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
-WINDOW_GROUP_LIMIT_THRESHOLD = 1000
-"""Above it Spark no longer cuts a group to its first rows before the shuffle."""
+MAX_PER_USER = 1000
+"""Largest number of rows kept per user. Above it Spark no longer cuts a group to its first rows before the shuffle."""
 
 
 class Run(Section):
@@ -32,7 +32,7 @@ class Run(Section):
 
     store: str
     """Root folder of everything that the job writes: a local path, or one of `hdfs://` or `s3a://`."""
-    top_n: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
+    top_n: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 20
     """Items per user in the published list."""
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random. The same input and seed give the same output."""
@@ -52,7 +52,7 @@ class Behaviours(Section):
     half_life_days: Positive | None = 90.0
     """Number of days before `as_of` in which the weight of a behaviour halves. A very large number switches decay
     off."""
-    max_history: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 200
+    max_history: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 200
     """L: number of most recent behaviours kept per user."""
 
 
@@ -62,13 +62,13 @@ class Profiles(Section):
     item_template: str = "{title}. {category}. {tags}. {attributes}. {description}"
     """Template of an item's text; its fields are `{title}`, `{description}`, `{category}`, `{tags}` and `{attributes}`.
     Parts end at `. `, `; `, ` | `, `。` or `；`. A part whose fields are all empty is left out with its separator."""
-    max_tags: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
+    max_tags: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 20
     """Interest tags kept per user, and tags written into the text of an item."""
     max_text_chars: Count = 2000
     """Characters of a profile text. A longer text is cut."""
-    max_neighbours: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 20
+    max_neighbours: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 20
     """Social neighbours kept per user, the closest first."""
-    max_social_items: Annotated[int, Field(ge=1, le=WINDOW_GROUP_LIMIT_THRESHOLD)] = 50
+    max_social_items: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 50
     """Items of the neighbours' histories kept per user."""
 
     @field_validator("item_template")

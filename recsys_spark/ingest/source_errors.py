@@ -10,7 +10,7 @@ from pyspark.errors import ParseException, PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Source
+from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError, nearest
 
 SparkFailure = (PySparkException, Py4JJavaError)

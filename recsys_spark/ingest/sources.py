@@ -12,7 +12,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
-from recsys_spark.config.sections import Join, Source, Sources
+from recsys_spark.config.sources import Join, Source, Sources
 from recsys_spark.errors import SourceError, nearest
 from recsys_spark.ingest.formats import open_source
 from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed

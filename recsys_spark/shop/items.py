@@ -23,8 +23,8 @@ from recsys_spark.shop.draws import integers, pick, uniform
 from recsys_spark.shop.topics import TOPICS, Topic
 
 ITEMS_SCHEMA = (
-    "sku string, name string, dept string, category string, labels string, brand string, colour string, teacher string, "
-    "level string, blurb string, in_stock boolean, launched_days_ago int"
+    "sku string, name string, dept string, category string, labels string, brand string, colour string, "
+    "teacher string, level string, blurb string, in_stock boolean, launched_days_ago int"
 )
 _MARKUP = ("<b>{}</b>", "{} <br/>", "  {}  ", "{}&nbsp;", "<span class='new'>New!</span> {}")
 _NUMBERED_FROM = 10_000

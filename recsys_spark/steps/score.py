@@ -8,7 +8,7 @@ import math
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
-from recsys_spark.config.sections import WINDOW_GROUP_LIMIT_THRESHOLD, Config, Score
+from recsys_spark.config.sections import MAX_PER_USER, Config, Score
 from recsys_spark.ingest.checks import check_top_n, check_top_n_of_list
 from recsys_spark.model.inputs import item_inputs, user_inputs
 from recsys_spark.scoring.kernels.packing_items import rows_per_block
@@ -99,7 +99,7 @@ def candidates_per_user(cfg: Config) -> int:
     """How many candidates rerank needs to choose from."""
     if not cfg.rerank.max_per_category:
         return cfg.run.top_n
-    return min(math.ceil(cfg.run.top_n * cfg.score.oversample), WINDOW_GROUP_LIMIT_THRESHOLD)
+    return min(math.ceil(cfg.run.top_n * cfg.score.oversample), MAX_PER_USER)
 
 
 STAGE = Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), score)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pyspark.errors import PySparkException
 
-from recsys_spark.config.sections import Source
+from recsys_spark.config.sources import Source
 from recsys_spark.steps.context import Context
 from recsys_spark.tables import inputs_read
 

@@ -10,7 +10,8 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.file import load_config
-from recsys_spark.config.sections import Config, Source
+from recsys_spark.config.sections import Config
+from recsys_spark.config.sources import Source
 from recsys_spark.ingest.sources import read_table
 from recsys_spark.tables import CONTRACT
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from recsys_spark.config.sections import Config, Join, Section
+from recsys_spark.config.base import Section
+from recsys_spark.config.sections import Config
+from recsys_spark.config.sources import Join
 from recsys_spark.reference import DOCS, configuration_markdown, pages, tables_markdown
 from recsys_spark.tables import CONTRACT, STORED
 

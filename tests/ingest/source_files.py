@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Source
+from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.sources import Mapped, read_table
 from recsys_spark.tables import Table

@@ -1,4 +1,4 @@
-"""The generated files: equal for any number of tasks, of the requested size, and readable with the demo's configuration."""
+"""The generated files: equal for any number of tasks, of the requested size, readable with the demo's configuration."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.file import load_config
-from recsys_spark.config.sections import Source
+from recsys_spark.config.sources import Source
 from recsys_spark.errors import ConfigError
 from recsys_spark.shop import generate_shop
 from recsys_spark.shop.behaviours import dirt_counts
