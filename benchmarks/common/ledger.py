@@ -1,20 +1,17 @@
-"""Where the rows of a benchmark are kept: one JSON, of which a part replaces its own rows and no others."""
+"""The rows of a benchmark, kept in one JSON file: a part that is measured again replaces its own rows and no others."""
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.common.measure import machine
+from benchmarks.common.machine import machine
 
 RESULTS = Path(__file__).parents[1] / "results"
 Row = dict[str, Any]
-OWN, OTHER = "#1f6f8b", "#b0b0b0"
-"""Colours of what is ours, and of the rest, in every chart."""
 
 
 @dataclass(frozen=True)
@@ -23,84 +20,56 @@ class Ledger:
 
     name: str
     parts: tuple[str, ...]
-    part_of: Callable[[Row], str] = lambda row: str(row["part"])
 
-    @property
-    def tiny_results(self) -> Path:
-        """A try-out must not overwrite figures."""
-        return Path("build") / f"{self.name}-tiny"
-
-    def merged(self, old: Sequence[Row], part: str, new: Sequence[Row]) -> list[Row]:
+    def merged(self, old: Sequence[Row], part: str, new: Sequence[Row], by: str | None = None) -> list[Row]:
         """``old`` with the rows of ``part`` replaced by ``new``, in the order of the parts.
+
+        ``by``: a key of the rows. If it is given, old rows of the part stay where ``new`` has no row of the same value.
 
         >>> old = [{"part": "stage", "n": 1}, {"part": "kernel", "n": 1}]
         >>> Ledger("x", ("kernel", "stage")).merged(old, "stage", [{"n": 2}])
         [{'part': 'kernel', 'n': 1}, {'part': 'stage', 'n': 2}]
+        >>> Ledger("x", ("stage",)).merged([{"part": "stage", "n": 1}], "stage", [{"n": 2}], by="n")
+        [{'part': 'stage', 'n': 1}, {'part': 'stage', 'n': 2}]
         """
-        others = [{"part": self.part_of(row), **row} for row in old if self.part_of(row) != part]
+        measured = {row[by] for row in new} if by else set()
+        others = [row for row in old if row["part"] != part or (by and row[by] not in measured)]
         return sorted([*others, *({"part": part, **row} for row in new)], key=lambda row: self.parts.index(row["part"]))
 
     def load(self, folder: Path) -> list[Row]:
-        """The rows of ``folder``'s JSON, each with the machine it was measured on; none where there is no file."""
+        """Return the rows of ``folder``'s JSON file, none if there is no file."""
         path = folder / f"{self.name}.json"
-        if not path.exists():
-            return []
-        document = json.loads(path.read_text())
-        return [{"machine": document.get("machine", "an unknown machine"), **row} for row in document["rows"]]
+        return list(json.loads(path.read_text())["rows"]) if path.exists() else []
 
-    def save(self, folder: Path, part: str, new: Sequence[Row]) -> list[Row]:
-        """Replace the rows of ``part`` in ``folder``'s JSON; all rows there are now."""
+    def save(self, folder: Path, part: str, new: Sequence[Row], by: str | None = None) -> list[Row]:
+        """Replace rows as :meth:`merged` does and return all rows; each row names the machine it was measured on."""
         here = machine()
-        rows = self.merged(self.load(folder), part, [{"machine": here, **row} for row in new])
+        rows = self.merged(self.load(folder), part, [{"machine": here, **row} for row in new], by)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / f"{self.name}.json").write_text(json.dumps({"machine": here, "rows": rows}, indent=1) + "\n")
         return rows
 
-    def parser(self, description: str | None) -> argparse.ArgumentParser:
-        """Arguments that every part understands."""
-        made = argparse.ArgumentParser(description=description)
-        made.add_argument(
-            "--tiny", action="store_true", help=f"sizes that only show that it runs; writes {self.tiny_results}"
-        )
-        made.add_argument("--cores", type=int, default=2)
-        made.add_argument(
-            "--results", type=Path, help=f"folder of {self.name}.json, .md and .png; by default {RESULTS.name}"
-        )
-        return made
 
-    def folder_of(self, arguments: argparse.Namespace) -> Path:
-        """Where results go."""
-        return arguments.results or (self.tiny_results if arguments.tiny else RESULTS)
+def of(rows: Sequence[Row], *parts: str) -> list[Row]:
+    """Return the rows of some parts.
 
-    def measured_on(self, rows: Sequence[Row]) -> str:
-        """The machine, or which parts were measured on which.
-
-        >>> book = Ledger("x", ("kernel", "cores"))
-        >>> book.measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "A"}])
-        'A'
-        >>> book.measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "B"}])
-        'A (kernel); B (cores)'
-        """
-        parts: dict[str, list[str]] = {}
-        for row in rows:
-            known = parts.setdefault(row["machine"], [])
-            if self.part_of(row) not in known:
-                known.append(self.part_of(row))
-        if len(parts) == 1:
-            return next(iter(parts))
-        return "; ".join(f"{machine} ({', '.join(some)})" for machine, some in parts.items())
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
-    """A Markdown table.
-
-    >>> table(["a", "b"], [[1, "x"]])
-    ['| a | b |', '|---|---|', '| 1 | x |', '']
+    >>> of([{"part": "full"}, {"part": "items"}], "items")
+    [{'part': 'items'}]
     """
-    body = ["| " + " | ".join(str(cell) for cell in row) + " |" for row in rows]
-    return ["| " + " | ".join(head) + " |", "|" + "---|" * len(head), *body, ""]
+    return [row for row in rows if row["part"] in parts]
 
 
-def say(line: str) -> None:
-    """What goes on, at once."""
-    print(line, flush=True)
+def measured_on(rows: Sequence[Row]) -> str:
+    """Return the machine, or each machine with the parts that were measured on it.
+
+    >>> measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "A"}])
+    'A'
+    >>> measured_on([{"part": "kernel", "machine": "A"}, {"part": "cores", "machine": "B"}])
+    'A (kernel); B (cores)'
+    """
+    parts: dict[str, dict[str, None]] = {}
+    for row in rows:
+        parts.setdefault(row["machine"], {})[row["part"]] = None
+    if len(parts) == 1:
+        return next(iter(parts))
+    return "; ".join(f"{machine} ({', '.join(some)})" for machine, some in parts.items())

@@ -1,4 +1,4 @@
-"""Which model encodes which texts in the encoding benchmark, and how a model is loaded, ours and the rival's."""
+"""Which model encodes which texts, and how a model is loaded, ours and the rival's."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.ledger import say
+from benchmarks.common.suite import say
 from benchmarks.encode.texts import DESCRIPTIONS, PROFILES, TITLES, Texts, read_texts
 
 if TYPE_CHECKING:
@@ -32,13 +32,13 @@ class Case:
     prefix: str = ""
 
     def read(self) -> Texts:
-        """The texts, with their prefix put on."""
+        """Return the texts with their prefix."""
         found = read_texts(self.texts).first(self.n)
         return Texts(found.name, found.origin, [self.prefix + text for text in found.texts])
 
 
 def the_cases(*, tiny: bool) -> list[Case]:
-    """MiniLM on titles and long profiles; multilingual-e5-small on descriptions where RECSYS_E5_DIR names its folder."""
+    """Return MiniLM on titles and long profiles, and multilingual-e5-small on descriptions if RECSYS_E5_DIR is set."""
     n_titles, n_profiles, n_descriptions = (40, 6, 10) if tiny else (2_048, 160, 320)
     found = [Case(MINILM, "MiniLM", TITLES, n_titles), Case(MINILM, "MiniLM", PROFILES, n_profiles)]
     e5 = os.environ.get(E5_VARIABLE)
@@ -49,12 +49,12 @@ def the_cases(*, tiny: bool) -> list[Case]:
 
 
 def chosen(cases: Sequence[Case], texts: Sequence[str]) -> list[Case]:
-    """Those of some names of texts; all where none is named."""
+    """Return the cases of some names of texts; all if no name is given."""
     return [case for case in cases if not texts or case.texts in texts]
 
 
 def spec_of(case: Case, backend: str) -> EncoderSpec:
-    """The checked encoder. The prefix is on the texts already, so it knows of none."""
+    """Return the checked encoder, without a prefix, because the texts have it already."""
     from recsys_spark.config.sections import Encoder
     from recsys_spark.encoding.files.identity import resolve_encoder
 
@@ -62,7 +62,7 @@ def spec_of(case: Case, backend: str) -> EncoderSpec:
 
 
 def device_of(spec: EncoderSpec) -> str:
-    """Where the encoder computes on this machine: `cpu`, or the first GPU."""
+    """Return where the encoder computes on this machine: `cpu`, or the first GPU."""
     from recsys_spark.errors import EncoderError
     from recsys_spark.worker.devices import possible_devices
 
@@ -70,7 +70,7 @@ def device_of(spec: EncoderSpec) -> str:
 
 
 def device_name(device: str) -> str:
-    """For the rows: `cpu`, or what the GPU is called."""
+    """Return `cpu`, or the GPU's name."""
     if device == "cpu":
         return device
     import torch
@@ -79,7 +79,7 @@ def device_name(device: str) -> str:
 
 
 def backends(case: Case) -> list[str]:
-    """What is measured here: float32, and what `auto` or a CPU could take beside it."""
+    """Return what is measured here: float32, and what `auto` or a CPU could take instead."""
     from recsys_spark.encoding.files.checks import read_config
     from recsys_spark.encoding.files.find import find_folder
     from recsys_spark.encoding.kernels.backends import FLOAT32, INT8, fastest
@@ -90,7 +90,7 @@ def backends(case: Case) -> list[str]:
 
 
 def load_ours(case: Case, backend: str, n_threads: int) -> TextEncoder:
-    """On its device, and used once, so that what is compiled at first use is compiled."""
+    """Return the encoder on its device, used once, so that what is compiled at first use is compiled."""
     from recsys_spark.encoding.files.load import load_encoder
 
     spec = spec_of(case, backend)
@@ -101,9 +101,9 @@ def load_ours(case: Case, backend: str, n_threads: int) -> TextEncoder:
 
 
 def load_rival(path: str, max_length: int, n_threads: int, dtype: str = "float32") -> Any:
-    """SentenceTransformer of a folder with its defaults but for two: it cuts at ``max_length``, as we do, and computes in ``dtype``.
+    """Return SentenceTransformer with its defaults except two: it cuts at ``max_length``, as we do; its ``dtype``.
 
-    Left to itself it computes in the precision of the file, and a CPU needs several times as long in float16.
+    By default it computes in the precision of the file, and a CPU needs several times as long in float16.
     """
     import torch
     from sentence_transformers import SentenceTransformer
@@ -115,7 +115,7 @@ def load_rival(path: str, max_length: int, n_threads: int, dtype: str = "float32
 
 
 def parameters(folder: Path) -> int:
-    """Numbers in the model's files but for embeddings and heads: what multiplies each token."""
+    """Return how many numbers of the model's files multiply each token: all except embeddings and heads."""
     from safetensors import safe_open
 
     from recsys_spark.encoding.files.checks import weight_files

@@ -1,102 +1,47 @@
-"""The encoder without Spark, on one core and on several, beside its rival and beside nothing but its matrix products."""
+"""The encoder without Spark, on one core and on several, next to its rival and to its bare matrix products."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.common.ledger import Row, say
-from benchmarks.common.measure import alternate
+from benchmarks.common.costs import alternate
+from benchmarks.common.ledger import Row
 from benchmarks.common.processes import own_process, run_in
-from benchmarks.encode.cases import Case, backends, chosen, device_name, load_ours, load_rival, parameters, the_cases
-from benchmarks.encode.results import LIMIT, RIVAL, TOKENISER, cost_rows, ours, title, tokens_per_s
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import Section
+from benchmarks.encode.cases import Case, backends, chosen, device_name, load_ours, load_rival, the_cases
+from benchmarks.encode.products import dtype_of, products_of
+from benchmarks.encode.rows import (
+    FLOAT32,
+    LIMIT,
+    RIVAL,
+    TOKENISER,
+    EncodePlan,
+    cost_rows,
+    ours,
+    short,
+    times_as_fast,
+    title,
+    tokens_per_s,
+)
+from benchmarks.encode.speeds import SPEEDS, compared, methods, ratio, ratios, share_of_limit, with_methods
 
 if TYPE_CHECKING:
-    import torch
-
     from recsys_spark.encoding.kernels.encoder import TextEncoder
-    from recsys_spark.encoding.kernels.spec import EncoderSpec
 
-ROWS = 1_024
-"""Of a product: as many as the default batch has tokens, which stay in cache."""
-ENOUGH = 40_000
-"""Tokens."""
 BUCKET = 2_048
 """Texts that the stage packs by length together, at most."""
 
 
-class Products:
-    """A model's matrix products and nothing else: query, key and value in one, attention's output, feed-forward in and out.
-
-    Preallocated, one matrix of each shape for all layers, so that it stays in cache: the strictest form of this limit.
-    """
-
-    def __init__(self, spec: EncoderSpec, dtype: torch.dtype, device: str) -> None:
-        import torch
-
-        from recsys_spark.encoding.files.checks import read_config
-
-        folder = _folder(spec)
-        config = read_config(folder, False)
-        h, f = config["hidden_size"], config["intermediate_size"]
-        self.n_layers, self.device = config["num_hidden_layers"], device
-        self.per_token = 2 * parameters(folder)
-        """FLOP that the model's parameters cost a token."""
-        self.flop = sum(2 * ROWS * k * n for k, n in ((h, 3 * h), (h, h), (h, f), (f, h))) * self.n_layers
-        """FLOP of one pass over ROWS tokens."""
-        generator = torch.Generator().manual_seed(0)
-
-        def matrix(rows: int, columns: int) -> torch.Tensor:
-            return torch.randn(rows, columns, generator=generator).to(device, dtype)
-
-        narrow, wide = matrix(ROWS, h), matrix(ROWS, f)
-        self.terms = [
-            (left, matrix(left.shape[1], n), torch.empty(ROWS, n, dtype=dtype, device=device))
-            for left, n in ((narrow, 3 * h), (narrow, h), (narrow, f), (wide, h))
-        ]
-
-    def passes(self, n_tokens: int) -> int:
-        """How many passes cost about half of what ``n_tokens`` cost, and no more than a steady figure needs."""
-        return max(1, round(min(n_tokens, ENOUGH) * self.per_token / self.flop / 2))
-
-    def tokens(self, n_passes: int) -> int:
-        """Tokens whose parameters cost as much as so many passes."""
-        return round(n_passes * self.flop / self.per_token)
-
-    def run(self, n_passes: int) -> None:
-        """Multiply."""
-        import torch
-
-        for _ in range(n_passes * self.n_layers):
-            for left, right, out in self.terms:
-                torch.mm(left, right, out=out)
-        if self.device != "cpu":
-            torch.cuda.synchronize()
-
-
-def products_of(encoder: TextEncoder) -> Products:
-    """In the precision in which that encoder multiplies on its device; int8 is held against float32."""
-    import torch
-
-    return Products(encoder.spec, getattr(torch, dtype_of(encoder.spec.backend)), encoder.device)
-
-
-def dtype_of(backend: str) -> str:
-    """The precision of what a backend is held against.
-
-    >>> dtype_of("torch-float16"), dtype_of("int8")
-    ('float16', 'float32')
-    """
-    return "float32" if backend == "int8" else backend.removeprefix("torch-")
-
-
 def rival_name(backend: str) -> str:
-    """On a GPU the rival is measured in half precision as well."""
+    """Return the rival's name in a backend's precision: on a GPU it is measured in half precision as well."""
     return RIVAL if dtype_of(backend) == "float32" else f"{RIVAL} in {dtype_of(backend)}"
 
 
 def measure_case(case: Case, n_threads: int, repeats: int) -> list[Row]:
-    """Rows of one case; in a process that may use ``n_threads``."""
+    """Return the rows of one case, in a process that may use ``n_threads``."""
     read = case.read()
     texts, names = read.texts, backends(case)
     encoders = {name: load_ours(case, name, n_threads) for name in names}
@@ -110,18 +55,17 @@ def measure_case(case: Case, n_threads: int, repeats: int) -> list[Row]:
     n_tokens, n_passes = whole[names[0]].n_tokens, products.passes(whole[names[0]].n_tokens)
     runs: dict[str, Callable[[], object]] = {
         LIMIT: lambda: products.run(n_passes),
-        **{name: lambda r=rival: r.encode(texts) for name, rival in rivals.items()},
-        **{ours(name): lambda e=encoder: e.encode_each(texts) for name, encoder in encoders.items()},
+        **{name: partial(rival.encode, texts) for name, rival in rivals.items()},
+        **{ours(name): partial(encoder.encode_each, texts) for name, encoder in encoders.items()},
         TOKENISER: lambda: first.tokenise(texts),
     }
     products.run(1)
     agreement = _cosine(rivals[RIVAL].encode(texts), whole[names[0]].vectors)
     costs = alternate(runs, repeats, warm_up=0)
     tokens = dict.fromkeys(runs, n_tokens) | {LIMIT: products.tokens(n_passes)}
-    rows = cost_rows(
-        costs, tokens, what="kernel", model=case.label, texts=case.texts, origin=read.origin, n_texts=len(texts),
-        threads=n_threads, device=device_name(first.device), flop_per_token=products.per_token,
-    )  # fmt: skip
+    facts: Row = {"what": "kernel", "model": case.label, "texts": case.texts, "origin": read.origin}
+    facts |= {"n_texts": len(texts), "threads": n_threads, "device": device_name(first.device)}
+    rows = cost_rows(costs, tokens, **facts, flop_per_token=products.per_token)
     for row in rows:
         for name, encoder in encoders.items():
             if row["method"] == ours(name):
@@ -133,7 +77,7 @@ def measure_case(case: Case, n_threads: int, repeats: int) -> list[Row]:
 
 
 def bucket_padding(encoder: TextEncoder, case: Case) -> float:
-    """Padding's share of the slots where BUCKET texts of this kind, or all there are, are packed together and padding is computed."""
+    """Return padding's share of the slots if BUCKET texts of this kind, or all there are, are packed together."""
     import numpy as np
 
     from recsys_spark.encoding.kernels.encoder import plan_batches
@@ -144,12 +88,6 @@ def bucket_padding(encoder: TextEncoder, case: Case) -> float:
     return float(1 - lengths.sum() / n_slots)
 
 
-def _folder(spec: EncoderSpec) -> Any:
-    from recsys_spark.encoding.files.identity import verified_folder
-
-    return verified_folder(spec)
-
-
 def _cosine(theirs: Any, mine: Any) -> float:
     """The smallest of all texts."""
     import numpy as np
@@ -158,13 +96,49 @@ def _cosine(theirs: Any, mine: Any) -> float:
     return float(((theirs * mine).sum(1) / norms).min())
 
 
-def measure(*, tiny: bool, cores: int, texts: Sequence[str] = ()) -> Iterator[Row]:
-    """All cases, on ``cores`` and on one, each in a process of its own."""
-    for case in chosen(the_cases(tiny=tiny), texts):
-        for n_threads in sorted({1, cores}, reverse=True):
+def measure(plan: EncodePlan) -> Iterator[list[Row]]:
+    """All cases, on all cores and on one, each in its own process."""
+    for case in chosen(the_cases(tiny=plan.tiny), plan.texts):
+        for n_threads in sorted({1, plan.cores}, reverse=True):
             with own_process(n_threads) as process:
-                mine = run_in(process, measure_case, case, n_threads, 1 if tiny else 3)
+                mine = run_in(process, measure_case, case, n_threads, plan.times(3))
             say(f"kernel: {title(mine[0])}, {mine[1]['n_tokens']:,} tokens")
             for row in mine:
                 say(f"kernel:   {row['method']}: {tokens_per_s(row):,.0f} tokens/s, {row['cpu_s']:.2f} CPU s")
-            yield from mine
+            yield mine
+
+
+def shares(mine: list[Row]) -> Iterator[Row]:
+    """Yield the share of the limit, of padding and of the tokeniser."""
+    yield from share_of_limit("kernel", mine)
+    for row in mine:
+        if row["method"] == FLOAT32 and row["threads"] == 1:
+            timed = f"in the {row['n_texts']:,} texts that are timed {row['padding']:.1%}"
+            yield ratio("padding in a bucket of 2,048 texts", row, f"{row['bucket_padding']:.1%} ({timed})")
+    for method in methods(mine):
+        for case in with_methods(mine, method, TOKENISER):
+            share = times_as_fast(case[method], case[TOKENISER])
+            yield ratio(f"tokeniser's share of the time, {short(method)}", case[method], f"{share:.1%}")
+
+
+def after(mine: list[Row]) -> list[str]:
+    """Return how far vectors are the rival's, and the table of shares."""
+    alike = [row["cosine_with_rival"] for row in mine if "cosine_with_rival" in row]
+    same = f"Cosine of our float32 vectors with SentenceTransformer's: {min(alike, default=0):.6f} or more."
+    return [*([same, ""] if alike else []), *ratios(list(shares(mine)))]
+
+
+PART = Part(
+    "kernel",
+    "the encoder without Spark next to SentenceTransformer and bare matrix products",
+    measure,
+    Section(
+        "The encoder without Spark",
+        SPEEDS,
+        "The limit is set by the matrix products: FLOP/s of the model's own shapes, preallocated and in cache, "
+        "over 2 x its parameters without the embeddings. Both methods cut texts at the same length; "
+        "SentenceTransformer has its defaults otherwise, and is loaded in float32.",
+        after=after,
+        prepared=compared,
+    ),
+)

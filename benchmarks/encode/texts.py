@@ -1,4 +1,4 @@
-"""What the encoding benchmark encodes: texts of RECSYS_DATA_DIR where it is set, else of the project's own generated shop."""
+"""What the encoding benchmark encodes: texts of RECSYS_DATA_DIR if it is set, else of the project's generated shop."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ DATA = "RECSYS_DATA_DIR"
 
 @dataclass(frozen=True)
 class Texts:
-    """``name`` is TITLES, DESCRIPTIONS or PROFILES; ``origin`` says in words where the texts are from."""
+    """``name`` is TITLES, DESCRIPTIONS or PROFILES; ``origin`` says in words where the texts come from."""
 
     name: str
     origin: str
     texts: list[str]
 
     def first(self, n: int) -> Texts:
-        """The first ``n`` of them."""
+        """Return the first ``n`` of them."""
         return Texts(self.name, self.origin, self.texts[:n])
 
 
 def data_folder() -> Path | None:
-    """RECSYS_DATA_DIR; None where it is not set."""
+    """Return RECSYS_DATA_DIR; None if it is not set."""
     return Path(os.environ[DATA]) if os.environ.get(DATA) else None
 
 
 def read_texts(name: str) -> Texts:
-    """All texts of that name, each once, clean as a profile has them."""
+    """Return all texts of that name, each once, clean as a profile has them."""
     if name == PROFILES:
         titles = read_texts(TITLES)
         return Texts(name, f"made of {titles.origin}", long_profiles(titles.texts))
@@ -53,7 +53,7 @@ def read_texts(name: str) -> Texts:
 
 
 def distinct(texts: Iterable[str]) -> list[str]:
-    """Cleaned, empty ones left out, each once, in their order.
+    """Return the texts cleaned, each once, in their order, without empty ones.
 
     >>> distinct(["Tom &amp; Jerry", " ", "Dune", "Tom & Jerry"])
     ['Tom & Jerry', 'Dune']
@@ -62,7 +62,7 @@ def distinct(texts: Iterable[str]) -> list[str]:
 
 
 def long_profiles(titles: list[str], n: int = 2_048) -> list[str]:
-    """``n`` texts of 4 to 20 titles each, as a user's taste reads when it is written out.
+    """Return ``n`` texts of 4 to 20 titles each, as a user's taste reads when it is written out.
 
     >>> [len(text.split("; ")) for text in long_profiles([f"t{i}" for i in range(50)], 4)]
     [4, 9, 14, 19]

@@ -1,7 +1,10 @@
 """The rivals, each with the grid it is tuned over on the validation slice.
 
-Here: popularity, recent popularity, ItemKNN, EASE, text nearest neighbours of the frozen encoder; quality_factors.py has iALS,
-BPR and MLlib's ALS, quality_sequences.py SASRec and BERT4Rec. Id-only methods see each (user, item) once, whatever the behaviour.
+Here: popularity, recent popularity, ItemKNN, EASE, text nearest neighbours of the frozen encoder. factors.py has iALS,
+BPR and MLlib's ALS, sequences.py SASRec and BERT4Rec. Id-only methods see each (user, item) once, whatever the
+behaviour.
+
+To add a rival, write `fit(train, settings) -> Fitted` and add a Method to the registry of its module.
 """
 
 from __future__ import annotations
@@ -12,24 +15,25 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from benchmarks.quality.data import Longs, Mask, World
+from benchmarks.quality.data import Mask, World
 from benchmarks.quality.factors import FACTORS
-from benchmarks.quality.methods import Fitted, Floats, Method, Settings, Train, has_history, popularity
+from benchmarks.quality.methods import Fitted, Method, Settings, Train, has_history, popularity
 from benchmarks.quality.sequences import SEQUENCES
 from recsys_spark.encoding.kernels.encoder import unit_rows
+from recsys_spark.numerics.arrays import F32, I64
 
 BLOCK_ROWS = 1_024
 TEXT_NEIGHBOURS = "text neighbours"
 
 
 def fit_popularity(train: Train, _: Settings) -> Fitted:
-    """Users who did anything with the item; the same list for everyone."""
+    """Score by the users who did anything with the item; the same list for everyone."""
     counts = popularity(train.world)
     return Fitted(lambda users: np.broadcast_to(counts, (len(users), len(counts))), np.ones(train.world.n_users, bool))
 
 
 def fit_recent(train: Train, settings: Settings) -> Fitted:
-    """Users of the last `share` of all rows by time; equal ones by all-time popularity."""
+    """Score by the users of the last `share` of all rows by time; equal items by all-time popularity."""
     world, rows = train.world, train.world.rows
     cut = np.quantile(rows.time, 1.0 - settings["share"])
     late = np.unique((rows.user * world.n_items + rows.item)[rows.time >= cut]) % world.n_items
@@ -38,7 +42,7 @@ def fit_recent(train: Train, settings: Settings) -> Fitted:
 
 
 def fit_item_knn(train: Train, settings: Settings) -> Fitted:
-    """Cosine of item columns, `neighbours` per item of the history, summed (Deshpande and Karypis 2004).
+    """Score by the cosine of item columns, `neighbours` per item of the history, summed (Deshpande and Karypis 2004).
 
     cos(i, j) = n_ij / (sqrt(n_i n_j) + shrink), ties by item id.
     """
@@ -48,7 +52,7 @@ def fit_item_knn(train: Train, settings: Settings) -> Fitted:
 
 
 def nearest_items(x: sp.csr_matrix, n_neighbours: int, shrink: float) -> sp.csr_matrix:
-    """[n_items, n_items]: of each row's item its most similar others.
+    """Return [n_items, n_items]: of each row's item its most similar others.
 
     >>> nearest_items(sp.csr_matrix(np.array([[1, 1, 0], [1, 0, 1], [1, 1, 0]])), 1, 0.0).toarray().round(3).tolist()
     [[0.0, 0.816, 0.0], [0.816, 0.0, 0.0], [0.577, 0.0, 0.0]]
@@ -70,13 +74,13 @@ def nearest_items(x: sp.csr_matrix, n_neighbours: int, shrink: float) -> sp.csr_
 
 
 def fit_ease(train: Train, settings: Settings) -> Fitted:
-    """B = -P / diag(P) off the diagonal and 0 on it, P = (X'X + lambda I)^-1; scores X B (Steck 2019, EASE^R)."""
+    """Score by X B, B = -P / diag(P) off the diagonal and 0 on it, P = (X'X + lambda I)^-1 (Steck 2019, EASE^R)."""
     world = train.world
     warm = np.flatnonzero(popularity(world) > 0)
     x = world.matrix[:, warm].tocsr()
     weights = ease_weights(x, settings["lambda"])
 
-    def score(users: Longs) -> Floats:
+    def score(users: I64) -> F32:
         # An item without a row has weights of zero.
         scores = np.zeros((len(users), world.n_items), np.float32)
         scores[:, warm] = x[users] @ weights
@@ -85,8 +89,8 @@ def fit_ease(train: Train, settings: Settings) -> Fitted:
     return Fitted(score, has_history(world))
 
 
-def ease_weights(x: sp.csr_matrix, penalty: float) -> Floats:
-    """B [n, n] float32 of x [n_users, n].
+def ease_weights(x: sp.csr_matrix, penalty: float) -> F32:
+    """Return B [n, n] float32 of x [n_users, n].
 
     Inverted in place in double precision by Cholesky: 20,000 items take 3.2 GB, and 1.6 GB more for the result.
     """
@@ -110,9 +114,10 @@ def ease_weights(x: sp.csr_matrix, penalty: float) -> Floats:
 
 
 def fit_text(train: Train, settings: Settings) -> Fitted:
-    """Cosine of an item's text with the mean of the last `n_last` items' texts; vectors centred on the catalogue's mean.
+    """Score by the cosine of an item's text with the mean of the last `n_last` items' texts.
 
-    A user without such an item is asked for by the text of his interest tags, centred on that of all users.
+    Vectors are centred on the catalogue's mean. A user without such an item is represented by the text of the interest
+    tags, centred on the mean of all users.
     """
     texts, world = train.texts(), train.world
     unit, last = centred(texts.items, texts.has_item), last_items(world, settings["n_last"])
@@ -122,14 +127,14 @@ def fit_text(train: Train, settings: Settings) -> Fitted:
     return Fitted(lambda users: queries[users] @ unit.T, by_history | texts.has_user)
 
 
-def centred(vectors: Floats, present: Mask) -> Floats:
-    """Rows minus their mean, at length 1; absent ones zero."""
+def centred(vectors: F32, present: Mask) -> F32:
+    """Return rows minus their mean, at length 1; absent rows are zero."""
     mean = vectors[present].mean(0) if present.any() else 0.0
     return unit_rows(((vectors - mean) * present[:, None]).astype(np.float32))
 
 
 def last_items(world: World, n_last: int) -> sp.csr_matrix:
-    """[n_users, n_items] how often an item is among a user's last ``n_last`` rows; equal times by item id, smaller first."""
+    """Return [n_users, n_items]: how often an item is among a user's last ``n_last`` rows; equal times by item id."""
     rows = world.rows
     order = np.lexsort((rows.item, -rows.time, rows.user))
     user, item = rows.user[order], rows.item[order]

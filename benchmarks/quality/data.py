@@ -18,9 +18,8 @@ import numpy.typing as npt
 import scipy.sparse as sp
 
 from recsys_spark.config.sections import Behaviours, Encoder, Profiles
+from recsys_spark.numerics.arrays import F64, I64
 
-Longs = npt.NDArray[np.int64]
-Doubles = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 CONF = Path(__file__).parents[2] / "conf" / "datasets"
 
@@ -29,21 +28,21 @@ CONF = Path(__file__).parents[2] / "conf" / "datasets"
 class Rows:
     """n interactions, in no order."""
 
-    user: Longs
+    user: I64
     """[n]"""
-    item: Longs
+    item: I64
     """[n]"""
-    time: Doubles
+    time: F64
     """[n] seconds, or 0 where the data have no times"""
-    behaviour: Longs
+    behaviour: I64
     """[n] index into World.behaviours"""
-    value: Doubles
+    value: F64
     """[n] hours or plays; NaN where there is none"""
 
     def __len__(self) -> int:
         return len(self.user)
 
-    def take(self, some: Mask | Longs) -> Rows:
+    def take(self, some: Mask | I64) -> Rows:
         """The rows that a mask or positions name."""
         return Rows(*(getattr(self, column.name)[some] for column in fields(self)))
 
@@ -52,16 +51,16 @@ class Rows:
 class Taggings:
     """m free tags: a user called an item something."""
 
-    user: Longs
+    user: I64
     """[m]"""
-    item: Longs
+    item: I64
     """[m]"""
-    time: Doubles
+    time: F64
     """[m] seconds; inf where unknown, so that it is before no cut"""
     tag: npt.NDArray[np.object_]
     """[m] as written"""
 
-    def take(self, some: Mask | Longs) -> Taggings:
+    def take(self, some: Mask | I64) -> Taggings:
         """The taggings that a mask or positions name."""
         return Taggings(*(getattr(self, column.name)[some] for column in fields(self)))
 
@@ -106,10 +105,10 @@ class World:
     """What an item's text may tell"""
     profile_taggings: Taggings = NO_TAGGINGS
     """What a user's profile may tell: those of users whose rows are all hidden are still theirs"""
-    friends: Longs = field(default_factory=lambda: np.empty((0, 2), np.int64))
+    friends: I64 = field(default_factory=lambda: np.empty((0, 2), np.int64))
     """[n, 2] (user, friend)"""
     min_items_per_tag: int = 1
-    """A user's tag is an interest where it was put on so many items."""
+    """A user's tag is an interest if it was put on at least this number of items."""
 
     @property
     def n_users(self) -> int:
@@ -148,7 +147,7 @@ class World:
 
 def coded(
     user_ids: Sequence[str], item_ids: Sequence[str], catalogue: Sequence[str], others: Sequence[str] = ()
-) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_], Longs, Longs]:
+) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_], I64, I64]:
     """Users and items in ascending order, and the codes of each row's.
 
     ``catalogue``: items that may have no row. ``others``: users that may have none.
@@ -162,7 +161,7 @@ def coded(
     return users, items, codes(users, user_ids), codes(items, item_ids)
 
 
-def codes(known: npt.NDArray[np.object_], ids: Sequence[str]) -> Longs:
+def codes(known: npt.NDArray[np.object_], ids: Sequence[str]) -> I64:
     """Positions of ``ids`` among the known ones; -1 where unknown."""
     of = {name: number for number, name in enumerate(known)}
     return np.fromiter((of.get(name, -1) for name in ids), np.int64, len(ids))

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.quality.data import World
-from benchmarks.quality.methods import Fitted, Floats, Method, Settings, Train, has_history
+from benchmarks.quality.methods import Fitted, Method, Settings, Train, has_history
+from recsys_spark.numerics.arrays import F32
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
 ITERATIONS, ITERATIONS_OF_MLLIB = 15, 10
-"""10 is MLlib's default; 15 overflow the stack of its tasks where there is no folder for checkpoints."""
+"""10 is MLlib's default; 15 overflow the stack of its tasks without a folder for checkpoints."""
 N_BLOCKS = 2
 """MLlib draws the first factors of each block: a constant, so that figures do not change with the cores."""
 
@@ -62,10 +63,10 @@ def fit_bpr(train: Train, settings: Settings) -> Fitted:
 
 
 def fit_mllib(train: Train, settings: Settings) -> Fitted:
-    """The same objective as iALS by Spark's MLlib, with the penalty times the user's (or item's) number of rows.
+    """Fit iALS's objective by Spark's MLlib, with the penalty times the user's (or item's) number of rows.
 
-    In a local session of ``n_threads`` cores, started and stopped here, which is part of the time of a fit; a session that
-    is there already is used and left.
+    It runs in a local session of ``n_threads`` cores, started and stopped here, which counts in the time of a fit. A
+    session that is there already is used and left.
     """
     from pyspark.sql import SparkSession
 
@@ -82,8 +83,8 @@ def fit_mllib(train: Train, settings: Settings) -> Fitted:
             session.stop()
 
 
-def mllib_factors(session: SparkSession, world: World, settings: Settings) -> tuple[Floats, Floats]:
-    """[n_users, factors] and [n_items, factors]."""
+def mllib_factors(session: SparkSession, world: World, settings: Settings) -> tuple[F32, F32]:
+    """Return [n_users, factors] and [n_items, factors]."""
     import pyarrow as pa
     from pyspark.ml.recommendation import ALS
 
@@ -107,16 +108,16 @@ def mllib_factors(session: SparkSession, world: World, settings: Settings) -> tu
     return users, items
 
 
-def collected(factors: DataFrame, n: int, width: int) -> Floats:
-    """[n, width] of rows (id, features); zeros where there is no row."""
+def collected(factors: DataFrame, n: int, width: int) -> F32:
+    """Return [n, width] of rows (id, features); an id without a row has zeros."""
     table, found = factors.toArrow(), np.zeros((n, width), np.float32)
     ids = table["id"].to_numpy()
     found[ids] = table["features"].combine_chunks().flatten().to_numpy().reshape(len(ids), width)
     return found
 
 
-def by_product(world: World, users: Floats, items: Floats) -> Fitted:
-    """Scores are the products of the vectors; users without a row are not served."""
+def by_product(world: World, users: F32, items: F32) -> Fitted:
+    """Return a method that scores by the products of the vectors; users without a row are not served."""
     return Fitted(lambda some: users[some] @ items.T, has_history(world))
 
 
@@ -141,7 +142,7 @@ FACTORS = (
             for penalty in (0.001, 0.01, 0.1)
         ],
     ),
-    # A fit takes minutes of a core, and iALS shows what a wider grid is worth: the first is that of evaluation/baselines.py.
+    # A fit takes minutes of a core, and iALS shows what a wider grid is worth. The first are evaluation/baselines.py's.
     Method(
         "MLlib ALS",
         fit_mllib,

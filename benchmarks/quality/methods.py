@@ -1,6 +1,6 @@
 """What a method is to the quality benchmark, and how it is tuned.
 
-To add one: write `fit(train, settings) -> Fitted`, put a Method into the registry of its module (BASELINES, FACTORS, SEQUENCES), done.
+To add one, write `fit(train, settings) -> Fitted` and put a Method into a registry (BASELINES, FACTORS, SEQUENCES).
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.data import Doubles, Longs, Mask, World
+from benchmarks.quality.data import Mask, World
 from benchmarks.quality.metrics import COLD_USERS, OVERALL, SHOWN, Score, evaluate
 from benchmarks.quality.split import Split, validation_of
+from recsys_spark.numerics.arrays import F32, F64, I64
 
-Floats = npt.NDArray[np.float32]
 Settings = Mapping[str, Any]
 T = TypeVar("T")
 MAX_TUNING_USERS = 10_000
@@ -24,13 +24,13 @@ MAX_TUNING_USERS = 10_000
 
 @dataclass(frozen=True)
 class Texts:
-    """Vectors of a frozen encoder; zero rows where there is no text."""
+    """Vectors of a frozen encoder; without a text they are zero."""
 
-    items: Floats
+    items: F32
     """[n_items, h]"""
     has_item: Mask
     """[n_items]"""
-    users: Floats
+    users: F32
     """[n_users, h] of interest tags"""
     has_user: Mask
     """[n_users]"""
@@ -49,7 +49,9 @@ class Train:
     """Of :meth:`shared`"""
 
     def shared(self, of: Hashable, make: Callable[[], T]) -> T:
-        """What ``make`` gave where it was last asked for the same, else what it gives now: methods that come one after the other may share a training.
+        """Return what ``make`` gave if it was last asked for the same, else what it gives now.
+
+        Methods that come one after the other can so share a training.
 
         >>> train = Train(None, lambda: None)  # type: ignore[arg-type, return-value]
         >>> [train.shared(of, lambda: object()) is train.last_made["made"] for of in "aab"], train.last_made["of"]
@@ -68,11 +70,11 @@ class Fitted:
 
     score: Score
     serves: Mask
-    """[n_users] whom it knows anything of; the others get what is popular, as a shop would do"""
+    """[n_users] whether it knows anything of the user; others get what is popular, as in a shop"""
     log_prob: Score | None = None
-    """Log of the probability that each item of the whole catalogue is a user's next; None where a method gives none"""
+    """Log of the probability that each item of the whole catalogue is a user's next; None if the method gives none"""
     facts: Mapping[str, Any] | None = None
-    """What the training recorded, as `Artifact.facts`; None where a method records nothing"""
+    """What the training recorded, as `Artifact.facts`; None if the method records nothing"""
 
 
 @dataclass(frozen=True)
@@ -85,7 +87,7 @@ class Method:
     """What is tried on the validation slice; the first wins ties"""
     applies: Callable[[World], bool] = lambda _: True
     serves_cold_users: bool = False
-    """Whether it may say something of users without a row; else hiding whole users would only measure popularity again"""
+    """Whether it can rank for users without a row; else hiding whole users would only measure popularity again"""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,7 @@ class Tuned:
 
 
 def tune(method: Method, split: Split, texts: Callable[[], Texts], n_threads: int) -> Tuned:
-    """The best setting of the grid by ndcg on a slice that is cut out of train as the test was cut out of all."""
+    """Return the best setting of the grid by ndcg on a slice of train, cut out as the test was cut out of all."""
     if len(method.grid) == 1:
         return Tuned(method.grid[0], [])
     validation = validation_of(split)
@@ -112,10 +114,10 @@ def tune(method: Method, split: Split, texts: Callable[[], Texts], n_threads: in
 
 
 def served(fitted: Fitted, world: World) -> Score:
-    """The method's scores, and popularity for whom it knows nothing of."""
+    """Return the method's scores, and popularity for users it knows nothing of."""
     popular = popularity(world)
 
-    def score(users: Longs) -> npt.NDArray[np.floating]:
+    def score(users: I64) -> npt.NDArray[np.floating]:
         known = fitted.serves[users]
         if known.all():
             return fitted.score(users)
@@ -127,11 +129,11 @@ def served(fitted: Fitted, world: World) -> Score:
     return score
 
 
-def popularity(world: World) -> Doubles:
-    """[n_items] users who did anything with an item."""
+def popularity(world: World) -> F64:
+    """Return [n_items]: users who did anything with an item."""
     return np.asarray(world.matrix.sum(0), np.float64).ravel()
 
 
 def has_history(world: World) -> Mask:
-    """[n_users] whether a user has a row."""
+    """Return [n_users]: whether a user has a row."""
     return np.bincount(world.rows.user, minlength=world.n_users) > 0

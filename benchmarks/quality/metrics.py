@@ -1,7 +1,7 @@
 """recall@10 and ndcg@10 over the full catalogue, by segment, with bootstrap intervals and paired differences.
 
-No sampled negatives; seen items are removed; equal scores are ordered by item id. The metrics of a user and the bootstrap
-weights are those of `recsys_spark.evaluation.kernels.metrics`, which the pipeline's evaluate stage uses.
+No sampled negatives; seen items are removed; equal scores are ordered by item id. The metrics of a user and the
+bootstrap weights are computed by `recsys_spark.evaluation.kernels.metrics`, as in the pipeline's evaluate stage.
 """
 
 from __future__ import annotations
@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.data import Doubles, Longs, Mask
+from benchmarks.quality.data import Mask
 from benchmarks.quality.split import Split, hashes
 from recsys_spark.evaluation.kernels.metrics import METRICS, poisson_weights, user_metrics
+from recsys_spark.numerics.arrays import F64, I64
 
 K = 10
 SHOWN = ("recall", "ndcg")
@@ -32,7 +33,7 @@ SEGMENTS: Mapping[str, str] = {
     AMONG_COLD: "those again, ranked among cold items only",
     COLD_USERS: "users without a history, all of their truth",
 }
-Score = Callable[[Longs], npt.NDArray[np.floating]]
+Score = Callable[[I64], npt.NDArray[np.floating]]
 """Users [B] -> finite scores [B, n_items], higher is better."""
 
 
@@ -40,19 +41,19 @@ Score = Callable[[Longs], npt.NDArray[np.floating]]
 class Values:
     """Metrics of each user of a segment."""
 
-    users: Longs
+    users: I64
     """[n]"""
-    values: Doubles
+    values: F64
     """[n, 2] SHOWN at K"""
 
     @property
-    def means(self) -> Doubles:
-        """[2]; NaN where there is no user."""
+    def means(self) -> F64:
+        """[2]; NaN if there is no user."""
         return self.values.mean(0) if len(self.users) else np.full(len(SHOWN), np.nan)
 
 
-def ranks(scores: npt.NDArray[np.floating], row: Longs, item: Longs) -> Longs:
-    """The rank of each (row, item), from 1: 1 + items that score higher + items of smaller number that score the same.
+def ranks(scores: npt.NDArray[np.floating], row: I64, item: I64) -> I64:
+    """Return the rank of each (row, item): 1 + items that score higher + items of smaller number that score the same.
 
     >>> ranks(np.array([[0.5, 0.9, 0.5, 0.5]]), np.array([0, 0, 0]), np.array([0, 2, 3])).tolist()
     [2, 3, 4]
@@ -68,9 +69,9 @@ def ranks(scores: npt.NDArray[np.floating], row: Longs, item: Longs) -> Longs:
 
 
 def evaluate(score: Score, split: Split, max_users: int | None = None) -> dict[str, Values]:
-    """SEGMENTS' values; ``max_users``: only so many users, those of the smallest hash (for tuning).
+    """Return the values of SEGMENTS; ``max_users``: at most this number of users, of the smallest hash (for tuning).
 
-    Raises ValueError where scores are not finite or of another shape.
+    Raises ValueError if scores are not finite or have another shape.
     """
     user, item = split.truth_user, split.truth_item
     cold_item, cold_user = cold_of(split)
@@ -80,7 +81,7 @@ def evaluate(score: Score, split: Split, max_users: int | None = None) -> dict[s
         user, item = user[some], item[some]
     in_list, among_cold = _ranks_of_truth(score, split, user, item, cold_item)
     of_cold = cold_item[item]
-    chosen: dict[str, tuple[Mask, Longs]] = {
+    chosen: dict[str, tuple[Mask, I64]] = {
         OVERALL: (~cold_user[user], in_list),
         WARM: (~cold_user[user] & ~of_cold, in_list),
         COLD_IN_LIST: (~cold_user[user] & of_cold, in_list),
@@ -91,12 +92,12 @@ def evaluate(score: Score, split: Split, max_users: int | None = None) -> dict[s
 
 
 def cold_of(split: Split) -> tuple[Mask, Mask]:
-    """Items, and users, without a row in train."""
+    """Return items, and users, without a row in train."""
     rows, world = split.train.rows, split.train
     return np.bincount(rows.item, minlength=world.n_items) == 0, np.bincount(rows.user, minlength=world.n_users) == 0
 
 
-def _ranks_of_truth(score: Score, split: Split, user: Longs, item: Longs, cold_item: Mask) -> tuple[Longs, Longs]:
+def _ranks_of_truth(score: Score, split: Split, user: I64, item: I64, cold_item: Mask) -> tuple[I64, I64]:
     """[n_truth] rank in the list, and among the cold items (0 for a warm one)."""
     seen, n_items = split.train.matrix, split.train.n_items
     cold = np.flatnonzero(cold_item)
@@ -119,13 +120,13 @@ def _ranks_of_truth(score: Score, split: Split, user: Longs, item: Longs, cold_i
     return in_list, among_cold
 
 
-def _values(user: Longs, rank: Longs) -> Values:
+def _values(user: I64, rank: I64) -> Values:
     users, row, n_truth = np.unique(user, return_inverse=True, return_counts=True)
     return Values(users, user_metrics(row, rank, n_truth, [K])[:, 0][:, COLUMNS])
 
 
-def replicate_means(values: Values, user_ids: npt.NDArray[np.object_]) -> Doubles:
-    """[N_REPLICATES, 2] means of Poisson bootstrap replicates over users.
+def replicate_means(values: Values, user_ids: npt.NDArray[np.object_]) -> F64:
+    """Return [N_REPLICATES, 2]: means of Poisson bootstrap replicates over users.
 
     A user's weights depend on the id alone, so the replicates of two methods on the same users are paired.
     """
@@ -139,18 +140,16 @@ def replicate_means(values: Values, user_ids: npt.NDArray[np.object_]) -> Double
         return total / weight[:, None]
 
 
-def interval(replicates: Doubles) -> tuple[Doubles, Doubles]:
-    """The percentile interval at 95%, [2] low and [2] high; NaN where there are no users."""
+def interval(replicates: F64) -> tuple[F64, F64]:
+    """Return the percentile interval at 95%, [2] low and [2] high; NaN if there are no users."""
     if np.isnan(replicates).all():
         return np.full(len(SHOWN), np.nan), np.full(len(SHOWN), np.nan)
     low, high = np.nanpercentile(replicates, INTERVAL, axis=0)
     return low, high
 
 
-def paired_difference(
-    one: Values, other: Values, user_ids: npt.NDArray[np.object_]
-) -> tuple[Doubles, Doubles, Doubles]:
-    """Mean of ``one`` minus ``other`` with its interval, user by user. Raises ValueError where the users differ."""
+def paired_difference(one: Values, other: Values, user_ids: npt.NDArray[np.object_]) -> tuple[F64, F64, F64]:
+    """Return the mean of ``one`` minus ``other`` with its interval, user by user. Raises ValueError if users differ."""
     if not np.array_equal(one.users, other.users):
         raise ValueError(f"{len(one.users)} users against {len(other.users)} others: not of one split")
     difference = Values(one.users, one.values - other.values)

@@ -1,8 +1,13 @@
-"""Our model by the project's kernels in this process: what training/train.py runs in a task, then score = w_cos cos + w_ce log P.
+"""Our model by the project's kernels in this process: the training task's, then score = w_cos cos + w_ce log P.
 
-Nothing is chosen here: `ours` is the default configuration. `ours:epochs=8;w_cos=0` changes single values for an ablation:
-keys of [model] and [score], `text`, `tags`, `friends`, `types` = 0, which take an ingredient away, and `push` = 0, which takes back how far the
-trial pushed cold items. Methods that come one after the other and differ in [score] or the push alone share a training, so the `fit_s` of all but the first is next to nothing.
+Nothing is chosen here: `ours` is the default configuration. `ours:epochs=8;w_cos=0` changes single values:
+
+- keys of [model] and [score];
+- `text`, `tags`, `friends`, `types` = 0, which take an ingredient away;
+- `push` = 0, which takes back how far the trial pushed cold items.
+
+Methods that come one after the other and differ in [score] or the push alone share a training: the `fit_s` of all
+except the first is next to nothing.
 """
 
 from __future__ import annotations
@@ -14,11 +19,12 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import logsumexp
 
-from benchmarks.common.ledger import say
-from benchmarks.quality.data import Doubles, Longs, World
+from benchmarks.common.suite import say
+from benchmarks.quality.data import World
 from benchmarks.quality.methods import Fitted, Method, Settings, Texts, Train
 from benchmarks.quality.profiles import decayed_popularity, input_table
 from recsys_spark.config.sections import Model, Score
+from recsys_spark.numerics.arrays import F64, I64
 
 if TYPE_CHECKING:
     from recsys_spark.model.kernels.artifact import Artifact
@@ -33,14 +39,16 @@ PUSH = "push"
 
 
 def ours(name: str) -> Method:
-    """The method of a name such as `ours` or `ours:epochs=8;w_cos=0`. Raises ValueError for a key nobody knows, and for an ingredient that is not 0."""
+    """Return the method of a name such as `ours` or `ours:epochs=8;w_cos=0`.
+
+    Raises ValueError for a key that is not known, and for an ingredient that is not 0.
+    """
     settings: dict[str, float] = {}
     taken_away = {*INGREDIENTS, PUSH}
     for key, value in changes_of(name).items():
         if key not in {*Model.model_fields, *Score.model_fields, *taken_away}:
-            raise ValueError(
-                f"{name}: {key} is no key of [model] or [score], and none of {', '.join((*INGREDIENTS, PUSH))}"
-            )
+            known = ", ".join((*INGREDIENTS, PUSH))
+            raise ValueError(f"{name}: {key} is not a key of [model] or [score], and not among {known}")
         settings[key] = float(value)
         if key in taken_away and settings[key]:
             raise ValueError(f"{name}: {key} can be 0 only, which takes it away")
@@ -48,7 +56,7 @@ def ours(name: str) -> Method:
 
 
 def changes_of(method: str) -> dict[str, str]:
-    """What a method of ours changes.
+    """Return what a method of ours changes.
 
     >>> changes_of("ours"), changes_of("ours:epochs=8;w_cos=0")
     ({}, {'epochs': '8', 'w_cos': '0'})
@@ -59,7 +67,7 @@ def changes_of(method: str) -> dict[str, str]:
 
 
 def data_of(world: World, texts: Texts) -> tuple[Data, Histories]:
-    """What training is told of a world, and the histories of all its users, those without one too."""
+    """Return what training is told of a world, and the histories of all its users, empty ones included."""
     from recsys_spark.model.kernels.histories import Positions, from_arrow
     from recsys_spark.model.kernels.popularity import Popularity
     from recsys_spark.training.kernels.data import Data
@@ -83,7 +91,7 @@ def data_of(world: World, texts: Texts) -> tuple[Data, Histories]:
 
 
 def fit_ours(train: Train, settings: Settings) -> Fitted:
-    """Train and hold the item vectors; users are served from their histories, tags and friends."""
+    """Train and keep the item vectors; users are served from their histories, tags and friends."""
     from recsys_spark.model.kernels.links import columns_of
     from recsys_spark.model.kernels.recommender import Recommender
     from recsys_spark.training.kernels.fit import fit
@@ -106,16 +114,16 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     y_unit = _unit(vectors.y)
     position = columns_of(vectors.link)
 
-    def of_users(users: Longs) -> tuple[Real, Cells]:
+    def of_users(users: I64) -> tuple[Real, Cells]:
         x = recommender.user_vectors(histories.take(users), vectors.token)
         boosts = recommender.user_boosts(histories.take(users), vectors.link)
         return x, (boosts.row, position[boosts.item], boosts.value)
 
-    def scores(users: Longs) -> Doubles:
+    def scores(users: I64) -> F64:
         x, boosts = of_users(users)
         return combined(x, y_unit, vectors.theta, vectors.bias, score, boosts)
 
-    def log_prob(users: Longs) -> Doubles:
+    def log_prob(users: I64) -> F64:
         x, boosts = of_users(users)
         return log_probabilities(x, vectors.theta, vectors.bias, score.temperature, boosts)
 
@@ -123,40 +131,44 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
 
 
 def without_push(artifact: Artifact) -> Artifact:
-    """The model with cold items as they were before its trial pushed them; its facts still say how far that was."""
+    """Return the model with cold items as they were before its trial pushed them; its facts keep how far that was."""
     from recsys_spark.model.kernels.popularity import cold_push
 
     beta = artifact.tensors["items.beta"] - cold_push(artifact.facts["cold_item_boost"])
     return replace(artifact, tensors={**artifact.tensors, "items.beta": beta})
 
 
-Cells = tuple[Longs, Longs, Real]
+Cells = tuple[I64, I64, Real]
 """Row, column, value"""
 
 
-def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score, boosts: Cells) -> Doubles:
-    """[B, n_items] w_cos * cos(x, y) + w_ce * log P.
+def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score, boosts: Cells) -> F64:
+    """Return [B, n_items]: w_cos * cos(x, y) + w_ce * log P.
 
     >>> one, none = np.ones((1, 1)), np.empty(0, np.int64)
-    >>> combined(one, np.array([[1.0], [-1.0]]), np.zeros((2, 1)), np.zeros(2), Score(), (none, none, none)).round(4).tolist()
+    >>> found = combined(one, np.array([[1.0], [-1.0]]), np.zeros((2, 1)), np.zeros(2), Score(), (none, none, none))
+    >>> found.round(4).tolist()
     [[0.3069, -1.6931]]
     """
     log_p = log_probabilities(x, theta, bias, score.temperature, boosts)
-    scores: Doubles = score.cosine_weight * (_unit(x) @ y_unit.T) + score.w_ce * log_p
+    scores: F64 = score.cosine_weight * (_unit(x) @ y_unit.T) + score.w_ce * log_p
     return scores
 
 
-def log_probabilities(x: Real, theta: Real, bias: Real, temperature: float, boosts: Cells) -> Doubles:
-    """[B, n_items] log P, the softmax of (theta.x + b + boosts) / T over the whole catalogue; the model's own T is in all three."""
+def log_probabilities(x: Real, theta: Real, bias: Real, temperature: float, boosts: Cells) -> F64:
+    """Return [B, n_items]: log P, the softmax of (theta.x + b + boosts) / T over the whole catalogue.
+
+    The model's own T is in all three.
+    """
     logits = np.asarray(x, np.float64) @ theta.T + bias
     logits[boosts[0], boosts[1]] += boosts[2]
     logits /= temperature
-    log_p: Doubles = logits - logsumexp(logits, axis=1, keepdims=True)
+    log_p: F64 = logits - logsumexp(logits, axis=1, keepdims=True)
     return log_p
 
 
 def without(world: World, texts: Texts, settings: Settings) -> tuple[World, Texts]:
-    """The world and its texts without the ingredients that are set to 0."""
+    """Return the world and its texts without the ingredients that are set to 0."""
     absent = {name for name in INGREDIENTS if settings.get(name) == 0}
     if "text" in absent:
         texts = replace(texts, items=np.zeros_like(texts.items), has_item=np.zeros_like(texts.has_item))
@@ -176,7 +188,7 @@ def without(world: World, texts: Texts, settings: Settings) -> tuple[World, Text
     return world, texts
 
 
-def _unit(vectors: Real) -> Doubles:
+def _unit(vectors: Real) -> F64:
     """Rows at length 1; a zero row stays zero, so that its cosine is 0."""
     wide = np.asarray(vectors, np.float64)
     norms = np.linalg.norm(wide, axis=1, keepdims=True)

@@ -1,6 +1,6 @@
 """Histories, social items and popularity as the profile stages make them, for the model without Spark.
 
-Each function names the stage function it repeats; tests of the quality benchmark hold the rules against hand-made cases.
+Each function names the stage function it repeats; tests of the benchmark compare the rules with hand-made cases.
 """
 
 from __future__ import annotations
@@ -10,45 +10,49 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.quality.data import Doubles, Longs, Mask, World
+from benchmarks.quality.data import Mask, World
 from benchmarks.quality.methods import Texts
 from recsys_spark.model.kernels.histories import INPUT_COLUMNS
+from recsys_spark.numerics.arrays import F64, I64
 from recsys_spark.profiles.users import N_FRIEND_ITEMS
 from recsys_spark.profiles.weights import MAX_WEIGHT
 
 SECONDS_PER_DAY = 86_400.0
 
 
-def type_weights(world: World) -> Doubles:
+def type_weights(world: World) -> F64:
     """[n_rows] configured weight of each row's behaviour."""
     known = world.settings.behaviours
     weights = [known.weights.get(name, known.default_weight or 0.0) for name in world.behaviours]
     return np.array(weights)[world.rows.behaviour]
 
 
-def undecayed(world: World) -> Doubles:
+def undecayed(world: World) -> F64:
     """[n_rows] behaviour weight x value transform (weights.undecayed_weight); no value counts as factor 1."""
     value = world.rows.value
-    transforms: Mapping[str, Callable[[Doubles], Doubles]] = {
-        "none": np.ones_like, "linear": np.asarray, "log1p": np.log1p, "sqrt": np.sqrt,
-    }  # fmt: skip
+    transforms: Mapping[str, Callable[[F64], F64]] = {
+        "none": np.ones_like,
+        "linear": np.asarray,
+        "log1p": np.log1p,
+        "sqrt": np.sqrt,
+    }
     factor = transforms[world.settings.behaviours.value_transform](value)
     return np.minimum(type_weights(world) * np.where(np.isnan(value), 1.0, factor), MAX_WEIGHT)
 
 
-def decay(world: World, half_life_days: float | None) -> Doubles:
+def decay(world: World, half_life_days: float | None) -> F64:
     """[n_rows] 2^(-age / half life) at `as_of` (weights.decay)."""
     age_days = (world.as_of - world.rows.time) / SECONDS_PER_DAY
     return np.ones(len(age_days)) if half_life_days is None else np.exp2(-age_days / half_life_days)
 
 
-def decayed_popularity(world: World) -> Doubles:
+def decayed_popularity(world: World) -> F64:
     """[n_items] sum of type weight x decay (item_profiles.count_interactions)."""
     weight = type_weights(world) * decay(world, world.settings.popular_half_life_days)
     return _summed(world.rows.item, weight, world.n_items)
 
 
-def recent(world: World) -> tuple[Longs, Longs]:
+def recent(world: World) -> tuple[I64, I64]:
     """Positions of each user's newest `max_history` rows of positive weight, newest first, and offsets [n_users + 1].
 
     Order: (time desc, undecayed weight desc, item id, behaviour), as user_profiles.recent_behaviours.
@@ -60,7 +64,7 @@ def recent(world: World) -> tuple[Longs, Longs]:
     return first_of_each(rows.user[order], order, world.settings.behaviours.max_history, world.n_users)
 
 
-def first_of_each(user: Longs, entries: Longs, n: int, n_users: int) -> tuple[Longs, Longs]:
+def first_of_each(user: I64, entries: I64, n: int, n_users: int) -> tuple[I64, I64]:
     """The first ``n`` entries of each user, ``user`` ascending, and their offsets [n_users + 1].
 
     >>> first_of_each(np.array([0, 0, 2]), np.array([7, 8, 9]), 1, 3)
@@ -71,10 +75,11 @@ def first_of_each(user: Longs, entries: Longs, n: int, n_users: int) -> tuple[Lo
     return entries[kept], np.concatenate([[0], np.cumsum(np.bincount(user[kept], minlength=n_users))])
 
 
-def social(world: World) -> tuple[Longs, Doubles, Longs]:
-    """Items of each user's neighbours, their weights, best first, and offsets [n_users + 1] (user_profiles.social_items).
+def social(world: World) -> tuple[I64, F64, I64]:
+    """Return items of each user's neighbours, best first, weights, and offsets [n_users + 1] (users.social_items).
 
-    A neighbour's N_FRIEND_ITEMS best items by decayed weight share 1; every friend weighs 1, and nobody is his own.
+    A neighbour's N_FRIEND_ITEMS best items by decayed weight share 1. Every friend weighs 1; users are not their own
+    friends.
     """
     profiles, n = world.settings.profiles, world.n_items
     chosen, _ = recent(world)
@@ -118,17 +123,17 @@ def input_table(world: World, texts: Texts) -> pa.Table:
     return pa.table({name: columns[name] for name in INPUT_COLUMNS})
 
 
-def _summed(place: Longs, weights: Doubles, n: int) -> Doubles:
+def _summed(place: I64, weights: F64, n: int) -> F64:
     return np.asarray(np.bincount(place, weights=weights, minlength=n), np.float64)
 
 
-def _sums(values: Doubles, offsets: Longs) -> Doubles:
+def _sums(values: F64, offsets: I64) -> F64:
     """Sum of each row of a ragged array; 1 where it is 0, so that nothing is divided by it."""
     totals = np.diff(np.concatenate([[0.0], np.cumsum(values)])[offsets])
     return np.where(totals > 0, totals, 1.0)
 
 
-def _lists(offsets: Longs, values: pa.Array) -> pa.Array:
+def _lists(offsets: I64, values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 

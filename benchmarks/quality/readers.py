@@ -15,7 +15,9 @@ import numpy.typing as npt
 
 from benchmarks.encode.cases import E5_VARIABLE, MINILM
 from benchmarks.encode.texts import DATA, data_folder
-from benchmarks.quality.data import Longs, Rows, Taggings, World, coded, codes, described
+from benchmarks.quality.data import Rows, Taggings, World, coded, codes, described
+from benchmarks.quality.tiny import TINY, tiny_world
+from recsys_spark.numerics.arrays import I64
 
 MIN_LIKE = 4.0
 ARTICLE = re.compile(r"^(.+), (The|A|An|Le|La|Les|Il|El|Das|Der|Die)( \(|$)")
@@ -23,7 +25,9 @@ Columns = dict[str, list[str]]
 
 
 def read_world(name: str) -> World:
-    """One of READERS; raises FileNotFoundError where the folder is not there."""
+    """Return one of READERS, or the generated TINY. Raises FileNotFoundError if there is no folder of data."""
+    if name == TINY:
+        return tiny_world()
     folder = data_folder()
     if folder is None:
         raise FileNotFoundError(f"{DATA} is not set: it names the folder that holds {', '.join(READERS)}")
@@ -31,7 +35,7 @@ def read_world(name: str) -> World:
 
 
 def columns(path: Path, separator: str = "\t", encoding: str = "utf-8", quoted: bool = False) -> Columns:
-    """A table with a header, by column. Tab-separated files know no quoting: a quotation mark is part of a name."""
+    """Return a table with a header, by column. Tab-separated files have no quoting: a quotation mark is text."""
     opener = gzip.open if path.suffix == ".gz" else open
     with opener(path, "rt", encoding=encoding, newline="") as lines:
         rows = csv.reader(lines, delimiter=separator, quoting=csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE)
@@ -73,8 +77,8 @@ def beauty(folder: Path) -> World:
 def movielens(folder: Path) -> World:
     """ml-latest-small: 4 stars or more are a like, lower ratings are left out; the catalogue is every film.
 
-    Free tags are taggings, so that a split can hide those that come after the cut or belong to a held-out film. They are no
-    profile of the user: conf/datasets gives MovieLens' users none.
+    Free tags are taggings, so that a split can hide those that come after the cut or belong to a held-out film. They
+    are not part of a user's profile: conf/datasets gives MovieLens' users none.
     """
     rated, films, tags = (columns(folder / f"{name}.csv", ",", quoted=True) for name in ("ratings", "movies", "tags"))
     liked = np.array(rated["rating"], np.float64) >= MIN_LIKE
@@ -121,7 +125,7 @@ def steam(folder: Path) -> World:
 
 
 def lastfm(folder: Path) -> World:
-    """HetRec 2011 Last.fm: plays without times, tags by day (some of 1956, which are dated unknown), friends both ways."""
+    """HetRec 2011 Last.fm: plays without times, tags by day (unknown for those of 1956), friends both ways."""
     plays, artists = columns(folder / "user_artists.dat"), columns(folder / "artists.dat")
     names = columns(folder / "tags.dat", encoding="latin-1")
     tags, friends = _tags_of(folder), columns(folder / "user_friends.dat")
@@ -157,11 +161,11 @@ def lastfm(folder: Path) -> World:
 def mooccubex(folder: Path) -> World:
     """MOOCCubeX: enrolments without times, those of the file of held-out courses among them.
 
-    Positions are not taken for an order: the number in the id of each of the 97,722 held-out courses is greater than that of the
-    course at the user's last position, so the end of a history says how the file was made, not what was chosen next.
+    Positions are not taken for an order. Each of the 97,722 held-out courses has a greater number in its id than the
+    course at the user's last position: the end of a history says how the file was made, not what was chosen next.
 
     The catalogue is every course that anyone took. Its descriptions are Chinese: they are read by the model in
-    RECSYS_E5_DIR where that is set, else by an English one that sees little in them.
+    RECSYS_E5_DIR if that is set, else by an English one that sees little in them.
     """
     rows, last = columns(folder / "enrolments.tsv.gz"), columns(folder / "heldout.tsv.gz")
     about = columns(folder / "courses_about.csv", ",", quoted=True)
@@ -180,7 +184,7 @@ def mooccubex(folder: Path) -> World:
     )
 
 
-def plain_rows(user: Longs, item: Longs, time: np.ndarray) -> Rows:
+def plain_rows(user: I64, item: I64, time: np.ndarray) -> Rows:
     """Rows of one behaviour type without a value."""
     return Rows(user, item, time, np.zeros(len(user), np.int64), np.full(len(user), np.nan))
 

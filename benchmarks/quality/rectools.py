@@ -1,6 +1,6 @@
 """SASRec and BERT4Rec of RecTools on one world: how rows become its data set, the training, the vectors that come out.
 
-Only for those who have RecTools; quality_sequences.py says what a method makes of it.
+It needs RecTools; sequences.py makes methods of it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from rectools.models import BERT4RecModel, SASRecModel
 from rectools.models.nn.transformers.base import TransformerModelBase
 from rectools.models.nn.transformers.lightning import TransformerLightningModule
 
-from benchmarks.quality.data import Longs, World
-from benchmarks.quality.methods import Floats, Settings
+from benchmarks.quality.data import World
+from benchmarks.quality.methods import Settings
+from recsys_spark.numerics.arrays import F32, I64
 
 MODELS: dict[str, type[TransformerModelBase]] = {"SASRec": SASRecModel, "BERT4Rec": BERT4RecModel}
 SESSION, BLOCKS, HEADS = 50, 2, 2
@@ -29,9 +30,9 @@ USERS_AT_ONCE = 512
 
 
 class AskedOnly(TransformerLightningModule):
-    """RecTools' softmax loss over the whole catalogue, computed at the positions that have a target alone.
+    """RecTools' softmax loss over the whole catalogue, computed only at the positions that have a next item.
 
-    Its own computes the logits of padding too, and drops them: on histories of nine items that is five sixths of the work.
+    RecTools computes the logits of padding, too, and drops them: five sixths of the work on histories of nine items.
     """
 
     def training_step(self, batch: dict[str, torch.Tensor], batch_idx: int) -> torch.Tensor:
@@ -45,7 +46,10 @@ class AskedOnly(TransformerLightningModule):
 
 
 def train(name: str, world: World, settings: Settings, batch: int, n_threads: int) -> TransformerModelBase:
-    """Fitted by `updates` steps of Adam over batches of ``batch`` users; the same again for the same world and threads."""
+    """Return a model fitted by `updates` steps of Adam over batches of ``batch`` users.
+
+    The same world and threads give the same model.
+    """
     torch.set_num_threads(n_threads)
     with quiet():
         seed_everything(0, verbose=False)
@@ -68,7 +72,7 @@ def train(name: str, world: World, settings: Settings, batch: int, n_threads: in
 
 
 def trainer(updates: int) -> Trainer:
-    """So many steps, on CPUs, nothing written."""
+    """Return a trainer of ``updates`` steps on CPUs that writes nothing."""
     return Trainer(
         max_steps=updates,
         max_epochs=-1,
@@ -82,12 +86,12 @@ def trainer(updates: int) -> Trainer:
 
 
 def data_set(world: World) -> Dataset:
-    """Each (user, item) once, at its latest row; equal times by item id."""
+    """Return each (user, item) once, at its latest row; equal times by item id."""
     return Dataset.construct(in_order(world))
 
 
 def in_order(world: World) -> pd.DataFrame:
-    """Columns of RecTools; a row's time is its place in the order of time and item, because only the order matters."""
+    """Return the columns of RecTools; a row's time is its place by time and item, because only the order matters."""
     rows = world.rows
     order = np.lexsort((rows.item, rows.time))
     table = pd.DataFrame(
@@ -101,8 +105,8 @@ def in_order(world: World) -> pd.DataFrame:
     return table.drop_duplicates([Columns.User, Columns.Item], keep="last", ignore_index=True)
 
 
-def vectors(model: TransformerModelBase, world: World) -> tuple[Longs, Floats, Longs, Floats]:
-    """Users that the model knows an item of, [n, width] of their sessions; items of the model, [m, width] of theirs.
+def vectors(model: TransformerModelBase, world: World) -> tuple[I64, F32, I64, F32]:
+    """Return users that the model knows an item of, their sessions [n, width], its items, and their vectors [m, width].
 
     The product is the logit, by which RecTools' own `recommend` orders.
     """
@@ -123,7 +127,7 @@ def vectors(model: TransformerModelBase, world: World) -> tuple[Longs, Floats, L
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without what Lightning says of every trainer and loader."""
+    """Silence what Lightning says of every trainer and loader."""
     loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [logger.level for logger in loggers]
     for logger in loggers:

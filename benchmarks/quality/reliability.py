@@ -5,56 +5,56 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 
-from benchmarks.common.ledger import OTHER, OWN, Row, table
+from benchmarks.common.charts import OTHER, OWN, save, tidy
+from benchmarks.common.ledger import Row
+from benchmarks.common.tables import Columns, shown, table
 from benchmarks.quality.calibration import CALIBRATION, CATALOGUE, TOP_1, TOP_MASS
 
-AIM = 0.02
-"""Below it P is worth reading as a probability."""
 CHART = "calibration.png"
 POINT = 40.0
 
 
+COLUMNS: Columns = {
+    "P of": shown("method"),
+    "event": shown("event"),
+    "over": shown("items"),
+    "users": shown("n_users", ","),
+    "mean P": shown("mean_p", ".4f"),
+    "happened": shown("share", ".4f"),
+    "ECE": shown("ece", ".4f"),
+    "ECE by chance": lambda row: f"{row['ece_chance']:.4f} (to {row['ece_chance_high']:.4f})",
+}
+NOTE = (
+    "The next item of a user, in bins of equal mass: expected calibration error, and what true probabilities would "
+    f"show on as few users. P over the {CATALOGUE} is what the model gives; "
+    "over unseen items it is what a list is drawn from."
+)
+
+
 def calibration_table(rows: Sequence[Row]) -> list[str]:
-    """A line for each method and event, in the order of the rows; nothing where no method gives probabilities."""
+    """Return a line for each method and event, in the order of the rows; nothing if no method gives probabilities."""
     some = distinct([row for row in rows if row["kind"] == CALIBRATION])
-    if not some:
-        return []
-    body = [
-        [
-            row["method"], row["event"], row["items"], f"{row['n_users']:,}", f"{row['mean_p']:.4f}", f"{row['share']:.4f}",
-            f"{row['ece']:.4f}", f"{row['ece_chance']:.4f} (to {row['ece_chance_high']:.4f})",
-        ]
-        for row in some
-    ]  # fmt: skip
-    head = ["P of", "event", "over", "users", "mean P", "happened", "ECE", "ECE by chance"]
-    return [
-        f"The next item of a user, in bins of equal mass: expected calibration error, and what true probabilities would show on so "
-        f"few users. P over the {CATALOGUE} is what the model gives; over unseen items it is what a list is drawn from.",
-        "",
-        *table(head, body),
-    ]
+    return [NOTE, "", *table(some, COLUMNS)] if some else []
 
 
 def distinct(rows: Sequence[Row]) -> list[Row]:
-    """Of rows with the same bins the first: methods that differ in the cosine's weight alone have one P."""
+    """Return the first of rows with the same bins: methods that differ in w_cos alone have one P."""
     keys = [(row["part"], row["protocol"], row["event"], row["items"], str(row["bins"])) for row in reversed(rows)]
     return list(dict(zip(keys, reversed(rows), strict=True)).values())[::-1]
 
 
 def draw_reliability(path: Path, rows: Sequence[Row]) -> None:
-    """Share that happened against P over the whole catalogue: top-1 and top-10 mass, a line of panels for each method and split.
+    """Draw the share that happened against P over the whole catalogue: top-1 and top-10 mass.
 
-    Without calibration rows nothing is drawn, and a chart of earlier ones goes.
+    Each method and split has a line of panels. Without calibration rows nothing is drawn, and a chart of earlier rows
+    is deleted.
     """
-    shown = distinct([row for row in rows if row["kind"] == CALIBRATION and row["items"] == CATALOGUE])
-    lines = list(dict.fromkeys(_line(row) for row in shown))
+    some = distinct([row for row in rows if row["kind"] == CALIBRATION and row["items"] == CATALOGUE])
+    lines = list(dict.fromkeys(_line(row) for row in some))
     if not lines:
         path.unlink(missing_ok=True)
         return
@@ -64,13 +64,12 @@ def draw_reliability(path: Path, rows: Sequence[Row]) -> None:
     figure.subplots_adjust(0.07, 0.5 / inches, 0.99, 1 - 0.75 / inches, wspace=0.2, hspace=0.3)
     for line, pair in zip(lines, axes, strict=True):
         for event, axis in zip((TOP_1, TOP_MASS), pair, strict=True):
-            [row] = [row for row in shown if _line(row) == line and row["event"] == event]
+            [row] = [row for row in some if _line(row) == line and row["event"] == event]
             _panel(axis, row)
-    # Outside: where in a panel the points are is what is to be found out.
+    # Outside the panels, where it covers no point.
     handles, names = axes[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper left", ncols=3, fontsize=8, frameon=False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    save(figure, path)
 
 
 def _line(row: Row) -> tuple[str, str, str]:
@@ -82,20 +81,12 @@ def _panel(axis: Axes, row: Row) -> None:
     most = max(bins[name].max() for name in ("predicted", "observed", "high"))
     end = min(1.03, 1.08 * max(float(most), 1e-3))
     axis.plot([0, end], [0, end], color=OTHER, linewidth=1, label="true probabilities")
-    axis.vlines(
-        bins["predicted"], bins["low"], bins["high"], color=OTHER, linewidth=5, alpha=0.6,
-        label="95% of what they would show",
-    )  # fmt: skip
+    would_show = {"color": OTHER, "linewidth": 5, "alpha": 0.6, "label": "95% of what they would show"}
+    axis.vlines(bins["predicted"], bins["low"], bins["high"], **would_show)
     size = POINT * bins["count"] / bins["count"].mean()
     axis.scatter(bins["predicted"], bins["observed"], s=size, color=OWN, zorder=3, label="bins (area: users)")
     axis.set(xlim=(0, end), ylim=(-0.02 * end, end), xlabel=f"P ({row['event']})", ylabel="share that happened")
-    axis.set_title(
-        # No event: the axis names it, and a changed method's name is long.
-        f"{row['part']}, {row['protocol']}, {row['method']}\n"
-        f"ECE {row['ece']:.4f}, by chance {row['ece_chance']:.4f} (aim: below {AIM}), {row['n_users']:,} users",
-        fontsize=8,
-        loc="left",
-    )
-    axis.tick_params(labelsize=8)
+    # No event in the title: the axis names it, and a changed method's name is long.
+    error = f"ECE {row['ece']:.4f}, by chance {row['ece_chance']:.4f}, {row['n_users']:,} users"
+    tidy(axis, f"{row['part']}, {row['protocol']}, {row['method']}\n{error}")
     axis.locator_params(nbins=5)
-    axis.spines[["top", "right"]].set_visible(False)

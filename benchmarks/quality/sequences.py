@@ -1,7 +1,7 @@
 """Rivals that read a history in its order: SASRec and BERT4Rec of RecTools.
 
-RecTools is no part of the extra `bench`: for Python 3.11 its metadata ask for numpy below 2 and for a fork that overwrites
-`implicit`. `make bench-quality` installs it by benchmarks/quality/rectools.txt without dependencies.
+RecTools is not part of the extra `bench`: for Python 3.11 its metadata ask for numpy below 2 and for a fork that
+overwrites `implicit`. `make bench-quality` installs it by benchmarks/quality/rectools.txt without dependencies.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.quality.data import Longs, World
-from benchmarks.quality.methods import Fitted, Floats, Method, Settings, Train
+from benchmarks.quality.data import World
+from benchmarks.quality.methods import Fitted, Method, Settings, Train
+from recsys_spark.numerics.arrays import F32, I64
 
 MIN_BATCH, MAX_BATCH, BATCHES = 16, 128, 40
 INSTALL = "pip install --no-deps -r benchmarks/quality/rectools.txt"
@@ -22,7 +23,7 @@ class MissingRecToolsError(ImportError):
 
 
 def fit_sequence(name: str, train: Train, settings: Settings) -> Fitted:
-    """Softmax over the whole catalogue, two blocks, the last 50 items. Raises MissingRecToolsError.
+    """Fit a softmax over the whole catalogue, two blocks, the last 50 items. Raises MissingRecToolsError.
 
     Kang and McAuley 2018, "Self-attentive sequential recommendation"; Sun et al. 2019, "BERT4Rec".
     """
@@ -40,7 +41,7 @@ def fit_sequence(name: str, train: Train, settings: Settings) -> Fitted:
 
 
 def batch_of(n_users: int) -> int:
-    """Users per step: few where there are few, so that a pass is not over in five steps.
+    """Return the users per step: few of few users, so that a pass has more than five steps.
 
     >>> batch_of(100), batch_of(2_000), batch_of(90_000)
     (16, 50, 128)
@@ -48,8 +49,8 @@ def batch_of(n_users: int) -> int:
     return min(max(MIN_BATCH, n_users // BATCHES), MAX_BATCH)
 
 
-def logits(of_users: Floats, of_items: Floats, items: Longs, n_items: int) -> Floats:
-    """[B, n_items]; items that the network was not trained on come after all others.
+def logits(of_users: F32, of_items: F32, items: I64, n_items: int) -> F32:
+    """Return [B, n_items]; items that the network was not trained on come after all others.
 
     >>> one = np.ones((1, 1), np.float32)
     >>> logits(one, np.array([[-2.0], [3.0]], np.float32), np.array([0, 2]), 4).tolist()

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.data import Doubles, Longs, Mask, World
+from benchmarks.quality.data import Mask, World
+from recsys_spark.numerics.arrays import F64, I64
 
 TRAIN_SHARE = 0.9
 HIDDEN_USERS = 0.1
@@ -28,41 +29,45 @@ class Split:
     purpose: str
     """TEST or VALIDATION"""
     train: World
-    truth_user: Longs
+    truth_user: I64
     """[n_truth] ascending"""
-    truth_item: Longs
+    truth_item: I64
     """[n_truth] ascending within a user; no pair twice, and none that is in train"""
-    truth_time: Doubles
+    truth_time: F64
     """[n_truth] Rows.time of the first row of the pair that is hidden"""
 
     @property
     def label(self) -> str:
-        """What paired figures must have in common: the data set, the protocol and a fingerprint of the truth and the train rows."""
+        """The data set, the protocol and a fingerprint of truth and train rows, which paired figures must share."""
         digest = hashlib.sha256()
         rows = self.train.rows
         for column in (self.truth_user, self.truth_item, rows.user, rows.item):
             digest.update(np.ascontiguousarray(column).tobytes())
         return f"{self.train.name}-{self.protocol}-{digest.hexdigest()[:12]}"
 
-    def next_items(self) -> tuple[Longs, Longs]:
-        """Users with a truth, ascending, and of each the first item of it by time, ties by item id; any one where there are no times."""
+    def next_items(self) -> tuple[I64, I64]:
+        """Return users with a truth, ascending, and the first item of each truth by time, ties by item id.
+
+        Without times it is any one of the truth.
+        """
         order = np.lexsort((self.truth_item, self.truth_time, self.truth_user))
         users, first = np.unique(self.truth_user[order], return_index=True)
         return users, self.truth_item[order][first]
 
 
 def split_by_time(world: World, purpose: str) -> Split:
-    """Train before the second of the interaction at TRAIN_SHARE of all in time order, truth at and after it."""
+    """Return train before the second of the interaction at TRAIN_SHARE of all in time order, and truth from it on."""
     times = np.sort(world.rows.time)
     cut = times[min(int(TRAIN_SHARE * len(times)), len(times) - 1)]
-    return _split(
-        "time", world, purpose, world.rows.time < cut,
-        world.taggings.time < cut, world.profile_taggings.time < cut,
-    )  # fmt: skip
+    rows, said, profile = (some.time < cut for some in (world.rows, world.taggings, world.profile_taggings))
+    return _split("time", world, purpose, rows, said, profile)
 
 
 def split_last(world: World, purpose: str) -> Split:
-    """The truth is each user's last item (by its latest row, ties by the greater item id), of users with two or more."""
+    """Return a split whose truth is the last item of each user with two or more.
+
+    An item counts by its latest row, ties by the greater item id.
+    """
     user, item, keys = _pairs(world)
     last = np.full(len(keys), -np.inf)
     np.maximum.at(last, np.searchsorted(keys, _keys(world)), world.rows.time)
@@ -71,7 +76,7 @@ def split_last(world: World, purpose: str) -> Split:
 
 
 def split_hash(world: World, purpose: str) -> Split:
-    """The truth is one item of each user with two or more, the one with the smallest hash: for data without order."""
+    """Return a split for data without order: the truth is each user's item of the smallest hash, of two or more."""
     user, item, keys = _pairs(world)
     names = (
         f"{purpose}\0{u}\0{i}" for u, i in zip(world.users[user].tolist(), world.items[item].tolist(), strict=True)
@@ -82,7 +87,7 @@ def split_hash(world: World, purpose: str) -> Split:
 
 
 def split_users(world: World, purpose: str) -> Split:
-    """All rows of every tenth user (by hash) are hidden: those are known by tags and friends only."""
+    """Return a split that hides all rows of every tenth user (by hash): only tags and friends of them are known."""
     drawn = hashes(f"{purpose}\0{user}" for user in world.users.tolist()) < np.uint64(int(HIDDEN_USERS * 2**64))
     keep, said = ~drawn[world.rows.user], ~drawn[world.taggings.user]
     return _split("users", world, purpose, keep, said, np.ones(len(world.profile_taggings.user), bool))
@@ -97,34 +102,34 @@ PROTOCOLS: Mapping[str, Callable[[World, str], Split]] = {
 
 
 def protocols_of(world: World) -> list[str]:
-    """Those that make sense on these data, the main one first."""
+    """Return the protocols that make sense on these data, the main one first."""
     main = ["time", "last"] if world.has_times else ["last"] if world.has_order else ["hash"]
     return [*main, *(["users"] if len(world.friends) or len(world.profile_taggings.tag) else [])]
 
 
 def validation_of(split: Split) -> Split:
-    """The same cut once more, within train: what tuning looks at."""
+    """Return the same cut once more, within train, for tuning."""
     return PROTOCOLS[split.protocol](split.train, VALIDATION)
 
 
 def hashes(names: Iterable[str]) -> npt.NDArray[np.uint64]:
-    """64 bits of each name, the same on every machine."""
+    """Return 64 bits of each name, the same on every machine."""
     digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
 
 
-def _keys(world: World) -> Longs:
+def _keys(world: World) -> I64:
     """[n_rows] a number for each (user, item)."""
     return world.rows.user * world.n_items + world.rows.item
 
 
-def _pairs(world: World) -> tuple[Longs, Longs, Longs]:
+def _pairs(world: World) -> tuple[I64, I64, I64]:
     """Distinct (user, item) and their keys, ascending."""
     keys = np.unique(_keys(world))
     return keys // world.n_items, keys % world.n_items, keys
 
 
-def _hide(protocol: str, world: World, purpose: str, order: Longs, user: Longs, keys: Longs) -> Split:
+def _hide(protocol: str, world: World, purpose: str, order: I64, user: I64, keys: I64) -> Split:
     """Hide the last pair of each user in ``order``, which is by user; users with one pair keep it."""
     ordered = user[order]
     is_last = np.append(ordered[1:] != ordered[:-1], True) if len(ordered) else np.empty(0, bool)

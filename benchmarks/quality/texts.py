@@ -10,10 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.ledger import say
+from benchmarks.common.suite import say
 from benchmarks.quality.data import Taggings, World
-from benchmarks.quality.methods import Floats, Texts
+from benchmarks.quality.methods import Texts
 from recsys_spark.config.sections import Encoder
+from recsys_spark.numerics.arrays import F32
 from recsys_spark.profiles.kernels.cleaning import clean_tags, cut
 from recsys_spark.profiles.kernels.composing import item_fields, item_text
 
@@ -74,7 +75,7 @@ def texts_of(world: World, n_threads: int, folder: Path = CACHE) -> Callable[[],
     return read
 
 
-def encoded(texts: Sequence[str | None], cfg: Encoder, n_threads: int, folder: Path = CACHE) -> Floats:
+def encoded(texts: Sequence[str | None], cfg: Encoder, n_threads: int, folder: Path = CACHE) -> F32:
     """[n, h], zero rows for None; read from the file of this encoder and these texts where there is one."""
     from benchmarks.encode.cases import device_of
     from recsys_spark.encoding.files.identity import resolve_encoder

@@ -1,4 +1,4 @@
-"""A small generated world with everything a real one has: times, two behaviours, tags, friends, items that come late."""
+"""A small generated world with all that a real one has: times, two behaviours, tags, friends, items that come late."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from recsys_spark.config.sections import Behaviours, Encoder, Profiles
 
 TOPICS = ("red wool dress", "jazz album", "space game", "horror comedy", "green cotton course")
 DAY = 86_400.0
+TINY = "tiny"
 N_DAYS = 200
 
 
 def tiny_world(encoder: Encoder | None = None, n_users: int = 150, n_items: int = 60, seed: int = 0) -> World:
-    """Users of one favourite topic each, items of one topic each; a fifth of the items appear in the last tenth of the time.
+    """Return users with a favourite topic each, and items of a topic each, a fifth of which appear in the last tenth.
 
     What is to be learned is known: a list should hold items of the user's topic, new ones included.
     """
@@ -37,7 +38,7 @@ def tiny_world(encoder: Encoder | None = None, n_users: int = 150, n_items: int 
     taggings = Taggings(tagger, tagged, np.zeros(len(tagger)), names)
     friend = (np.arange(n_users) + len(TOPICS)) % n_users
     return World(
-        "tiny",
+        TINY,
         np.array([f"u{number:03}" for number in range(n_users)], object),
         np.array([f"i{number:03}" for number in range(n_items)], object),
         Rows(

@@ -1,8 +1,8 @@
-"""Two ways of bringing item blocks to the workers: joined by broadcast, as the stage does, or in a file that workers map.
+"""Two ways of bringing item blocks to the workers: joined by broadcast, as in the stage, or in a file that workers map.
 
-In the second, the driver writes the packed blocks to an Arrow file, `SparkContext.addFile` brings it to each machine, and
-the workers of a machine map it, so that its pages are there once. A task has all item blocks at hand, so its lists are
-final, and no window follows. Packing and scoring are the stage's own tasks in both.
+In the second way, the driver writes the packed blocks to an Arrow file and `SparkContext.addFile` brings it to each
+machine. The workers of a machine map the file, so that its pages are in memory once. A task has all item blocks, so its
+lists are final and no window follows. Packing and scoring are the stage's own tasks in both ways.
 """
 
 from __future__ import annotations
@@ -16,11 +16,15 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from benchmarks.common.ledger import Row, say
-from benchmarks.common.measure import WorkerMemory, alternate
-from benchmarks.common.processes import drop, own_process, run_in
-from benchmarks.score.results import cost_rows, run_part
-from benchmarks.score.stage import (
+from benchmarks.common.costs import alternate
+from benchmarks.common.ledger import Row
+from benchmarks.common.memory import WorkerMemory
+from benchmarks.common.processes import own_process, run_in
+from benchmarks.common.spark import drop
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import MIB, Section, shown, size
+from benchmarks.score.rows import OURS, ScorePlan, cost_rows
+from benchmarks.score.runs import (
     Case,
     collect_stage,
     difference,
@@ -35,7 +39,7 @@ if TYPE_CHECKING:
     from pyspark.sql import DataFrame
 
 Batches = Iterator[pa.RecordBatch]
-JOINED, MAPPED = "recsys-spark, blocks joined by broadcast", "recsys-spark, blocks in a mapped file"
+JOINED, MAPPED = f"{OURS}, blocks joined by broadcast", f"{OURS}, blocks in a mapped file"
 NUMBERS = count()
 """A file that was added once cannot be replaced, so each run needs a name of its own."""
 
@@ -48,7 +52,7 @@ def write_blocks(blocks: DataFrame, path: Path) -> None:
 
 
 def scorer_of_file(score: Callable[[Batches], Batches], name: str) -> Callable[[Batches], Batches]:
-    """``score``, the stage's task, fed with user blocks beside the item blocks of the added file ``name``."""
+    """Return ``score``, the stage's task, fed with each user block and each item block of the added file ``name``."""
 
     def pairs(batches: Batches, blocks: pa.RecordBatchFileReader) -> Batches:
         for batch in batches:
@@ -69,12 +73,12 @@ def scorer_of_file(score: Callable[[Batches], Batches], name: str) -> Callable[[
 
 
 def run_mapped(path: Path, case: Case) -> None:
-    """Parquet in, lists out, with the blocks in a file."""
+    """Compute all lists with the blocks in a file and keep none."""
     drop(mapped_lists(path, case))
 
 
 def mapped_lists(path: Path, case: Case) -> DataFrame:
-    """The stage's lists, of blocks in a file. Its plan is the stage's but for the join and what follows it."""
+    """Return the stage's lists, of blocks in a file; the plan is the stage's except the join and what follows it."""
     from pyspark.sql import functions as F
 
     from recsys_spark.config.sections import Score
@@ -97,35 +101,66 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
 
 
 def collect_mapped(path: Path, case: Case) -> pa.Table:
-    """The lists, sorted by user and rank."""
+    """Return the lists, sorted by user and rank."""
     return in_order(mapped_lists(path, case))
 
 
-def measure(*, tiny: bool, cores: int) -> list[Row]:
-    """CPU and wall of both in turn in one process, then the memory and the lists of one more run of each in a fresh process."""
-    ways = {JOINED: (run_stage, collect_stage), MAPPED: (run_mapped, collect_mapped)}
+def compare(case: Case, plan: ScorePlan) -> list[Row]:
+    """Return a row for each way: CPU and wall time in turn in one process, then memory and lists in a fresh one."""
     rows: list[Row] = []
-    for size in [(500, 1_000), (100, 5_000)] if tiny else [(20_000, 20_000), (20_000, 200_000)]:
-        case = Case(*size, cores=cores)
-        lists = []
-        with tempfile.TemporaryDirectory() as folder:
-            path = write_vectors(Path(folder), case)
-            say(f"broadcast: {case.size}, both ways in turn")
-            with own_process() as process:
-                runs = {name: partial(run_in, process, run, path, case) for name, (run, _) in ways.items()}
-                costs = alternate(runs, repeats=1 if tiny else 3, warm_up=1 if tiny else 2)
-            for name, (_, collect) in ways.items():
-                # The sampler takes CPU time, so memory has runs of its own.
-                with own_process() as process, WorkerMemory() as memory:
-                    lists.append(run_in(process, collect, path, case))
-                same, _ = difference(lists[0], lists[-1])
-                more = {"total_pss": memory.total_pss, "peak_rss": memory.rss, "same_lists": same}
-                (row,) = cost_rows(f"item blocks, {cores} cores", *size, case.n, {name: costs[name]}, **more)
-                took = f"{row['cpu_s']:.2f} CPU s, {row['wall_s']:.2f} s, workers {row['total_pss'] / 2**20:.0f} MiB"
-                say(f"broadcast: {name}: {took}, {'the same lists' if same else 'OTHER LISTS'}")
-                rows.append(row)
+    lists = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = write_vectors(Path(folder), case)
+        say(f"broadcast: {case.size}, both ways in turn")
+        with own_process() as process:
+            runs = {name: partial(run_in, process, run, path, case) for name, (run, _) in WAYS.items()}
+            costs = alternate(runs, plan.times(3), warm_up=plan.times(2))
+        for name, (_, collect) in WAYS.items():
+            # The sampler takes CPU time, so memory has runs of its own.
+            with own_process() as process, WorkerMemory() as memory:
+                lists.append(run_in(process, collect, path, case))
+            same, _ = difference(lists[0], lists[-1])
+            more = {"total_pss": memory.total_pss, "peak_rss": memory.rss, "same_lists": same}
+            taken = {name: costs[name]}
+            rows += cost_rows(f"item blocks, {plan.cores} cores", case.n_users, case.n_items, case.n, taken, **more)
+            took = (
+                f"{rows[-1]['cpu_s']:.2f} CPU s, {rows[-1]['wall_s']:.2f} s, workers {memory.total_pss / MIB:.0f} MiB"
+            )
+            say(f"broadcast: {name}: {took}, {'the same lists' if same else 'OTHER LISTS'}")
     return rows
 
 
-if __name__ == "__main__":
-    run_part("broadcast", measure, __doc__)
+def measure(plan: ScorePlan) -> Iterator[list[Row]]:
+    """Both ways at two sizes."""
+    for n_users, n_items in TINY_SIZES if plan.tiny else SIZES:
+        yield compare(Case(n_users, n_items, plan.cores), plan)
+
+
+WAYS = {JOINED: (run_stage, collect_stage), MAPPED: (run_mapped, collect_mapped)}
+SIZES, TINY_SIZES = ((20_000, 20_000), (20_000, 200_000)), ((500, 1_000), (100, 5_000))
+
+
+def same_lists(mine: list[Row]) -> list[str]:
+    """Return whether the ways give the same lists."""
+    same = all(row["same_lists"] for row in mine)
+    return [f"Both give {'the same lists' if same else 'DIFFERENT LISTS'}.", ""]
+
+
+PART = Part(
+    "broadcast",
+    "two ways of bringing item blocks to the workers",
+    measure,
+    Section(
+        "How item blocks reach the workers",
+        {
+            "users x items": size,
+            "item blocks": lambda row: row["method"].split(", ", 1)[1],
+            "CPU s": shown("cpu_s", ".2f"),
+            "ns per pair": shown("ns_per_pair", ".2f"),
+            "wall s": shown("wall_s", ".2f"),
+            "MiB of workers (PSS, all)": shown("total_pss", ".0f", MIB),
+            "runs": shown("repeats"),
+        },
+        after=same_lists,
+    ),
+)

@@ -1,18 +1,20 @@
-"""How the stage's CPU time grows: in users over one catalogue, and in items where users shrink so that pairs stay the same."""
+"""How the stage's CPU time grows: with users over one catalogue, and with items at a constant number of pairs."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.common.ledger import Row, say
-from benchmarks.common.measure import alternate
-from benchmarks.score.results import cost_rows, run_part
-from benchmarks.score.stage import Case, run_stage, session, write_vectors
+from benchmarks.common.costs import alternate
+from benchmarks.common.ledger import Row
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import Section, shown, size
+from benchmarks.score.rows import OURS, ScorePlan, cost_rows
+from benchmarks.score.runs import Case, run_stage, session, write_vectors
 
 USERS, ITEMS = "growth in users", "growth in items at constant pairs"
 SIZES = {
@@ -26,7 +28,7 @@ TINY_SIZES = {
 
 
 def spread(figures: Sequence[float]) -> float:
-    """Largest over smallest, minus 1.
+    """Return largest over smallest, minus 1.
 
     >>> spread([2.0, 2.5, 2.2])
     0.25
@@ -35,7 +37,7 @@ def spread(figures: Sequence[float]) -> float:
 
 
 def line(sizes: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:
-    """a and b of the least-squares fit cost = a + b * size.
+    """Return a and b of the least-squares fit cost = a + b * size.
 
     >>> a, b = line([1, 2, 4], [3, 5, 9])
     >>> round(a, 6), round(b, 6)
@@ -46,7 +48,9 @@ def line(sizes: Sequence[float], costs: Sequence[float]) -> tuple[float, float]:
 
 
 def marginal_deviation(sizes: Sequence[float], costs: Sequence[float]) -> float:
-    """How far the marginal cost between neighbouring sizes is from the slope of the fit, at most, as a share of that slope.
+    """Return how far the cost of one more is from the slope of the fit, at most, as a share of that slope.
+
+    The cost of one more is taken between neighbouring sizes.
 
     >>> marginal_deviation([1, 2, 4], [3, 5, 9]) < 1e-9, round(marginal_deviation([0, 1, 2], [0, 1, 4]), 2)
     (True, 0.5)
@@ -55,32 +59,62 @@ def marginal_deviation(sizes: Sequence[float], costs: Sequence[float]) -> float:
     return float(np.abs(np.diff(costs) / np.diff(sizes) / slope - 1).max())
 
 
-def measure(*, tiny: bool, cores: int) -> list[Row]:
-    """CPU per pair at each size; sizes take turns."""
-    session(cores)
+def growth_rows(what: str, sizes: Sequence[tuple[int, int]], plan: ScorePlan) -> list[Row]:
+    """Return a row for each size; sizes take turns."""
+    cases = [Case(n_users, n_items, plan.cores) for n_users, n_items in sizes]
+    with tempfile.TemporaryDirectory() as folder:
+        runs: dict[str, Callable[[], object]] = {
+            case.size: partial(run_stage, write_vectors(Path(folder), case), case) for case in cases
+        }
+        say(f"{what}: {', '.join(runs)} in turn")
+        # The first runs are slower by the JVM's compiling, whatever the size.
+        costs = alternate(runs, plan.times(3), warm_up=plan.times(2))
     rows: list[Row] = []
-    for what, sizes in (TINY_SIZES if tiny else SIZES).items():
-        with tempfile.TemporaryDirectory() as folder:
-            runs: dict[str, Callable[[], object]] = {}
-            cases = {}
-            for n_users, n_items in sizes:
-                case = Case(n_users, n_items, cores)
-                path = write_vectors(Path(folder), case)
-                cases[case.size] = case
-                runs[case.size] = partial(run_stage, path, case)
-            say(f"{what}: {', '.join(runs)} in turn")
-            # The first runs are slower by the JVM's compiling, whatever the size.
-            costs = alternate(runs, repeats=1 if tiny else 3, warm_up=1 if tiny else 2)
-        for size, case in cases.items():
-            taken = {"recsys-spark": costs[size]}
-            (row,) = cost_rows(f"{what}, {cores} cores", case.n_users, case.n_items, case.n, taken, growth=what)
-            say(
-                f"{what}: {size}: {row['cpu_s']:.2f} CPU s, {row['wall_s']:.2f} s, {row['ns_per_pair']:.2f} ns per pair"
-            )
-            rows.append(row)
-    session(cores).stop()
+    for case in cases:
+        taken = {OURS: costs[case.size]}
+        rows += cost_rows(f"{what}, {plan.cores} cores", case.n_users, case.n_items, case.n, taken, growth=what)
+        cpu_s, wall_s, per_pair = (rows[-1][name] for name in ("cpu_s", "wall_s", "ns_per_pair"))
+        say(f"{what}: {case.size}: {cpu_s:.2f} CPU s, {wall_s:.2f} s, {per_pair:.2f} ns per pair")
     return rows
 
 
-if __name__ == "__main__":
-    run_part("growth", measure, __doc__)
+def measure(plan: ScorePlan) -> Iterator[list[Row]]:
+    """CPU per pair at each size."""
+    session(plan.cores)
+    for what, sizes in (TINY_SIZES if plan.tiny else SIZES).items():
+        yield growth_rows(what, sizes, plan)
+    session(plan.cores).stop()
+
+
+def straightness(mine: list[Row]) -> list[str]:
+    """Return how straight the lines are."""
+    lines = []
+    for what, count in ((USERS, "users"), (ITEMS, "items")):
+        some = [row for row in mine if row["growth"] == what]
+        if len(some) < 2:
+            continue
+        apart = f"ns per pair are {spread([r['ns_per_pair'] for r in some]):.0%} apart (largest over smallest, less 1)"
+        if what == USERS:
+            off = marginal_deviation([r[count] for r in some], [r["cpu_s"] for r in some])
+            apart += f"; the cost of one more user is within {off:.0%} of the slope of CPU seconds = a + b x users"
+        lines.append(f"- {what}, {some[0][count]:,} to {some[-1][count]:,}: {apart}.")
+    return [*lines, ""]
+
+
+PART = Part(
+    "growth",
+    "CPU time against users, and against items",
+    measure,
+    Section(
+        "Growth",
+        {
+            "what": shown("growth"),
+            "users x items": size,
+            "ns per pair": shown("ns_per_pair", ".2f"),
+            "CPU s": shown("cpu_s", ".2f"),
+            "wall s": shown("wall_s", ".2f"),
+            "runs": shown("repeats"),
+        },
+        after=straightness,
+    ),
+)

@@ -1,96 +1,89 @@
-"""The scoring stage on vectors that lie in Parquet files: the run that several parts of the benchmark measure.
-
-The functions are of module level and take plain values, so that a process of its own can run them: a JVM keeps the master
-it was started with, and a worker that has once been large stays large.
-"""
+"""The whole Spark stage, Parquet in and lists out, next to MLlib's recommendForAllUsers; the session is there."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import tempfile
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from benchmarks.common.processes import drop
-from benchmarks.score.worlds import WIDTH, World
+from benchmarks.common.costs import alternate
+from benchmarks.common.ledger import Row
+from benchmarks.common.spark import drop
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import Section
+from benchmarks.score.rows import COSTS, OURS, ScorePlan, cost_rows, over_sgemm
+from benchmarks.score.runs import Case, lists, session
+from benchmarks.score.worlds import SEEN, WIDTH, World
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pyspark.sql import DataFrame, SparkSession
 
-DRIVER_MEMORY = "8g"
+SMALL = 10**9
+"""Pairs up to which a size is measured more often."""
 
 
-@dataclass(frozen=True)
-class Case:
-    """One size of the stage. ``block_bytes``: as the pipeline chooses them where None."""
+def write_world(path: Path, n_users: int, n_items: int) -> None:
+    """Write vectors, what each user has seen, and ALS's factors of the same sizes."""
+    import pyarrow.parquet as pq
 
-    n_users: int
-    n_items: int
-    cores: int = 2
-    n: int = 10
-    block_bytes: int | None = None
-
-    @property
-    def size(self) -> str:
-        """In words."""
-        return f"{self.n_users:,} x {self.n_items:,}"
+    world = World.draw(n_users, n_items)
+    world.write(path)
+    world.write_factors(path)
+    pq.write_table(World.seen(n_users, n_items), path / "seen.parquet")
 
 
-def session(cores: int) -> SparkSession:
-    """This process's session; ``cores`` count at the first call."""
-    from recsys_spark.spark.session import create_session
+def als_model(spark: SparkSession, path: Path) -> Any:
+    """Return an ALSModel with the factors that :func:`write_world` wrote."""
+    from pyspark.ml.recommendation import ALS, ALSModel
 
-    return create_session({"spark.master": f"local[{cores}]", "spark.driver.memory": DRIVER_MEMORY})
-
-
-def write_vectors(folder: Path, case: Case) -> Path:
-    """Draw users and items and write them below ``folder``, once per size; where they lie."""
-    path = folder / f"{case.n_users}x{case.n_items}"
-    if not path.exists():
-        World.draw(case.n_users, case.n_items).write(path)
-    return path
+    ratings = spark.createDataFrame([(0, 0, 1.0), (1, 1, 1.0)], "user int, item int, rating float")
+    ALS(rank=WIDTH, maxIter=1).fit(ratings).write().overwrite().save(f"{path}/als")
+    for name in ("userFactors", "itemFactors"):
+        spark.read.parquet(f"{path}/{name}.parquet").write.mode("overwrite").parquet(f"{path}/als/{name}")
+    return ALSModel.load(f"{path}/als")
 
 
-def read_vectors(spark: SparkSession, path: Path) -> tuple[DataFrame, DataFrame]:
-    """USER_VECTORS and ITEM_VECTORS."""
-    return spark.read.parquet(f"{path}/users.parquet"), spark.read.parquet(f"{path}/items.parquet")
+def stage_rows(n_users: int, n_items: int, cores: int) -> list[Row]:
+    """Return the rows of one size."""
+    spark, small = session(cores), n_users * n_items <= SMALL
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)
+        write_world(path, n_users, n_items)
+        seen, als = spark.read.parquet(f"{path}/seen.parquet"), als_model(spark, path)
+
+        def ours(n: int, normalise: str, excluded: DataFrame | None = None) -> None:
+            drop(lists(spark, path, Case(n_users, n_items, cores, n), normalise, excluded))
+
+        def rival(n: int) -> None:
+            drop(als.recommendForAllUsers(n))
+
+        for n in (10, 100):
+            runs: dict[str, Callable[[], object]] = {
+                OURS: partial(ours, n, "catalogue"),
+                f"{OURS} without log Z": partial(ours, n, "none"),
+                f"{OURS}, {SEEN} items excluded per user": partial(ours, n, "catalogue", seen),
+            }
+            costs = alternate(runs, 5 if small else 3, warm_up=6 if small else 1)
+            rivals: dict[str, Callable[[], object]] = {"ALS recommendForAllUsers": partial(rival, n)}
+            costs |= alternate(rivals, 2 if small else 1, warm_up=1 if small else 0)
+            rows += cost_rows(f"Spark stage, {cores} cores", n_users, n_items, n, costs)
+    spark.stop()
+    return rows
 
 
-def lists(
-    spark: SparkSession, path: Path, case: Case, normalise: str = "catalogue", excluded: DataFrame | None = None
-) -> DataFrame:
-    """CANDIDATES, not run yet."""
-    from recsys_spark.config.sections import Score
-    from recsys_spark.scoring.score import CatalogueSize, build_candidates, user_tasks
-    from recsys_spark.spark.session import block_bytes, task_slots
-
-    users, items = read_vectors(spark, path)
-    score = Score(normalise=normalise, max_block_bytes=case.block_bytes or block_bytes(spark))
-    size = CatalogueSize(case.n_items, WIDTH)
-    tasks = user_tasks(case.n_users, task_slots(spark))
-    return build_candidates(users, items, excluded, score, n=case.n, catalogue=size, n_tasks=tasks)
+def measure(plan: ScorePlan) -> Iterator[list[Row]]:
+    """The stage at all sizes."""
+    for n_users, n_items in plan.sizes:
+        say(f"stage: {n_users:,} x {n_items:,}")
+        yield stage_rows(n_users, n_items, plan.cores)
 
 
-def run_stage(path: Path, case: Case) -> None:
-    """Parquet in, lists out, in this process's session."""
-    drop(lists(session(case.cores), path, case))
-
-
-def collect_stage(path: Path, case: Case) -> pa.Table:
-    """The lists, sorted by user and rank."""
-    return in_order(lists(session(case.cores), path, case))
-
-
-def in_order(frame: DataFrame) -> pa.Table:
-    """Lists, sorted by user and rank."""
-    return frame.toArrow().sort_by([("user_id", "ascending"), ("rank", "ascending")])
-
-
-def difference(one: pa.Table, other: pa.Table) -> tuple[bool, float]:
-    """Whether two sorted tables of lists name the same items in the same places, and the largest difference of scores."""
-    same = all(one[name].equals(other[name]) for name in ("user_id", "rank", "item_id"))
-    if not same or not len(one):
-        return same, 0.0
-    return same, float(np.abs(one["score"].to_numpy() - other["score"].to_numpy()).max())
+PART = Part(
+    "stage",
+    "the whole Spark stage next to MLlib's recommendForAllUsers",
+    measure,
+    Section("The Spark stage", COSTS, "Parquet in, lists out.", prepared=over_sgemm),
+)

@@ -13,12 +13,12 @@ from recsys_spark.numerics.arrays import F32
 
 WIDTH = 64
 SEEN = 20
-"""Items that each user must not get, where something is excluded."""
+"""Items of each user that are excluded, if any are."""
 
 
 @dataclass(frozen=True)
 class World:
-    """``x`` [m, d], ``y``, ``theta`` [n, d]: normal, scaled so that logits are those of a trained model (deviation 1.2)."""
+    """``x`` [m, d], ``y``, ``theta`` [n, d]: normal, scaled so that logits deviate as a trained model's do (1.2)."""
 
     x: F32
     y: F32
@@ -26,7 +26,7 @@ class World:
 
     @staticmethod
     def draw(n_users: int, n_items: int, seed: int = 0) -> World:
-        """The same for a seed."""
+        """Draw a world, the same for a seed."""
         rng = np.random.default_rng(seed)
         return World(
             rng.standard_normal((n_users, WIDTH), dtype=np.float32) * np.float32(0.5),
@@ -46,13 +46,13 @@ class World:
 
     @staticmethod
     def seen(n_users: int, n_items: int, seed: int = 1) -> pa.Table:
-        """(user_id, item_id): SEEN items of each user, some of them twice."""
+        """Return (user_id, item_id): SEEN items of each user, some of them twice."""
         items = np.random.default_rng(seed).integers(0, n_items, n_users * SEEN)
         users = np.repeat(np.arange(n_users), SEEN)
         return pa.table({"user_id": [f"u{i:07}" for i in users], "item_id": [f"i{j:07}" for j in items]})
 
     def write(self, folder: Path) -> None:
-        """users.parquet and items.parquet as USER_VECTORS and ITEM_VECTORS."""
+        """Write users.parquet and items.parquet as USER_VECTORS and ITEM_VECTORS."""
         folder.mkdir(parents=True, exist_ok=True)
         m, n = len(self.x), len(self.y)
         users = {"user_id": [f"u{i:07}" for i in range(m)], "x": _lists(self.x), "source": ["history"] * m}
@@ -69,7 +69,7 @@ class World:
             pq.write_table(table, folder / f"{name}.parquet", row_group_size=max(1, len(table) // 4))
 
     def write_factors(self, folder: Path) -> None:
-        """userFactors.parquet and itemFactors.parquet, ALS's of the same sizes."""
+        """Write userFactors.parquet and itemFactors.parquet, ALS's of the same sizes."""
         for name, factors in (("userFactors", self.x), ("itemFactors", self.theta)):
             table = pa.table({"id": pa.array(np.arange(len(factors), dtype=np.int32)), "features": _lists(factors)})
             pq.write_table(table, folder / f"{name}.parquet", row_group_size=max(1, len(table) // 4))

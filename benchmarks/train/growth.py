@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.common.ledger import Row, say
+from benchmarks.common.ledger import Row
 from benchmarks.common.processes import own_process, run_in
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import Section, shown
 from benchmarks.quality.split import hashes
-from benchmarks.train.data import read, written
-from benchmarks.train.results import Plan
+from benchmarks.train.data import each_dataset, read, written
+from benchmarks.train.plan import BEAUTY, TrainPlan
 
 if TYPE_CHECKING:
     from recsys_spark.model.kernels.histories import Histories
@@ -21,7 +24,7 @@ SHARES = (0.25, 0.5, 1.0)
 
 
 def some_users(histories: Histories, share: float) -> Histories:
-    """Those with the smallest hashes of their ids, so that a smaller share is part of a larger one."""
+    """Return users with the smallest hashes of their ids, so that a smaller share is part of a larger one."""
     import numpy as np
 
     n = max(1, round(share * histories.n_users))
@@ -30,7 +33,7 @@ def some_users(histories: Histories, share: float) -> Histories:
 
 
 def train(file: Path, share: float, threads: int, epochs: int) -> Row:
-    """In a process of its own: the size, and the seconds of each epoch after the first, which compiles."""
+    """Return, of a fresh process, the size and the seconds of each epoch after the first, which compiles."""
     from recsys_spark.worker.process import limit_threads
 
     limit_threads(threads)
@@ -51,8 +54,8 @@ def train(file: Path, share: float, threads: int, epochs: int) -> Row:
     }
 
 
-def measure(name: str, data: Data, plan: Plan) -> list[Row]:
-    """A row for each of SHARES; seconds are the median over all epochs of all rounds."""
+def rows_of(data: Data, name: str, plan: TrainPlan) -> list[Row]:
+    """Return a row for each of SHARES; seconds are the median over all epochs of all rounds."""
     found: dict[float, list[Row]] = {share: [] for share in SHARES}
     with written(data) as file, own_process(plan.cores) as process:
         for _ in range(plan.rounds):
@@ -66,3 +69,28 @@ def measure(name: str, data: Data, plan: Plan) -> list[Row]:
         per_100k = seconds / runs[0]["behaviours"] * 1e5
         rows.append({**runs[0], "epochs": spent, "seconds": seconds, "seconds_per_100k": per_100k})
     return rows
+
+
+def measure(plan: TrainPlan) -> Iterator[list[Row]]:
+    """A row for each data set and share."""
+    return each_dataset(plan, (BEAUTY,), rows_of)
+
+
+PART = Part(
+    "growth",
+    "epochs of a quarter, a half and all users",
+    measure,
+    Section(
+        "Growth with users",
+        {
+            "data": shown("dataset"),
+            "users": lambda row: f"{row['users']:,} ({row['share']:.0%})",
+            "behaviours": shown("behaviours", ","),
+            "items chosen by them": shown("warm_items", ","),
+            "threads": shown("threads"),
+            "seconds an epoch": shown("seconds", ".2f"),
+            "seconds per 100,000 behaviours": shown("seconds_per_100k", ".2f"),
+        },
+        "Users by the hash of their id, over one catalogue. The softmax is over the items that these users chose.",
+    ),
+)

@@ -1,32 +1,34 @@
 """Training in one process and in two on the same cores: rounds alternate, each case in fresh processes.
 
-Time is that of the epochs alone: what comes before them (links, popularity) is done once.
+Only the epochs are timed: what comes before them (links, popularity) is done once.
 """
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.common.ledger import Row, say
+from benchmarks.common.ledger import Row
 from benchmarks.common.processes import own_process
-from benchmarks.train.data import read, written
-from benchmarks.train.results import Plan
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import Section, shown
+from benchmarks.train.data import each_dataset, read, written
+from benchmarks.train.plan import BEAUTY, TrainPlan
 
 if TYPE_CHECKING:
     from recsys_spark.training.kernels.data import Data
 
 CASES = ((1, 1), (1, 2), (2, 1))
-"""Processes, threads of each"""
+"""Processes, and threads of each"""
 
 
 def train(rank: int, processes: int, threads: int, address: str, file: Path, epochs: int) -> tuple[float, float]:
-    """One process of a case: seconds of an epoch, and the loss of the last."""
+    """Train as one process of a case; return the seconds of an epoch, and the loss of the last."""
     from recsys_spark.worker.process import limit_threads
 
     limit_threads(threads)
@@ -45,7 +47,7 @@ def train(rank: int, processes: int, threads: int, address: str, file: Path, epo
 
 
 def run_case(processes: int, threads: int, file: Path, epochs: int) -> tuple[float, float]:
-    """What the first of the processes found."""
+    """Run a case and return what the first of its processes found."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{listener.getsockname()[1]}"
@@ -59,8 +61,8 @@ def run_case(processes: int, threads: int, file: Path, epochs: int) -> tuple[flo
     return first
 
 
-def measure(name: str, data: Data, plan: Plan, cases: Sequence[tuple[int, int]] = CASES) -> list[Row]:
-    """A row for each of the ``cases``, the first of which the others are compared with."""
+def rows_of(data: Data, name: str, plan: TrainPlan, cases: Sequence[tuple[int, int]] = CASES) -> list[Row]:
+    """Return a row for each of the ``cases``; `speed` is times the first."""
     seconds: dict[tuple[int, int], list[float]] = {case: [] for case in cases}
     losses: dict[tuple[int, int], float] = {}
     with written(data) as file:
@@ -72,8 +74,36 @@ def measure(name: str, data: Data, plan: Plan, cases: Sequence[tuple[int, int]] 
     alone = median(seconds[cases[0]])
     return [
         {
-            "processes": case[0], "threads": case[1], "seconds": median(spent), "speed": alone / median(spent),
-            "loss": losses[case], "rounds": len(spent),
+            "processes": case[0],
+            "threads": case[1],
+            "seconds": median(spent),
+            "speed": alone / median(spent),
+            "loss": losses[case],
+            "rounds": len(spent),
         }
         for case, spent in seconds.items()
-    ]  # fmt: skip
+    ]
+
+
+def measure(plan: TrainPlan) -> Iterator[list[Row]]:
+    """A row for each data set and case."""
+    return each_dataset(plan, (BEAUTY,), rows_of)
+
+
+PART = Part(
+    "processes",
+    "one process and two on the same cores",
+    measure,
+    Section(
+        "Several processes on the same cores",
+        {
+            "data": shown("dataset"),
+            "processes": shown("processes"),
+            "threads of each": shown("threads"),
+            "seconds an epoch": shown("seconds", ".1f"),
+            "times one process of one thread": shown("speed", ".2f"),
+            "last loss": shown("loss", ".3f"),
+            "rounds": shown("rounds"),
+        },
+    ),
+)

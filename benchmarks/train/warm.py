@@ -1,18 +1,22 @@
-"""A night that starts from the model of the night before, beside one that starts from scratch: seconds, and what is found of behaviours to come.
+"""A night that starts from the model of the night before, next to one that starts from scratch.
 
-The newest slice of a data set is held out, as a trial holds it out. Of the rest, "yesterday" is what came before the last SHARE_OF_TODAY of the
-behaviours. A model is trained on yesterday from scratch; then today's, from scratch, and from yesterday's with few passes.
+The newest slice of a data set is held out, as a trial holds it out; the lists are asked for it. Of the rest,
+"yesterday" is what came before the last SHARE_OF_TODAY of the behaviours. A model is trained on yesterday from scratch.
+Then today's model is trained twice: from scratch, and from yesterday's model with few passes.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.common.ledger import Row, say
+from benchmarks.common.ledger import Row
 from benchmarks.common.processes import own_process, run_in
-from benchmarks.train.data import read, written
-from benchmarks.train.results import Plan
+from benchmarks.common.suite import Part, say
+from benchmarks.common.tables import Section, shown
+from benchmarks.train.data import each_dataset, read, written
+from benchmarks.train.plan import BEAUTY, MOVIELENS, TrainPlan
 
 if TYPE_CHECKING:
     from recsys_spark.training.kernels.data import Data
@@ -24,7 +28,7 @@ SCRATCH = "from scratch"
 
 
 def train(file: Path, threads: int) -> list[Row]:
-    """In a process of its own. Raises ValueError where nothing can be held out."""
+    """Train all models in this process and return their rows. Raises ValueError if nothing can be held out."""
     import numpy as np
 
     from recsys_spark.worker.process import limit_threads
@@ -45,23 +49,20 @@ def train(file: Path, threads: int) -> list[Row]:
     evening = float(np.quantile(today.histories.times, 1.0 - SHARE_OF_TODAY))
     before = kept(today.histories, today.histories.times < evening)
     yesterday = today.before(before.take(np.flatnonzero(before.lengths > 0)), evening)
-    rows, per_user = [], []
     earlier = fit(yesterday, settings, seed=SEED)
     models = [("yesterday's as it was", 0, earlier), (SCRATCH, settings.epochs, fit(today, settings, seed=SEED))]
     for n in WARM_EPOCHS:
         warm = settings.model_copy(update={"warm_epochs": n})
         models.append(("from yesterday's", n, fit(today, warm, seed=SEED, earlier=earlier)))
+    n_today, n_yesterday = len(today.histories.items), len(yesterday.histories.items)
+    rows, per_user = [], []
     for start, epochs, model in models:
-        asked = Asked(held, Recommender(model), today.catalogue)
         # What its trial chose is in the model.
-        found, ndcg = measured(asked, 1.0, model.facts["w_cos"])
-        rows.append(
-            {
-                "start": start, "epochs": epochs, "threads": threads, "behaviours": len(today.histories.items),
-                "new_behaviours": len(today.histories.items) - len(yesterday.histories.items), "asked": len(ndcg),
-                "seconds": model.facts["seconds"] if epochs else 0.0, "recall": found.recall, "ndcg": found.ndcg,
-            }
-        )  # fmt: skip
+        found, ndcg = measured(Asked(held, Recommender(model), today.catalogue), 1.0, model.facts["w_cos"])
+        row: Row = {"start": start, "epochs": epochs, "threads": threads, "behaviours": n_today}
+        row |= {"new_behaviours": n_today - n_yesterday, "asked": len(ndcg)}
+        row |= {"seconds": model.facts["seconds"] if epochs else 0.0, "recall": found.recall, "ndcg": found.ndcg}
+        rows.append(row)
         per_user.append(ndcg)
     scratch = per_user[[row["start"] for row in rows].index(SCRATCH)]
     for row, ndcg in zip(rows, per_user, strict=True):
@@ -72,10 +73,43 @@ def train(file: Path, threads: int) -> list[Row]:
     return rows
 
 
-def measure(name: str, data: Data, plan: Plan) -> list[Row]:
-    """A row for each start."""
+def rows_of(data: Data, name: str, plan: TrainPlan) -> list[Row]:
+    """Return a row for each start."""
     with written(data) as file, own_process(plan.cores) as process:
         rows: list[Row] = run_in(process, train, file, plan.cores)
     for row in rows:
         say(f"{name}: {row['start']}, {row['epochs']} passes: ndcg {row['ndcg']:.4f} in {row['seconds']:.0f} s")
     return rows
+
+
+def measure(plan: TrainPlan) -> Iterator[list[Row]]:
+    """A row for each data set and start."""
+    return each_dataset(plan, (BEAUTY, MOVIELENS), rows_of)
+
+
+def gain(row: Row) -> str:
+    """Return the difference with its standard error, nothing of what it is measured against."""
+    return f"{row['difference']:+.4f} ± {row['error']:.4f}" if "error" in row else ""
+
+
+PART = Part(
+    "warm",
+    "from the model of the night before, next to from scratch",
+    measure,
+    Section(
+        "From the model of the night before",
+        {
+            "data": shown("dataset"),
+            "behaviours": shown("behaviours", ","),
+            "of them new": shown("new_behaviours", ","),
+            "start": shown("start"),
+            "passes": lambda row: row["epochs"] or "",
+            "seconds": lambda row: f"{row['seconds']:.0f}" if row["epochs"] else "",
+            "recall@10": shown("recall", ".4f"),
+            "ndcg@10": shown("ndcg", ".4f"),
+            "ndcg over scratch, and its standard error": gain,
+        },
+        "The newest slice is held out, and the lists are asked for it. New is the newest fiftieth of the rest, which "
+        "yesterday's model has not seen. From scratch with a trial, from yesterday's model without one.",
+    ),
+)
