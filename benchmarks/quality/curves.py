@@ -12,12 +12,10 @@ from benchmarks.common.tables import Columns, shown, table
 from benchmarks.quality.methods import Fitted
 from benchmarks.quality.ours import OURS, changes_of
 from recsys_spark.config.sections import Model
-from recsys_spark.training.kernels.choices import CHOICES
+from recsys_spark.model.kernels.choices import Choices
 
 CURVE = "curve"
 CHART = "curves.png"
-HEADS = {"link_strength": "links, times", "cold_item_boost": "cold items, +"}
-"""Heads of CHOICES; others have their name"""
 
 
 def curve_rows(fitted: Fitted, **facts: object) -> list[Row]:
@@ -27,7 +25,13 @@ def curve_rows(fitted: Fitted, **facts: object) -> list[Row]:
     """
     if fitted.facts is None:
         return []
-    kept = {name: fitted.facts[name] for name in ("losses", "trial", "held_out", *CHOICES)}
+    found = fitted.facts
+    kept = {
+        "losses": [entry.as_dict() for entry in found.losses],
+        "trial": [entry.as_dict() for entry in found.trial],
+        "held_out": found.held_out.as_dict() if found.held_out else None,
+        **found.choices.as_dict(),
+    }
     return [{"kind": CURVE, **facts, **kept}]
 
 
@@ -43,7 +47,7 @@ def seconds(entries: Sequence[dict[str, Any]]) -> float:
 CHOSEN: Columns = {
     "chosen by the trial of": shown("method"),
     "ndcg on what was held out": lambda row: f"{row['held_out']['ndcg']:.4f}",
-    **{HEADS.get(name, name): shown(name, ".2f") for name in CHOICES},
+    **{choice.heading: shown(name, ".2f") for name, choice in Choices.every().items()},
     "last loss": lambda row: f"{row['losses'][-1]['loss']:.3f}",
     "epochs of trial and training, s": lambda row: f"{seconds(row['trial']):.0f} + {seconds(row['losses']):.0f}",
 }

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from benchmarks.quality.data import Mask, World
 from benchmarks.quality.metrics import COLD_USERS, OVERALL, SHOWN, Score, evaluate
 from benchmarks.quality.split import Split, validation_of
+from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.numerics.arrays import F32, F64, I64
 
 Settings = Mapping[str, Any]
@@ -73,7 +74,7 @@ class Fitted:
     """[n_users] whether it knows anything of the user; others get what is popular, as in a shop"""
     log_prob: Score | None = None
     """Log of the probability that each item of the whole catalogue is a user's next; None if the method gives none"""
-    facts: Mapping[str, Any] | None = None
+    facts: ModelFacts | None = None
     """What the training recorded, as `Artifact.facts`; None if the method records nothing"""
 
 

@@ -108,7 +108,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     )
     if settings.get(PUSH) == 0:
         artifact = without_push(artifact)
-    score = score.chosen(artifact.facts["w_cos"])
+    score = score.chosen(artifact.facts.choices.w_cos)
     recommender = Recommender(artifact)
     vectors = recommender.item_vectors(world.items, texts.items, texts.has_item, data.catalogue.popularity)
     y_unit = _unit(vectors.y)
@@ -132,10 +132,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
 
 def without_push(artifact: Artifact) -> Artifact:
     """Return the model with cold items as they were before its trial pushed them; its facts keep how far that was."""
-    from recsys_spark.model.kernels.popularity import cold_push
-
-    beta = artifact.tensors["items.beta"] - cold_push(artifact.facts["cold_item_boost"])
-    return replace(artifact, tensors={**artifact.tensors, "items.beta": beta})
+    return replace(artifact, tensors=artifact.facts.choices.remove(artifact.tensors, ["cold_item_boost"]))
 
 
 Cells = tuple[I64, I64, Real]

@@ -48,9 +48,9 @@ def train(file: Path, share: float, threads: int, epochs: int) -> Row:
         "users": histories.n_users,
         "behaviours": len(histories.items),
         "items": len(data.catalogue.ids),
-        "warm_items": len(facts["warm_item_ids"]),
+        "warm_items": len(facts.warm_item_ids),
         "threads": threads,
-        "epochs": [entry["seconds"] for entry in facts["losses"][1:]],
+        "epochs": [entry.seconds for entry in facts.losses[1:]],
     }
 
 

@@ -156,7 +156,7 @@ def train(n_items: int, threads: int) -> Row:
     limit_threads(threads)
     from benchmarks.common.memory import peak, resident
     from recsys_spark.config.sections import Model
-    from recsys_spark.training.kernels.choices import Choices
+    from recsys_spark.model.kernels.choices import Choices
     from recsys_spark.training.kernels.run import Run
 
     loaded = resident()
@@ -172,7 +172,7 @@ def train(n_items: int, threads: int) -> Row:
             pass
     except Enough:
         say(f"{n_items:,} items: stopped after {MAX_STEPS} of {clock.of_steps} steps")
-    run.artifact({}, Choices())
+    run.artifact(Choices())
     return {
         "items": n_items,
         "warm_items": len(run.warm),

@@ -41,9 +41,9 @@ def train(rank: int, processes: int, threads: int, address: str, file: Path, epo
     data = read(file)
     data = replace(data, histories=data.histories.take(np.arange(data.histories.n_users)[rank::processes]))
     with joined(address, rank, processes) if processes > 1 else nullcontext(ALONE) as group:
-        losses = fit(data, Model(epochs=epochs, trial_epochs=0), seed=0, group=group).facts["losses"]
+        losses = fit(data, Model(epochs=epochs, trial_epochs=0), seed=0, group=group).facts.losses
     # The first epoch compiles.
-    return sum(entry["seconds"] for entry in losses[1:]) / (epochs - 1), losses[-1]["loss"]
+    return sum(entry.seconds for entry in losses[1:]) / (epochs - 1), losses[-1].loss
 
 
 def run_case(processes: int, threads: int, file: Path, epochs: int) -> tuple[float, float]:

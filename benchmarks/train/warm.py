@@ -58,10 +58,10 @@ def train(file: Path, threads: int) -> list[Row]:
     rows, per_user = [], []
     for start, epochs, model in models:
         # What its trial chose is in the model.
-        found, ndcg = measured(Asked(held, Recommender(model), today.catalogue), 1.0, model.facts["w_cos"])
+        found, ndcg = measured(Asked(held, Recommender(model), today.catalogue), 1.0, model.facts.choices.w_cos)
         row: Row = {"start": start, "epochs": epochs, "threads": threads, "behaviours": n_today}
         row |= {"new_behaviours": n_today - n_yesterday, "asked": len(ndcg)}
-        row |= {"seconds": model.facts["seconds"] if epochs else 0.0, "recall": found.recall, "ndcg": found.ndcg}
+        row |= {"seconds": model.facts.seconds if epochs else 0.0, "recall": found.recall, "ndcg": found.ndcg}
         rows.append(row)
         per_user.append(ndcg)
     scratch = per_user[[row["start"] for row in rows].index(SCRATCH)]

@@ -51,8 +51,8 @@ class ReportInputs:
     """One row per epoch of the trial run, with `ndcg` on the behaviours it was not shown where that was looked at."""
     held_out: Mapping[str, float] | None = None
     """`ndcg` and others of the trial run with what it chose; None where there was none."""
-    choices: Mapping[str, float] = field(default_factory=dict)
-    """`link_strength`, `temperature`, `cold_item_boost`, `w_cos` of the model."""
+    chosen: str = ""
+    """What the trial run chose, in words."""
     samples: Sequence[Mapping[str, Any]] = ()
     """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest first) and
     `recommendations` (rows `rank, item_id, title, score, reasons`)."""
@@ -173,7 +173,7 @@ def _trial(inputs: ReportInputs) -> dict[str, Any] | None:
     """What the trial run found and chose."""
     if not inputs.held_out:
         return None
-    return {"epochs": len(inputs.trial), "ndcg": inputs.held_out["ndcg"], **inputs.choices}
+    return {"epochs": len(inputs.trial), "ndcg": inputs.held_out["ndcg"], "chosen": inputs.chosen}
 
 
 def _sample(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,6 @@ nothing twice. A night is never failed for a record; what could not be recorded 
 from __future__ import annotations
 
 import importlib
-import json
 import logging
 import os
 import re
@@ -23,6 +22,7 @@ from recsys_spark import __version__, tables
 from recsys_spark.config.model import Mlflow
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError
+from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.mlflow_values import Value, backtest_values, params_of, training_values
 from recsys_spark.steps.stored_model import MODEL_CARD, MODEL_FACTS, MODEL_TENSORS
@@ -109,8 +109,8 @@ def _record_training(client: Any, ctx: Context, run: Any) -> None:
     if _is_done(run, manifest):
         return
     files = {name: ctx.area.file("train", name) for name in (MODEL_TENSORS, MODEL_FACTS, MODEL_CARD)}
-    facts = json.loads(files[MODEL_FACTS])
-    _log(client, run, manifest, training_values(facts), params_of(ctx.cfg, facts["encoder_id"]))
+    facts = ModelFacts.parse(files[MODEL_FACTS].decode())
+    _log(client, run, manifest, training_values(facts), params_of(ctx.cfg, facts.encoder_id))
     # Last, because they may go to another server than the numbers.
     with tempfile.TemporaryDirectory(prefix="recsys-spark-") as folder:
         for name, content in files.items():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from recsys_spark.config.sections import Config
-from recsys_spark.training.kernels.choices import CHOICES
+from recsys_spark.model.kernels.facts import ModelFacts
 
 Value = tuple[str, float, int]
 """name, value, step"""
@@ -29,17 +29,18 @@ def params_of(cfg: Config, encoder_id: str) -> dict[str, str]:
     return {n: value if isinstance(value, str) else json.dumps(value) for n, value in flat.items() if value != ""}
 
 
-def training_values(facts: Mapping[str, Any]) -> list[Value]:
+def training_values(facts: ModelFacts) -> list[Value]:
     """(name, value, step) of an artifact's facts: those of each epoch, then what was found with the choices, at step 0."""
     epochs = [
         (f"{run}/{name}", value, int(entry["epoch"]))
-        for run, entries in (("train", facts["losses"]), ("trial", facts["trial"]))
-        for entry in entries
+        for run, entries in (("train", facts.losses), ("trial", facts.trial))
+        for entry in [one.as_dict() for one in entries]
         for name, value in entry.items()
         if name not in ("epoch", "of")
     ]
-    found = {f"held_out/{name}": value for name, value in (facts["held_out"] or {}).items()}
-    found |= {name: facts[name] for name in (*CHOICES, "seconds", "n_users", "n_positions")}
+    found = {f"held_out/{name}": value for name, value in (facts.held_out.as_dict() if facts.held_out else {}).items()}
+    found |= facts.choices.as_dict()
+    found |= {"seconds": facts.seconds, "n_users": facts.n_users, "n_positions": facts.n_positions}
     return [(name, float(value), step) for name, value, step in [*epochs, *((n, v, 0) for n, v in found.items())]]
 
 

@@ -11,13 +11,13 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
+from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.publishing.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs, render_report
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.eligible import served_users
 from recsys_spark.steps.names import TIMED
 from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Attempt
-from recsys_spark.training.kernels.choices import CHOICES
 
 N_SAMPLES, N_SHOWN = 5, 10
 SEGMENTS = tuple(name for name in SEGMENT_ORDER if name != "all")
@@ -62,7 +62,7 @@ def report_inputs(ctx: Context) -> ReportInputs:
         losses=ctx.fact("train", "losses"),
         trial=ctx.fact("train", "trial"),
         held_out=ctx.fact("train", "held_out"),
-        choices={name: ctx.fact("train", name) for name in CHOICES},
+        chosen=Choices.parse(ctx.fact("train", "choices")).clauses(),
         samples=samples(
             served_users(ctx),
             ctx.table("profiles", tables.ITEM_PROFILES),

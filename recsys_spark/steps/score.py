@@ -50,13 +50,13 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         tables.USER_VECTORS,
         build_user_vectors(user_inputs(served, ctx.embeddings), model, matrix, model_id=model_id, n_threads=n_threads),
     )
-    width = artifact.facts["shape"]["width"]
+    width = artifact.facts.shape.width
     check_widths(users, items, width)
     rejected = attempt.write(tables.REJECTED_ROWS, rejected_vectors(users, items))
     if attempt.rows["rejected_rows"]:
         log.warning("score: %d vectors cannot be scored; see rejected_rows", attempt.rows["rejected_rows"])
     size = CatalogueSize(attempt.rows["item_vectors"], width)
-    score_cfg = with_block_bytes(ctx, size).chosen(artifact.facts["w_cos"])
+    score_cfg = with_block_bytes(ctx, size).chosen(artifact.facts.choices.w_cos)
     exclusions, n = exclusions_of(ctx), candidates_per_user(ctx.cfg)
     known = build_candidates(
         sound(users),

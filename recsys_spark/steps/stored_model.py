@@ -29,7 +29,7 @@ def model_of(area: Area) -> Artifact:
 def load_artifact(ctx: Context) -> Artifact:
     """The model of this walk; raises EncoderError where it was trained on vectors of another encoder than this walk's."""
     artifact = model_of(ctx.area)
-    trained = (artifact.facts["encoder_id"], artifact.facts["shape"]["text_width"])
+    trained = (artifact.facts.encoder_id, artifact.facts.shape.text_width)
     embedded = (ctx.fact("embed", "encoder_id"), ctx.fact("embed", "width"))
     if trained != embedded:
         raise EncoderError(
@@ -101,9 +101,9 @@ def usable(ctx: Context) -> tuple[Artifact, str] | None:
         max_history=cfg.behaviours.max_history,
     )
     why = why_not(earlier, behaviours, shape)
-    if earlier.facts["encoder_id"] != encoder_id:
-        why = f"it is of encoder {earlier.facts['encoder_id']}, and now {encoder_id}"
-    elif earlier.facts["last_time"] >= ctx.as_of.timestamp():
+    if earlier.facts.encoder_id != encoder_id:
+        why = f"it is of encoder {earlier.facts.encoder_id}, and now {encoder_id}"
+    elif earlier.facts.last_time >= ctx.as_of.timestamp():
         why = "it has seen behaviours at or after as_of"
     if why:
         log.warning(

@@ -11,7 +11,9 @@ from recsys_spark import __version__, tables
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError
 from recsys_spark.model.inputs import item_inputs, user_inputs
-from recsys_spark.model.kernels.artifact import is_link
+from recsys_spark.model.kernels.artifact import Artifact, is_link
+from recsys_spark.model.kernels.epochs import K
+from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.spark import driver
 from recsys_spark.spark.gpus import DYNAMIC, gpu_profile
 from recsys_spark.spark.session import is_local, shared_threads, task_slots
@@ -20,21 +22,37 @@ from recsys_spark.steps.stage import OwnInput, Stage
 from recsys_spark.steps.stored_model import MODEL_CARD, MODEL_FACTS, MODEL_TENSORS, usable, warm_from
 from recsys_spark.store.areas import Attempt
 from recsys_spark.training.card import model_card
-from recsys_spark.training.kernels.choices import CHOICES, grid_ends
-from recsys_spark.training.kernels.held_out import K
 from recsys_spark.training.train import Checkpoint, artifact_of, build_model_rows, device_of
 
 log = logging.getLogger("recsys_spark")
 WITH_HISTORY = ("heavy", "regular", "light")
+KEPT = ("seconds", "n_users", "n_positions", "resumed", "no_checkpoint", "started_from")
+"""Facts of the model that the manifest has as well, as they are."""
 
 
 def train(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles and embeddings -> the model artifact."""
+    artifact = _trained(ctx, attempt)
+    _report(ctx, artifact.facts)
+    attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
+    attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
+    attempt.write_file(MODEL_CARD, _card(ctx, artifact).encode())
+    facts = artifact.facts
+    return {
+        "model_id": artifact.model_id,
+        "losses": [entry.as_dict() for entry in facts.losses],
+        "trial": [entry.as_dict() for entry in facts.trial],
+        "held_out": facts.held_out.as_dict() if facts.held_out else None,
+        "choices": facts.choices.as_dict(),
+        **{name: getattr(facts, name) for name in KEPT},
+    }
+
+
+def _trained(ctx: Context, attempt: Attempt) -> Artifact:
     earlier, started_from = usable(ctx) or (None, None)
-    users = user_inputs(ctx.table("profiles", tables.USER_PROFILES), ctx.embeddings)
     rows = build_model_rows(
         item_inputs(ctx.table("profiles", tables.ITEM_PROFILES), ctx.embeddings),
-        users,
+        user_inputs(ctx.table("profiles", tables.USER_PROFILES), ctx.embeddings),
         ctx.cfg,
         n_users=sum(ctx.fact("profiles", "segments").get(name, 0) for name in WITH_HISTORY),
         text_width=ctx.fact("embed", "width"),
@@ -45,37 +63,33 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         earlier=earlier,
         bar=is_local(ctx.spark) and sys.stderr.isatty(),
     )
-    artifact = artifact_of(rows.collect())
-    artifact.facts.update(
+    return artifact_of(rows.collect()).noting(
         encoder_id=ctx.fact("embed", "encoder_id"),
         config_fingerprint=ctx.cfg.fingerprint(),
         started_from=started_from,
     )
-    if not driver.master(ctx.spark).startswith("local"):
+
+
+def _report(ctx: Context, facts: ModelFacts) -> None:
+    """Log how training went."""
+    if not is_local(ctx.spark):
         # On a cluster the task's own lines are in an executor's log; in local mode they were on this terminal.
-        for entry in artifact.facts["trial"]:
-            said = f", held-out ndcg {entry['ndcg']:.4f}" if "ndcg" in entry else ""
-            log.info(
-                "train: trial epoch %d loss %.4f (%.1f s)%s", entry["epoch"], entry["loss"], entry["seconds"], said
-            )
-        for said in filter(None, (artifact.facts["resumed"], artifact.facts["no_checkpoint"])):
-            log.warning("train: %s", said)
-        for loss in artifact.facts["losses"]:
-            log.info("train: epoch %d loss %.4f (%.1f s)", loss["epoch"], loss["loss"], loss["seconds"])
-    where = "GPU" if artifact.facts["device"] == "cuda" else "CPU"
-    log.info("train: computed on the %s, the tower in %s", where, artifact.facts["precision"])
-    if artifact.facts["held_out"]:
-        log.info(
-            "train: held-out ndcg@%d %.4f; links count %.1f times what the loss found, temperature %.2f, cold items +%.2f, w_cos %.2f",
-            K,
-            artifact.facts["held_out"]["ndcg"],
-            *(artifact.facts[name] for name in CHOICES),
-        )
-        if ends := grid_ends(artifact.facts):
-            log.info("train: the last of what the trial tries: %s; a better value may lie beyond", ", ".join(ends))
-    attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
-    attempt.write_file(MODEL_FACTS, artifact.facts_json().encode())
-    card = model_card(
+        for entry in facts.trial:
+            log.info("train: %s", entry.line())
+        for trouble in filter(None, (facts.resumed, facts.no_checkpoint)):
+            log.warning("train: %s", trouble)
+        for loss in facts.losses:
+            log.info("train: %s", loss.line())
+    where = "GPU" if facts.device == "cuda" else "CPU"
+    log.info("train: computed on the %s, the tower in %s", where, facts.precision)
+    if facts.held_out:
+        log.info("train: held-out ndcg@%d %.4f; %s", K, facts.held_out.ndcg, facts.choices.line())
+        if ends := facts.choices.at_grid_ends():
+            log.info("train: the last values that the trial tries: %s; a better value may lie beyond", ", ".join(ends))
+
+
+def _card(ctx: Context, artifact: Artifact) -> str:
+    return model_card(
         artifact.facts,
         model_id=artifact.model_id,
         version=__version__,
@@ -89,20 +103,6 @@ def train(ctx: Context, attempt: Attempt) -> Facts:
         as_of=ctx.as_of,
         now=ctx.now,
     )
-    attempt.write_file(MODEL_CARD, card.encode())
-    kept = (
-        "losses",
-        "trial",
-        "held_out",
-        *CHOICES,
-        "seconds",
-        "n_users",
-        "n_positions",
-        "resumed",
-        "no_checkpoint",
-        "started_from",
-    )
-    return {"model_id": artifact.model_id, **{name: artifact.facts[name] for name in kept}}
 
 
 def check(spark: SparkSession, cfg: Config) -> None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 import jinja2
 
-from recsys_spark.training.kernels.choices import grid_ends
+from recsys_spark.model.kernels.facts import ModelFacts
 
 _CARD = """\
 # Model {{ model_id }}
@@ -29,11 +28,11 @@ A user tower over behaviours, interest tags and social neighbours, and an item s
 
 ## How it did on behaviours it was not shown
 
-{% if facts.held_out %}A trial run of {{ facts.trial[-1].epoch }} epochs that was not shown some of the last behaviours, asked for those, the whole catalogue ranked: recall@10 {{ '%.4f' | format(facts.held_out.recall) }}, ndcg@10 {{ '%.4f' | format(facts.held_out.ndcg) }}, `-log P` {{ '%.3f' | format(facts.held_out.nll) }} at the temperature below (an even guess over {{ n_items }} items: {{ '%.3f' | format(even) }}).
+{% if facts.held_out %}A trial run of {{ facts.trial[-1].loss.epoch }} epochs that was not shown some of the last behaviours, asked for those, the whole catalogue ranked: recall@10 {{ '%.4f' | format(facts.held_out.recall) }}, ndcg@10 {{ '%.4f' | format(facts.held_out.ndcg) }}, `-log P` {{ '%.3f' | format(facts.held_out.nll) }} at the temperature below (an even guess over {{ n_items }} items: {{ '%.3f' | format(even) }}).
 
-It chose what this model has built in: links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, P is truest at temperature {{ '%.2f' | format(facts.temperature) }}, cold items' logits are raised by {{ '%.2f' | format(facts.cold_item_boost) }}, and `w_cos` is {{ '%.2f' | format(facts.w_cos) }} where the configuration does not say.{% if ends %} The last of what a trial tries, so that a better value may lie beyond: {{ ends | join(', ') }}.{% endif %} So these figures flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
-{% elif facts.get("started_from") %}No trial was run: training began with the model of {{ facts.started_from }}, and what that one's trial had chosen stays: links count {{ '%.1f' | format(facts.link_strength) }} times, temperature {{ '%.2f' | format(facts.temperature) }}, cold items raised by {{ '%.2f' | format(facts.cold_item_boost) }}, `w_cos` {{ '%.2f' | format(facts.w_cos) }}.
-{% else %}No trial was run: `model.trial_epochs` is 0, or too few users had later behaviours. Links count {{ '%.1f' | format(facts.link_strength) }} times what the loss found, as usual.
+It chose what this model has built in: {{ facts.choices.clauses() }}.{% if ends %} The last of what a trial tries, so that a better value may lie beyond: {{ ends | join(', ') }}.{% endif %} So these figures flatter a little. The backtest of the run (`metrics`) was looked at by nothing.
+{% elif facts.started_from %}No trial was run: training began with the model of {{ facts.started_from }}, and what that one's trial had chosen stays: {{ facts.choices.line() }}.
+{% else %}No trial was run: `model.trial_epochs` is 0, or too few users had later behaviours. The usual values are built in: {{ facts.choices.line() }}.
 {% endif %}
 ## Where it ends
 
@@ -45,14 +44,14 @@ It chose what this model has built in: links count {{ '%.1f' | format(facts.link
 
 
 def model_card(
-    facts: Mapping[str, Any], *, model_id: str, version: str, config_fingerprint: str, seed: int, encoder: str,
+    facts: ModelFacts, *, model_id: str, version: str, config_fingerprint: str, seed: int, encoder: str,
     weights: Mapping[str, float], n_items: int, n_parameters: int, n_links: int, as_of: datetime, now: datetime,
 ) -> str:  # fmt: skip
     """Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the catalogue."""
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     return template.from_string(_CARD).render(
         facts=facts,
-        ends=grid_ends(facts) if facts["held_out"] else [],
+        ends=facts.choices.at_grid_ends() if facts.held_out else [],
         model_id=model_id,
         version=version,
         config_fingerprint=config_fingerprint,
@@ -63,8 +62,8 @@ def model_card(
         even=math.log(max(n_items, 1)),
         n_parameters=n_parameters,
         n_links=n_links,
-        first=_day(facts["first_time"]),
-        last=_day(facts["last_time"]),
+        first=_day(facts.first_time),
+        last=_day(facts.last_time),
         as_of=as_of.isoformat(),
         trained_at=now.strftime("%Y-%m-%d %H:%M UTC"),
     )

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from tqdm import tqdm
 
-from recsys_spark.training.kernels.epochs import EpochLoss, TrialEpoch
+from recsys_spark.model.kernels.epochs import EpochLoss, TrialEpoch
 from recsys_spark.training.kernels.run import Step
 
 BAR_COLUMNS = 100

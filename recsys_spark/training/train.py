@@ -18,6 +18,7 @@ from pyspark.sql import DataFrame, Row
 from recsys_spark.config.sections import Config, Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.spark.task_gpus import assigned_gpus
 from recsys_spark.training.processes import group_of_tasks, shards
 from recsys_spark.training.rows import DataSettings, data_of, training_rows
@@ -76,7 +77,7 @@ def artifact_of(rows: Iterable[Row]) -> Artifact:
         parts.setdefault(row["name"], []).append(row)
     if FAILURE in parts:
         raise TrainingError(**json.loads(bytes(parts[FAILURE][0]["data"])))
-    facts = json.loads(bytes(parts.pop(FACTS)[0]["data"]))
+    facts = ModelFacts.parse(bytes(parts.pop(FACTS)[0]["data"]).decode())
     tensors = {}
     for name, pieces in parts.items():
         data = b"".join(bytes(piece["data"]) for piece in sorted(pieces, key=lambda r: int(r["part"])))
@@ -137,7 +138,7 @@ def _trainer(
                         group=group,
                     )
                 )
-                artifact.facts.update(resumed=said, no_checkpoint=checkpoints.trouble)
+                artifact = artifact.noting(resumed=said, no_checkpoint=checkpoints.trouble)
                 if group.rank:
                     return
         except TrainingError as error:

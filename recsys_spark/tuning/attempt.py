@@ -10,12 +10,14 @@ import numpy as np
 
 from recsys_spark.config.sections import Model as ModelConfig
 from recsys_spark.errors import DataError
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.arrays import F64
-from recsys_spark.training.kernels.choices import Choices, choose
+from recsys_spark.training.kernels.choosing import choose
 from recsys_spark.training.kernels.data import Data
-from recsys_spark.training.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
-from recsys_spark.training.kernels.held_out import MIN_USERS, Asked, Found, hold_out, measure
+from recsys_spark.training.kernels.fit import OnEpoch
+from recsys_spark.training.kernels.held_out import MIN_USERS, Asked, hold_out, measure
 from recsys_spark.training.kernels.run import Run
 
 
@@ -55,7 +57,7 @@ def try_configuration(
     for loss in run.epochs(settings.epochs):
         losses.append(loss)
         on_epoch(TrialEpoch(loss, None))
-    asked = Asked(held, Recommender(run.artifact({}, Choices(link_strength=1.0))), past.catalogue)
+    asked = Asked(held, Recommender(run.artifact(Choices.as_trained())), past.catalogue)
     choices, found = choose(asked, settings.cold_item_cost)
     # The chosen weight of the cosine is beside log P; here it stands beside the logits.
     _, ndcg = measure(asked, choices.link_strength, choices.w_cos * choices.temperature)

@@ -104,9 +104,9 @@ def test_two_tasks_train_one_model(spark: SparkSession, shop: Path, whole: Conte
     together = stored_model.model_of(ctx.area)
     assert ctx.fact("train", "model_id") == together.model_id != before
     for name in ("n_users", "n_positions", "warm_item_ids", "first_time", "last_time"):
-        assert together.facts[name] == alone.facts[name]
-    assert alone.facts["config_fingerprint"] == whole.cfg.fingerprint()
-    assert together.facts["config_fingerprint"] == ctx.cfg.fingerprint() != whole.cfg.fingerprint()
+        assert getattr(together.facts, name) == getattr(alone.facts, name)
+    assert alone.facts.config_fingerprint == whole.cfg.fingerprint()
+    assert together.facts.config_fingerprint == ctx.cfg.fingerprint() != whole.cfg.fingerprint()
     np.testing.assert_allclose(together.tensors["links.values"], alone.tensors["links.values"], atol=1e-5)
 
 

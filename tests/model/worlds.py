@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.popularity import Popularity
+from recsys_spark.model.kernels.tower import TowerShape
 from recsys_spark.training.kernels.data import Data
 from recsys_spark.training.kernels.objective import Catalogue
 
@@ -76,3 +81,13 @@ def data(
         max_history=10,
         **changed,
     )
+
+
+def facts(**changed: Any) -> ModelFacts:
+    """Facts of a small model."""
+    known: dict[str, Any] = {
+        "shape": TowerShape(4, TEXT_WIDTH, 1, 10, 1, 2, 0.0), "behaviours": ("browse",), "warm_item_ids": ("i1", "i2"),
+        "choices": Choices(), "n_users": 9, "n_positions": 70, "first_time": 0.0, "last_time": 3600.0, "device": "cpu",
+        "precision": "float32", "encoder_id": "enc-7",
+    }  # fmt: skip
+    return ModelFacts(**known | changed)

@@ -91,7 +91,7 @@ def full() -> str:
             losses=[{"epoch": n, "loss": 3 / n, "cross_entropy": 2.9 / n, "bce": 0.1 / n} for n in range(1, 9)],
             trial=[{"epoch": n, "ndcg": 0.1 - 0.01 * abs(n - 6)} for n in range(1, 9)],
             held_out={"ndcg": 0.0871},
-            choices={"link_strength": 3.0, "temperature": 1.25, "cold_item_boost": 0.5, "w_cos": 0.8},
+            chosen="links count 3.0 times, w_cos is 0.80",
             samples=[*samples, {"user_id": "nobody", "history": None, "recommendations": [{**item, "reasons": None}]}],
         )
     )
@@ -133,8 +133,8 @@ def test_charts_are_named_for_screen_readers_and_ids_are_unique(full: str) -> No
 def test_the_trial_run_is_told(full: str) -> None:
     text = " ".join(Outline(full).text.split())
     assert (
-        "A trial run of 8 epochs that was not shown some of the last behaviours had ndcg@10 0.0871 on those. It chose that links "
-        "count 3.0 times what the loss found, temperature 1.25 for P, 0.50 on the logits of cold items, and 0.80 as weight of the cosine where the configuration does not say."
+        "A trial run of 8 epochs that was not shown some of the last behaviours had ndcg@10 0.0871 on those. "
+        "It chose: links count 3.0 times, w_cos is 0.80."
     ) in text
     assert "held-out ndcg@10 from 0.05 to 0.08" in text
 

@@ -21,6 +21,8 @@ from recsys_spark import __version__, pipeline
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError
 from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.pipeline import STAGES, run_pipeline, run_stages
 from recsys_spark.steps import mlflow as tracking
 from recsys_spark.steps import mlflow_values as tracked_values
@@ -28,18 +30,21 @@ from recsys_spark.steps.context import Context, Hidden
 from recsys_spark.steps.names import BACKTESTED, STAGE_NAMES
 from recsys_spark.store.areas import StageManifest
 from tests.builders import AS_OF, config
+from tests.model.worlds import facts
 
 FINISHED = "2026-01-01T03:00:00+00:00"
-LOSSES = [{"epoch": k, "of": 2, "loss": 7.0 - k, "cross_entropy": 6.5 - k, "bce": 0.5, "seconds": 1.5} for k in (1, 2)]
-FOUND = {"ndcg": 0.25, "recall": 0.5, "nll": 3.0}
+LOSSES = tuple(EpochLoss(k, 2, loss=7.0 - k, cross_entropy=6.5 - k, bce=0.5, seconds=1.5) for k in (1, 2))
+FOUND = Found(ndcg=0.25, recall=0.5, nll=3.0, temperature=1.5)
 ARTIFACT = Artifact(
     {"delta": np.ones((2, 3), np.float32)},
-    {
-        "behaviours": ["browse"], "warm_item_ids": ["i1", "i2"], "encoder_id": "enc-7", "device": "cpu", "losses": LOSSES,
-        "trial": [{**LOSSES[0], "loss": 6.75}, {**LOSSES[1], "loss": 5.75, **FOUND}], "held_out": FOUND, "temperature": 1.5,
-        "link_strength": 2.0, "cold_item_boost": 0.5, "w_cos": 1.25, "seconds": 60.0, "n_users": 9, "n_positions": 70,
-    },
-)  # fmt: skip
+    facts(
+        losses=LOSSES,
+        trial=(TrialEpoch(replace(LOSSES[0], loss=6.75), None), TrialEpoch(replace(LOSSES[1], loss=5.75), FOUND)),
+        held_out=FOUND,
+        choices=Choices(temperature=1.5, link_strength=2.0, cold_item_boost=0.5, w_cos=1.25),
+        seconds=60.0,
+    ),
+)
 METRICS = [
     {"model": "recsys-spark", "segment": "history", "metric": "ndcg", "k": 10, "value": 0.125},
     {"model": "als", "segment": "all", "metric": "coverage", "k": 20, "value": 0.75},
@@ -57,9 +62,9 @@ class Walk:
 
     def __init__(self, attempt: str = "1") -> None:
         folder = f"/store/attempt-{attempt}"
-        facts = {"model_id": ARTIFACT.model_id}
+        known = {"model_id": ARTIFACT.model_id}
         self.manifests = {
-            "train": StageManifest("train", "key-t", f"{folder}t", {}, facts, 60.0, FINISHED),
+            "train": StageManifest("train", "key-t", f"{folder}t", {}, known, 60.0, FINISHED),
             "evaluate": StageManifest("evaluate", "key-e", f"{folder}e", {}, {}, 9.0, FINISHED),
         }
         self.files = {

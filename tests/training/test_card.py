@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from datetime import UTC, datetime
 
 from recsys_spark.config.sections import Model
 from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.choices import COLD_ITEM_BOOSTS, LINK_STRENGTHS, Choices
 from recsys_spark.training.card import model_card
-from recsys_spark.training.kernels.choices import COLD_ITEM_BOOSTS, LINK_STRENGTHS, Choices
 from recsys_spark.training.kernels.fit import fit
 from tests.model.worlds import N_ITEMS, data, tasteful_users
 
@@ -18,10 +17,11 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 BEYOND = "The last of what a trial tries, so that a better value may lie beyond: "
 
 
-def card(trial_epochs: int, **chosen: float) -> tuple[str, Artifact]:
+def card(trial_epochs: int, chosen: Choices | None = None) -> tuple[str, Artifact]:
     settings = Model(width=16, n_layers=1, epochs=2, batch_positions=256, trial_epochs=trial_epochs)
-    artifact = fit(data(tasteful_users(600)), settings, seed=0)
-    artifact.facts.update(encoder_id="enc-7", **chosen)
+    artifact = fit(data(tasteful_users(600)), settings, seed=0).noting(encoder_id="enc-7")
+    if chosen:
+        artifact = artifact.noting(choices=chosen)
     text = model_card(
         artifact.facts, model_id=artifact.model_id, version="1.2", config_fingerprint="c0ffee", seed=5, encoder="minilm",
         weights={"browse": 1.0, "buy": 4.0}, n_items=N_ITEMS, n_parameters=99, n_links=7, as_of=NOON, now=NOON,
@@ -32,11 +32,12 @@ def card(trial_epochs: int, **chosen: float) -> tuple[str, Artifact]:
 def test_the_card_names_model_data_and_what_was_found() -> None:
     text, artifact = card(trial_epochs=2)
     facts = artifact.facts
+    assert facts.held_out
     for part in (
         artifact.model_id, "`enc-7` (minilm), width 8", "configuration `c0ffee`, seed 5", "2026-01-02 12:00 UTC",
         f"600 users, 3600 behaviours, 32 items of {N_ITEMS}", "browse (weight 1.0), buy (weight 4.0)",
-        "1970-01-01, 1970-01-01", f"ndcg@10 {facts['held_out']['ndcg']:.4f}", f"{facts['losses'][-1]['loss']:.4f} in the last",
-        "A trial run of 2 epochs", "an even guess over 40 items: 3.689", f"links count {facts['link_strength']:.1f} times", f"temperature {facts['temperature']:.2f}",
+        "1970-01-01, 1970-01-01", f"ndcg@10 {facts.held_out.ndcg:.4f}", f"{facts.losses[-1].loss:.4f} in the last",
+        "A trial run of 2 epochs", "an even guess over 40 items: 3.689", f"It chose what this model has built in: {facts.choices.clauses()}.",
     ):  # fmt: skip
         assert part in text
     assert "No trial" not in text
@@ -49,11 +50,10 @@ def test_a_model_without_a_trial_says_so() -> None:
 
 
 def test_choices_at_the_end_of_what_is_tried_are_named() -> None:
-    usual = asdict(Choices())
-    text, _ = card(2, **{**usual, "link_strength": LINK_STRENGTHS[-1], "cold_item_boost": COLD_ITEM_BOOSTS[-1]})
+    text, _ = card(2, Choices(link_strength=LINK_STRENGTHS[-1], cold_item_boost=COLD_ITEM_BOOSTS[-1]))
     assert f"{BEYOND}link_strength, cold_item_boost." in text
-    assert BEYOND not in card(2, **usual)[0]
+    assert BEYOND not in card(2, Choices())[0]
 
 
 def test_without_a_trial_nothing_was_tried() -> None:
-    assert BEYOND not in card(0, **{**asdict(Choices()), "link_strength": LINK_STRENGTHS[-1]})[0]
+    assert BEYOND not in card(0, Choices(link_strength=LINK_STRENGTHS[-1]))[0]

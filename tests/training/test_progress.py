@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 from tqdm import tqdm
 
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.training import progress as module
 from recsys_spark.training.kernels.checkpoints import State
-from recsys_spark.training.kernels.epochs import EpochLoss, TrialEpoch
-from recsys_spark.training.kernels.held_out import Found
 from recsys_spark.training.kernels.run import Step
 from recsys_spark.training.progress import TrainingProgress
 

@@ -9,7 +9,7 @@ import pytest
 
 from recsys_spark.config.sections import Model
 from recsys_spark.errors import DataError, TrainingError
-from recsys_spark.training.kernels.epochs import TrialEpoch
+from recsys_spark.model.kernels.epochs import TrialEpoch
 from recsys_spark.training.kernels.fit import try_out
 from recsys_spark.training.kernels.held_out import hold_out
 from recsys_spark.tuning.attempt import Tried, try_configuration

@@ -127,14 +127,14 @@ def test_what_is_counted_is_what_one_process_counts(found: list[dict[str, Any]],
         if name.startswith("links.") or name in ("items.settled", "popularity_units", "text_mean", "text_scale"):
             np.testing.assert_allclose(model.tensors[name], alone.tensors[name], rtol=1e-6, atol=1e-9)
     for name in ("warm_item_ids", "n_users", "n_positions", "first_time", "last_time"):
-        assert model.facts[name] == alone.facts[name]
+        assert getattr(model.facts, name) == getattr(alone.facts, name)
 
 
 def test_two_learn_what_one_learns(found: list[dict[str, Any]], alone: Artifact) -> None:
-    losses = [[entry["cross_entropy"] for entry in of.facts["losses"]] for of in (found[0]["of_users"], alone)]
+    losses = [[entry.cross_entropy for entry in of.facts.losses] for of in (found[0]["of_users"], alone)]
     np.testing.assert_allclose(losses[0], losses[1], atol=0.1)
     assert losses[0][-1] < losses[0][0] - 0.1
-    assert found[0]["of_users"].facts["held_out"]["recall"] > 0.5
+    assert found[0]["of_users"].facts.held_out.recall > 0.5
 
 
 def test_a_loss_that_is_no_number_in_one_stops_all(found: list[dict[str, Any]]) -> None:

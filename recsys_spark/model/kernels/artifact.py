@@ -1,10 +1,10 @@
-"""The model artifact: named tensors (safetensors) and plain facts (JSON). Never pickle."""
+"""The model artifact: named tensors (safetensors) and facts (JSON). Never pickle."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,36 +14,32 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from recsys_spark.errors import TrainingError
-
-FORMAT = 4
-"""Goes up where older tensors can no longer be read."""
+from recsys_spark.model.kernels.facts import TRAIN_AGAIN, ModelFacts
 
 
 def is_link(name: str) -> bool:
-    """Whether a tensor is one of links.Links: large, and fitted anew from the behaviours."""
+    """Whether a tensor belongs to links.Links: large, and fitted anew from the behaviours."""
     return name.startswith("links.")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A trained model.
-
-    ``tensors``: those of training.Trainable by name, and links.* of links.Links.
-
-    ``facts`` holds: format (FORMAT), shape (TowerShape), behaviours (types in order), warm_item_ids (rows of delta), losses
-    (one entry per epoch), trial (one per epoch of the trial run), held_out (what it found with the choices), temperature, link_strength, cold_item_boost, w_cos, device (`cpu`, `cuda`), precision of the tower's products (`float32`, `bfloat16`), seconds, n_users, n_positions,
-    first_time and last_time (seconds), encoder_id, config_fingerprint, started_from (run date of the earlier model, or None).
-    """
+    """A trained model."""
 
     tensors: dict[str, npt.NDArray[Any]]
-    facts: dict[str, Any]
+    """The weights of trainable.Trainable by name, `items.settled`, `temperature`, and links.* of links.Links"""
+    facts: ModelFacts
 
     @property
     def model_id(self) -> str:
         """16 hex digits that change with any weight or warm item."""
         digest = hashlib.sha256(self.tensor_bytes())
-        digest.update(json.dumps([self.facts["behaviours"], self.facts["warm_item_ids"]]).encode())
+        digest.update(json.dumps([self.facts.behaviours, self.facts.warm_item_ids]).encode())
         return digest.hexdigest()[:16]
+
+    def noting(self, **facts: Any) -> Artifact:
+        """The same model with other facts."""
+        return replace(self, facts=replace(self.facts, **facts))
 
     def tensor_bytes(self) -> bytes:
         """The tensors as a safetensors file."""
@@ -51,25 +47,22 @@ class Artifact:
 
     def facts_json(self) -> str:
         """The facts as JSON."""
-        return json.dumps(self.facts, ensure_ascii=False, indent=1)
+        return self.facts.to_json()
 
     @staticmethod
     def parse(tensor_bytes: bytes, facts_json: str) -> Artifact:
-        """Inverse of the two writers. Raises TrainingError for a model that another version made."""
+        """Inverse of the two writers.
+
+        Raises TrainingError for a model that another version made, and for files that are cut short or otherwise wrong.
+        """
+        facts = ModelFacts.parse(facts_json)
         try:
-            facts, tensors = json.loads(facts_json), dict(load_tensors(tensor_bytes))
-        except (SafetensorError, ValueError) as error:
+            return Artifact(dict(load_tensors(tensor_bytes)), facts)
+        except SafetensorError as error:
             raise TrainingError(
-                "The model cannot be read",
-                found=f"{len(tensor_bytes):,} bytes of tensors, {len(facts_json):,} characters of facts: {error}",
-                expected="a safetensors file and JSON, as `train` writes them",
-                action="Delete the stage's manifest, runs/run_date=D/AREA/train.json, and run `train` again.",
+                "The tensors of the model cannot be read",
+                where="model.safetensors",
+                found=f"{len(tensor_bytes):,} bytes: {error}",
+                expected="a safetensors file, as `train` writes it",
+                action=TRAIN_AGAIN,
             ) from error
-        if facts.get("format", 1) != FORMAT:
-            raise TrainingError(
-                "The model was made by another version of recsys-spark",
-                found=f"model format {facts.get('format', 1)}",
-                expected=f"format {FORMAT}",
-                action="Run `train` again.",
-            )
-        return Artifact(tensors, facts)

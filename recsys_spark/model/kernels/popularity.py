@@ -26,15 +26,6 @@ Floats = npt.NDArray[np.float32]
 Doubles = npt.NDArray[np.float64]
 
 
-def cold_push(boost: float) -> Floats:
-    """What is added to the weights of the features [N_FEATURES], so that logits of items nobody has chosen rise by ``boost``.
-
-    >>> cold_push(1.5).tolist()
-    [0.0, 0.0, 1.5]
-    """
-    return np.array([0.0, 0.0, boost], np.float32)
-
-
 @dataclass(frozen=True)
 class Popularity:
     """How often each of n items was chosen."""

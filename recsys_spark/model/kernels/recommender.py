@@ -12,7 +12,7 @@ from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.histories import Floats, Histories, Ints, Positions, kept
 from recsys_spark.model.kernels.links import Evidence, Links, chosen_of, evidence_for
 from recsys_spark.model.kernels.popularity import Popularity
-from recsys_spark.model.kernels.tower import TowerShape, UserTower, friend_boosts, last_outputs, link_boosts, tokens_of
+from recsys_spark.model.kernels.tower import UserTower, friend_boosts, last_outputs, link_boosts, tokens_of
 
 USERS_PER_PASS = 256
 
@@ -57,9 +57,9 @@ class Recommender:
     """The forward passes of a trained artifact; loaded once per worker."""
 
     def __init__(self, artifact: Artifact) -> None:
-        self.shape = TowerShape(**artifact.facts["shape"])
-        self.behaviours = {name: k for k, name in enumerate(artifact.facts["behaviours"])}
-        self._warm = Positions(artifact.facts["warm_item_ids"])
+        self.shape = artifact.facts.shape
+        self.behaviours = {name: k for k, name in enumerate(artifact.facts.behaviours)}
+        self._warm = Positions(artifact.facts.warm_item_ids)
         self._tensors = {name: torch.from_numpy(np.array(value)) for name, value in artifact.tensors.items()}
         self._tower = UserTower(self.shape)
         self._links = Links(**{name: self._tensors[f"links.{name}"].numpy() for name in Links._fields})

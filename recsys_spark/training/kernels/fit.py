@@ -13,15 +13,15 @@ import numpy as np
 from recsys_spark.config.sections import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact, is_link
+from recsys_spark.model.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.arrays import F64
 from recsys_spark.training.kernels.checkpoints import NO_CHECKPOINTS, Checkpoints, State
-from recsys_spark.training.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices, better_by, choose
+from recsys_spark.training.kernels.choosing import better_by, choose
 from recsys_spark.training.kernels.data import Data
-from recsys_spark.training.kernels.epochs import EpochLoss, OnEpoch, TrialEpoch
-from recsys_spark.training.kernels.held_out import Asked, Found, HeldOut, hold_out, measure
+from recsys_spark.training.kernels.held_out import Asked, HeldOut, hold_out, measure
 from recsys_spark.training.kernels.run import Run, Step
-from recsys_spark.training.kernels.warm_start import choices_of
 from recsys_spark.worker.process_group import ALONE, Group
 
 STOPPING_ERRORS = 2.0
@@ -29,6 +29,7 @@ STOPPING_ERRORS = 2.0
 TRIAL, FINAL = "trial", "final"
 GOOD, BEST = "good.", "best"
 OnStep = Callable[[Step], None]
+OnEpoch = Callable[[EpochLoss | TrialEpoch], None]
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def fit(
     started = time.monotonic() - (saved.facts["seconds"] if saved else 0.0)
     in_final = saved if saved and saved.facts["run"] == FINAL else None
     if earlier:
-        trial = replace(NO_TRIAL, epochs=settings.warm_epochs, choices=choices_of(earlier))
+        trial = replace(NO_TRIAL, epochs=settings.warm_epochs, choices=earlier.facts.choices)
     elif in_final:
         trial = Trial.parse(in_final.facts["trial"])
     else:
@@ -119,13 +120,12 @@ def fit(
     for entry in run.epochs(trial.epochs or settings.epochs, resumed=in_final, on_step=after):
         losses.append(entry)
         on_epoch(entry)
-    facts = {
-        "trial": [entry.as_dict() for entry in trial.entries],
-        "held_out": asdict(trial.found) if trial.found else None,
-        "losses": [entry.as_dict() for entry in losses],
-        "seconds": time.monotonic() - started,
-    }
-    return run.artifact(facts, trial.choices)
+    return run.artifact(trial.choices).noting(
+        trial=tuple(trial.entries),
+        held_out=trial.found,
+        losses=tuple(losses),
+        seconds=time.monotonic() - started,
+    )
 
 
 def try_out(
@@ -159,7 +159,7 @@ def try_out(
     entries = [TrialEpoch.parse(entry) for entry in saved.facts["entries"]] if saved else []
     good: int = saved.facts["good"] if saved else 0
     best = saved.tensors[BEST] if saved else np.empty(0)
-    chosen = run.artifact({}, Choices(link_strength=1.0))
+    chosen = run.artifact(Choices.as_trained())
     if saved and good:
         kept = {name.removeprefix(GOOD): value for name, value in saved.tensors.items() if name.startswith(GOOD)}
         chosen = replace(chosen, tensors={**chosen.tensors, **kept})
@@ -180,7 +180,7 @@ def try_out(
             entries.append(TrialEpoch(loss, None))
             on_epoch(entries[-1])
             continue
-        model = run.artifact({}, Choices(link_strength=1.0))
+        model = run.artifact(Choices.as_trained())
         found, per_user = group.first(partial(measured, model))
         entries.append(TrialEpoch(loss, found))
         on_epoch(entries[-1])
@@ -190,5 +190,9 @@ def try_out(
             break
         if not len(best) or per_user.mean() > best.mean():
             best = per_user
-    choices, found = group.first(lambda: choose(asked_by(chosen), settings.cold_item_cost))
+
+    def asked_with(choices: Choices) -> Asked:
+        return asked_by(replace(chosen, tensors=choices.apply(chosen.tensors)))
+
+    choices, found = group.first(lambda: choose(asked_by(chosen), settings.cold_item_cost, asked_with))
     return Trial(entries, good if settings.patience else 0, choices, found)

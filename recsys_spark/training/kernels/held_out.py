@@ -15,6 +15,8 @@ import numpy.typing as npt
 
 from recsys_spark.encoding.kernels.encoder import unit_rows
 from recsys_spark.evaluation.kernels.metrics import METRICS, user_metrics
+from recsys_spark.model.kernels.choices import TEMPERATURES
+from recsys_spark.model.kernels.epochs import Found, K
 from recsys_spark.model.kernels.histories import Histories, joined, kept, shuffled_ties, without_friends
 from recsys_spark.model.kernels.links import Evidence, columns_of
 from recsys_spark.model.kernels.popularity import slice_borders
@@ -23,7 +25,6 @@ from recsys_spark.numerics.arrays import F64
 from recsys_spark.training.kernels.objective import Catalogue
 from recsys_spark.worker.process_group import ALONE, Group
 
-K = 10
 SHARE_OF_USERS = 0.1
 USERS_AT_ONCE = 256
 MIN_USERS = 20
@@ -31,7 +32,6 @@ MAX_HIDDEN = 0.3
 MAX_SCORES, MAX_USERS = 1e8, 20_000
 """Asked are so many users at most that time and memory stay small beside those of training."""
 BLOCK_SCORES = 1e7
-TEMPERATURES = np.exp(np.linspace(-1.2, 2.0, 33)).astype(np.float32)
 AT_ONE = int(np.abs(TEMPERATURES - 1).argmin())
 
 Longs = npt.NDArray[np.int64]
@@ -54,19 +54,6 @@ class HeldOut:
     """[n_truth] distinct per user"""
     repeats: bool
     """Whether they may be items that the user had touched"""
-
-
-@dataclass(frozen=True)
-class Found:
-    """How a model did on held-out behaviours."""
-
-    ndcg: float
-    """at K, over the whole catalogue, without what the user has touched unless repeats are asked for"""
-    recall: float
-    nll: float
-    """mean -log P(item) of a held-out behaviour, P over the whole catalogue at the temperature below"""
-    temperature: float
-    """T that makes -log P least; 1 where it is no number"""
 
 
 def hold_out(
@@ -162,7 +149,7 @@ class Asked:
         other.boosts = self.boosts.where(np.zeros(len(self.boosts.row), bool))
         return other
 
-    def blocks(self, link_strength: float) -> Iterator[Block]:
+    def blocks(self, link_strength: float) -> Iterator[AskedBlock]:
         """Some users at a time; boosts are ``link_strength`` times what the model says."""
         held, n_items = self.held, len(self.theta)
         step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / n_items)))
@@ -171,7 +158,7 @@ class Asked:
             part = slice(*np.searchsorted(held.truth_row, [start, stop]))
             own = slice(*np.searchsorted(self.boosts.row, [start, stop]))
             boosts = Evidence(self.boosts.row[own] - start, self.boosts.item[own], self.boosts.value[own])
-            block = Block(
+            block = AskedBlock(
                 held.asked.take(np.arange(start, stop)), self.x[start:stop] @ self.theta.T + self.bias,
                 self.x_unit[start:stop] @ self.y_unit.T, boosts, part, held.truth_row[part] - start, held.truth_item[part],
             )  # fmt: skip
@@ -193,7 +180,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Block:
+class AskedBlock:
     """The logits of some of the asked users."""
 
     asked: Histories

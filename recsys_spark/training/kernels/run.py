@@ -13,16 +13,17 @@ import torch
 
 from recsys_spark.config.sections import Model as ModelConfig
 from recsys_spark.errors import TrainingError
-from recsys_spark.model.kernels.artifact import FORMAT, Artifact
+from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.epochs import EpochLoss
+from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.model.kernels.histories import shuffled_ties, with_social
 from recsys_spark.model.kernels.links import evidence_without_self, fit_links
-from recsys_spark.model.kernels.popularity import cold_push, replay
-from recsys_spark.model.kernels.tower import SCALAR_STEPS, TowerShape
+from recsys_spark.model.kernels.popularity import replay
+from recsys_spark.model.kernels.tower import TowerShape
 from recsys_spark.training.kernels.batches import Schedule, batches, n_batches
 from recsys_spark.training.kernels.checkpoints import State
-from recsys_spark.training.kernels.choices import Choices
 from recsys_spark.training.kernels.data import Data
-from recsys_spark.training.kernels.epochs import EpochLoss
 from recsys_spark.training.kernels.links_gpu import DeviceLinks
 from recsys_spark.training.kernels.mixed_precision import BFLOAT16, FLOAT32, in_bfloat16
 from recsys_spark.training.kernels.objective import Objective, Trainable, may_be_asked
@@ -224,32 +225,25 @@ class Run:
     def _weights(self) -> dict[str, Any]:
         return {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
 
-    def artifact(self, facts: Facts, choices: Choices) -> Artifact:
-        """The weights as they are now and what was chosen beside them; all of the group ask for it."""
+    def artifact(self, choices: Choices) -> Artifact:
+        """The model with the weights as they are now and ``choices`` put in; all processes of the group call it."""
         own, gather = self.histories, self.group.gather
         tensors = self._weights()
         tensors["items.settled"] = self.settled
         tensors |= {f"links.{name}": values for name, values in self.links._asdict().items()}
-        tensors["temperature"] = np.array(choices.temperature, np.float32)
-        tensors["items.beta"] = tensors["items.beta"] + cold_push(choices.cold_item_boost)
-        tensors["items.link"][0] += np.float32(np.log(choices.link_strength) / SCALAR_STEPS)
-        return Artifact(
-            tensors,
-            {
-                "format": FORMAT,
-                "shape": self.shape.as_dict(),
-                "behaviours": list(self.data.behaviours),
-                "warm_item_ids": [str(i) for i in self.data.catalogue.ids[self.warm]],
-                "n_users": sum(gather(own.n_users)),
-                "n_positions": sum(gather(len(own.items))),
-                "first_time": min(gather(float(own.times.min(initial=np.inf)))),
-                "last_time": max(gather(float(own.times.max(initial=-np.inf)))),
-                **asdict(choices),
-                "device": self.device.type,
-                "precision": BFLOAT16 if in_bfloat16(self.settings.precision, self.device) else FLOAT32,
-                **facts,
-            },
+        facts = ModelFacts(
+            shape=self.shape,
+            behaviours=tuple(self.data.behaviours),
+            warm_item_ids=tuple(str(i) for i in self.data.catalogue.ids[self.warm]),
+            choices=choices,
+            n_users=sum(gather(own.n_users)),
+            n_positions=sum(gather(len(own.items))),
+            first_time=min(gather(float(own.times.min(initial=np.inf)))),
+            last_time=max(gather(float(own.times.max(initial=-np.inf)))),
+            device=self.device.type,
+            precision=BFLOAT16 if in_bfloat16(self.settings.precision, self.device) else FLOAT32,
         )
+        return Artifact(choices.apply(tensors), facts)
 
 
 def shape_of(settings: ModelConfig, *, text_width: int, n_behaviours: int, max_history: int) -> TowerShape:

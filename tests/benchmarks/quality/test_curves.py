@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -10,24 +11,24 @@ import numpy as np
 from benchmarks.common.ledger import Row
 from benchmarks.quality.curves import CHART, choices_table, curve_rows, draw_curves
 from benchmarks.quality.methods import Fitted
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
+from recsys_spark.model.kernels.facts import ModelFacts
+from tests.model.worlds import facts
 
 
-def fitted(facts: dict[str, object] | None) -> Fitted:
+def fitted(facts: ModelFacts | None) -> Fitted:
     return Fitted(lambda users: np.zeros((len(users), 1)), np.ones(1, bool), None, facts)
 
 
-def facts_of(trial: bool) -> dict[str, object]:
-    entry = {"epoch": 1, "loss": 2.5, "seconds": 3.0}
-    return {
-        "losses": [entry, {**entry, "epoch": 2, "loss": 1.25}],
-        "trial": [entry] if trial else [],
-        "held_out": {"ndcg": 0.125} if trial else {},
-        "link_strength": 4.0,
-        "temperature": 1.5,
-        "cold_item_boost": 0.75,
-        "w_cos": 0.5,
-        "other": object(),
-    }
+def facts_of(trial: bool) -> ModelFacts:
+    entry = EpochLoss(epoch=1, of=2, loss=2.5, cross_entropy=2.4, bce=0.1, seconds=3.0)
+    return facts(
+        losses=(entry, replace(entry, epoch=2, loss=1.25)),
+        trial=(TrialEpoch(entry, None),) if trial else (),
+        held_out=Found(ndcg=0.125, recall=0.2, nll=3.0, temperature=1.5) if trial else None,
+        choices=Choices(link_strength=4.0, temperature=1.5, cold_item_boost=0.75, w_cos=0.5),
+    )
 
 
 def rows(method: str = "ours", trial: bool = True) -> list[Row]:
@@ -38,7 +39,7 @@ def rows(method: str = "ours", trial: bool = True) -> list[Row]:
 def test_a_row_has_what_was_recorded_and_a_method_that_records_nothing_has_none() -> None:
     [row] = rows()
     assert (row["kind"], row["method"], len(row["losses"]), row["link_strength"]) == ("curve", "ours", 2, 4.0)
-    assert "other" not in row
+    assert "warm_item_ids" not in row
     assert curve_rows(fitted(None), method="EASE") == []
 
 

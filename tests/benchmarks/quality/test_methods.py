@@ -17,7 +17,9 @@ from benchmarks.quality.split import TEST, split_by_time, split_last, validation
 from benchmarks.quality.tiny import tiny_world
 from recsys_spark.config.sections import Encoder, Model, Score
 from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.choices import Choices
 from tests.benchmarks.quality.world import world_of
+from tests.model.worlds import facts
 from tests.tiny_encoder import tiny_encoder
 
 NONE = Encoder(model="none")
@@ -186,7 +188,7 @@ def test_an_ingredient_that_is_taken_away_is_gone() -> None:
 
 def test_the_push_of_cold_items_is_taken_back_whole() -> None:
     beta = np.array([0.5, 0.25, -3.0], np.float32)
-    pushed = Artifact({"items.beta": beta, "other": beta}, {"cold_item_boost": 1.5, "w_cos": 0.5})
+    pushed = Artifact({"items.beta": beta, "other": beta}, facts(choices=Choices(cold_item_boost=1.5, w_cos=0.5)))
     plain = without_push(pushed)
     assert plain.tensors["items.beta"].tolist() == [0.5, 0.25, -4.5]
     assert plain.tensors["other"] is beta

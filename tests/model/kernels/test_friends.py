@@ -62,7 +62,7 @@ def test_items_of_friends_are_raised_by_their_share(trained: Artifact) -> None:
 
 def test_friends_items_that_nobody_had_count_for_nothing(trained: Artifact) -> None:
     """As in training, where they are dropped before the shares are made."""
-    fewer = replace(trained, facts={**trained.facts, "warm_item_ids": trained.facts["warm_item_ids"][:-2]})
+    fewer = trained.noting(warm_item_ids=trained.facts.warm_item_ids[:-2])
     users = histories([[], []], social={0: [3, 7, N_ITEMS - 1], 1: [3, 7]})
     found = boosts(fewer, users)
     assert set(found) == {(0, 3), (0, 7), (1, 3), (1, 7)}

@@ -63,7 +63,8 @@ def same(one: Artifact, other: Artifact) -> bool:
     """Tensors, losses and what was chosen, bit by bit; seconds are others."""
 
     def said(of: Artifact) -> list[tuple[object, ...]]:
-        return [(e["epoch"], e["loss"], e.get("ndcg")) for name in ("trial", "losses") for e in of.facts[name]]
+        trial = [(entry.loss.epoch, entry.loss.loss, entry.found) for entry in of.facts.trial]
+        return [*trial, *((entry.epoch, entry.loss, None) for entry in of.facts.losses)]
 
     equal = all(np.array_equal(one.tensors[name], other.tensors[name]) for name in one.tensors)
     return equal and one.model_id == other.model_id and said(one) == said(other)

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recsys_spark.config.sections import Model
-from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.popularity import Popularity
-from recsys_spark.model.kernels.recommender import Recommender
-from recsys_spark.training.kernels import choices
-from recsys_spark.training.kernels import fit as training
-from recsys_spark.training.kernels.choices import (
+from recsys_spark.model.kernels.choices import (
     COLD_ITEM_BOOSTS,
     COSINES,
     LINK_STRENGTHS,
+    TEMPERATURES,
     USUAL_STRENGTH,
     Choices,
-    better_by,
-    choose,
-    cold_item_boost,
-    cosine_weight,
-    grid_ends,
-    link_strength,
 )
-from recsys_spark.training.kernels.held_out import TEMPERATURES, Asked
+from recsys_spark.model.kernels.histories import Histories
+from recsys_spark.model.kernels.popularity import Popularity
+from recsys_spark.model.kernels.recommender import Recommender
+from recsys_spark.training.kernels import choosing
+from recsys_spark.training.kernels import fit as training
+from recsys_spark.training.kernels.choosing import better_by, choose, cold_item_boost, cosine_weight, link_strength
+from recsys_spark.training.kernels.held_out import Asked
 from tests.model.worlds import N_ITEMS, catalogue, data
 from tests.training.trial_worlds import Fixed, asked, rng, seen_by, users_over_time
 
@@ -120,7 +116,7 @@ def test_the_boost_reaches_new_items_alone() -> None:
     users, world = users_over_time(), catalogue()
     run = training.Run(data(users), SETTINGS, 0)
     plain, pushed = (
-        Recommender(run.artifact({}, Choices(cold_item_boost=boost))).item_vectors(
+        Recommender(run.artifact(Choices(cold_item_boost=boost))).item_vectors(
             world.ids, world.vectors, world.has_vector, Popularity(*2 * [(np.arange(N_ITEMS) % 2).astype(float)])
         )
         for boost in (0.0, 2.0)
@@ -162,7 +158,7 @@ def test_the_strength_reaches_what_links_add() -> None:
     users = users_over_time()
     run = training.Run(data(users), SETTINGS, 0)
     world = catalogue()
-    plain, strong = (Recommender(run.artifact({}, Choices(link_strength=s))) for s in (1.0, 3.0))
+    plain, strong = (Recommender(run.artifact(Choices(link_strength=s))) for s in (1.0, 3.0))
     items = plain.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
     one, other = (r.user_boosts(users, items.link).value for r in (plain, strong))
     assert len(one)
@@ -181,7 +177,7 @@ def test_the_cosine_counts_as_far_as_the_held_out_behaviours_say(wanted: int, we
 
 def test_the_temperature_does_not_touch_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists by w_cos cos + logit / T are those by w_cos T cos + logit."""
-    monkeypatch.setattr(choices, "cosine_weight", lambda *_: 2.0)
+    monkeypatch.setattr(choosing, "cosine_weight", lambda *_: 2.0)
     chosen, found = choose(linked_shop(wanted=1), 0.005)
     assert chosen.temperature == found.temperature != 1.0
     assert chosen.w_cos * chosen.temperature == pytest.approx(2.0)
@@ -213,18 +209,18 @@ COOLEST, HOTTEST = (float(TEMPERATURES[k]) for k in (0, -1))
         (Choices(temperature=1.7, w_cos=COSINES[-1] / 1.7), ["w_cos"]),
         (Choices(temperature=1.7, w_cos=COSINES[-1]), []),
         (
-            Choices(HOTTEST, LINK_STRENGTHS[-1], COLD_ITEM_BOOSTS[-1], COSINES[-1] / HOTTEST),
+            Choices(LINK_STRENGTHS[-1], HOTTEST, COLD_ITEM_BOOSTS[-1], COSINES[-1] / HOTTEST),
             ["link_strength", "temperature", "cold_item_boost", "w_cos"],
         ),
     ],
 )
 def test_a_choice_at_the_end_of_its_grid_is_named(chosen: Choices, ends: list[str]) -> None:
-    assert grid_ends(asdict(chosen)) == ends
+    assert chosen.at_grid_ends() == ends
 
 
 def test_the_end_is_known_of_what_a_trial_stores(monkeypatch: pytest.MonkeyPatch) -> None:
     for weight, ends in ((COSINES[-1], True), (COSINES[-2], False)):
-        monkeypatch.setattr(choices, "cosine_weight", lambda *_, weight=weight: weight)
+        monkeypatch.setattr(choosing, "cosine_weight", lambda *_, weight=weight: weight)
         chosen, _ = choose(linked_shop(wanted=1), 0.005)
         assert chosen.temperature != 1.0
-        assert ("w_cos" in grid_ends(asdict(chosen))) == ends
+        assert ("w_cos" in chosen.at_grid_ends()) == ends

@@ -11,9 +11,9 @@ import torch
 from recsys_spark.config.sections import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
+from recsys_spark.model.kernels.epochs import EpochLoss
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.training.kernels.batches import batches
-from recsys_spark.training.kernels.epochs import EpochLoss
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.mixed_precision import in_bfloat16
 from tests.model.worlds import N_ITEMS, TEXT_WIDTH, catalogue, data, histories, tasteful_users
@@ -46,7 +46,7 @@ def test_the_loss_of_every_epoch_is_reported_and_falls(trained: tuple[Artifact, 
     assert [loss.epoch for loss in losses] == list(range(1, 9))
     assert losses[-1].cross_entropy < losses[0].cross_entropy - 0.3
     assert losses[-1].bce < losses[0].bce
-    assert len(artifact.facts["losses"]) == 8
+    assert len(artifact.facts.losses) == 8
 
 
 def test_a_user_gets_items_of_the_planted_taste(trained: tuple[Artifact, list[EpochLoss]]) -> None:
@@ -62,7 +62,7 @@ def test_an_item_never_touched_is_ranked_by_its_text(trained: tuple[Artifact, li
 
 def test_an_untouched_item_has_no_learned_part(trained: tuple[Artifact, list[EpochLoss]]) -> None:
     artifact, world = trained[0], catalogue()
-    assert "i16" not in artifact.facts["warm_item_ids"]
+    assert "i16" not in artifact.facts.warm_item_ids
     t = artifact.tensors
     e = (world.vectors[16] - t["text_mean"]) / t["text_scale"]
     items = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
@@ -186,7 +186,7 @@ def test_what_follows_by_a_type_of_larger_weight_is_likelier(
 def test_mixed_precision_learns_what_single_precision_does(trained: tuple[Artifact, list[EpochLoss]]) -> None:
     artifact, losses = train(SETTINGS.model_copy(update={"precision": "bfloat16"}))
     assert artifact.model_id != trained[0].model_id, "nothing was computed in another precision"
-    assert (artifact.facts["precision"], trained[0].facts["precision"]) == ("bfloat16", "float32")
+    assert (artifact.facts.precision, trained[0].facts.precision) == ("bfloat16", "float32")
     assert {name: values.dtype for name, values in artifact.tensors.items()} == {
         name: values.dtype for name, values in trained[0].tensors.items()
     }

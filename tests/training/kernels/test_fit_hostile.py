@@ -76,7 +76,7 @@ WITHOUT_TRIAL = {"a catalogue with one item", "users with one behaviour", "one u
 def test_training_and_serving_stay_finite(case: str) -> None:
     world, users = CASES[case]()
     artifact = stays_finite(data(users, world=world, behaviours=("browse", "purchase")))
-    assert bool(artifact.facts["trial"]) == (case not in WITHOUT_TRIAL)
+    assert bool(artifact.facts.trial) == (case not in WITHOUT_TRIAL)
 
 
 @pytest.mark.parametrize("predict_repeats", [False, True])
@@ -85,7 +85,7 @@ def test_an_item_repeated_as_often_as_a_long_history_holds(predict_repeats: bool
     told = data(histories(rows), behaviours=("browse", "purchase"), predict_repeats=predict_repeats)
     artifact = stays_finite(replace(told, max_history=LONG))
     assert artifact.tensors["tower.position.weight"].shape[0] == LONG
-    assert artifact.facts["n_positions"] == LONG + 120
+    assert artifact.facts.n_positions == LONG + 120
 
 
 def stays_finite(told: Data) -> Artifact:

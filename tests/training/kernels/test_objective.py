@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from recsys_spark.config.sections import Model
+from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.recommender import Recommender
-from recsys_spark.training.kernels.choices import Choices
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.objective import may_be_asked
 from recsys_spark.training.kernels.run import Run
@@ -108,7 +108,7 @@ def test_an_item_that_is_only_a_first_behaviour_is_no_negative(sampled: bool) ->
     assert gradient[[place[0], place[3]]].abs().min() > 0
     assert not gradient[[place[7], place[8]]].any()
     # What it learned of them in histories is not their theta.
-    assert run.artifact({}, Choices()).tensors["items.settled"].tolist() == [1, 1, 1, 1, 0, 0]
+    assert run.artifact(Choices()).tensors["items.settled"].tolist() == [1, 1, 1, 1, 0, 0]
     artifact = fit(data(histories([list(map(int, row)) for row in rows])), settings, seed=0)
     world = catalogue()
     items = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)

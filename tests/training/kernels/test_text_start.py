@@ -12,8 +12,8 @@ import torch
 
 from recsys_spark.config.sections import Model
 from recsys_spark.encoding.kernels.encoder import unit_rows
+from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.recommender import Recommender
-from recsys_spark.training.kernels.choices import Choices
 from recsys_spark.training.kernels.objective import Catalogue
 from recsys_spark.training.kernels.run import Run
 from recsys_spark.training.kernels.text_start import PATH_START, projection
@@ -37,7 +37,7 @@ def test_the_linear_path_begins_as_text_neighbours() -> None:
         for name, parameter in part.named_parameters():
             if name not in {"w_in.weight", "w_theta.weight", "w_y.weight", "beta"}:
                 torch.nn.init.zeros_(parameter)
-    recommender = Recommender(run.artifact({}, Choices()))
+    recommender = Recommender(run.artifact(Choices()))
     items = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
     # All directions there are, so nothing of the texts is lost: item 3's logits are the products of its text with others.
     x = recommender.user_vectors(histories([[3]]), items.token)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from recsys_spark.config.sections import Model
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.training.kernels import fit as training
-from recsys_spark.training.kernels.choices import Choices
-from recsys_spark.training.kernels.epochs import EpochLoss, TrialEpoch
 from recsys_spark.training.kernels.fit import Trial, fit, try_out
-from recsys_spark.training.kernels.held_out import Found, hold_out
+from recsys_spark.training.kernels.held_out import hold_out
 from tests.model.worlds import N_ITEMS, catalogue, data
 from tests.training.trial_worlds import rng, users_over_time
 
@@ -63,7 +63,7 @@ def test_without_patience_the_trial_is_as_long_as_configured_and_training_too() 
     settings = SETTINGS.model_copy(update={"trial_epochs": 2, "epochs": 3})
     artifact = fit(data(users_over_time()), settings, seed=0, on_epoch=seen.append)
     assert [type(entry).__name__ for entry in seen] == ["TrialEpoch"] * 2 + ["EpochLoss"] * 3
-    assert ["ndcg" in entry for entry in artifact.facts["trial"]] == [False, True]
+    assert [entry.found is not None for entry in artifact.facts.trial] == [False, True]
     lines = [entry.line() for entry in seen]
     assert ["held-out ndcg@10" in line for line in lines] == [False, True, False, False, False]
     assert [line.startswith("trial") for line in lines] == [True, True, False, False, False]
@@ -71,17 +71,17 @@ def test_without_patience_the_trial_is_as_long_as_configured_and_training_too() 
 
 def test_training_takes_the_good_epochs_and_the_choices_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.1, 0.4, 0.2, 0.3])
+    chosen = Choices(temperature=1.5, link_strength=3.0, cold_item_boost=0.25, w_cos=0.75)
     monkeypatch.setattr(training, "measure", lambda *_: found(next(values), SURE))
-    monkeypatch.setattr(training, "choose", lambda *_: (Choices(1.5, 3.0, 0.25, 0.75), Found(0.2, 0.3, 1.0, 1.5)))
+    monkeypatch.setattr(training, "choose", lambda *_: (chosen, Found(0.2, 0.3, 1.0, 1.5)))
     seen: list[EpochLoss | TrialEpoch] = []
     settings = SETTINGS.model_copy(update={"patience": 2})
     artifact = fit(data(users_over_time()), settings, seed=0, on_epoch=seen.append)
     assert [type(entry).__name__ for entry in seen] == ["TrialEpoch"] * 4 + ["EpochLoss"] * 2
-    assert len(artifact.facts["trial"]) == 4
-    assert len(artifact.facts["losses"]) == 2
-    chosen = {"temperature": 1.5, "link_strength": 3.0, "cold_item_boost": 0.25, "w_cos": 0.75}
-    assert {name: artifact.facts[name] for name in chosen} == chosen
-    assert artifact.facts["held_out"]["ndcg"] == 0.2
+    assert len(artifact.facts.trial) == 4
+    assert len(artifact.facts.losses) == 2
+    assert artifact.facts.choices == chosen
+    assert artifact.facts.held_out == Found(0.2, 0.3, 1.0, 1.5)
     assert float(artifact.tensors["temperature"]) == pytest.approx(1.5)
     plain = Recommender(replace(artifact, tensors={**artifact.tensors, "temperature": np.array(1.0, np.float32)}))
     world = catalogue()
@@ -91,10 +91,11 @@ def test_training_takes_the_good_epochs_and_the_choices_of_the_trial(monkeypatch
     )
     np.testing.assert_allclose(one.theta * 1.5, other.theta, rtol=1e-5)
     np.testing.assert_allclose(one.bias * 1.5, other.bias, rtol=1e-5)
-    assert len(artifact.facts["warm_item_ids"]) == len(np.unique(users_over_time().items))
+    assert len(artifact.facts.warm_item_ids) == len(np.unique(users_over_time().items))
 
 
 def test_a_trial_of_a_planted_world_finds_its_tastes() -> None:
     artifact = fit(data(users_over_time(200)), SETTINGS, seed=0)
     # Ten of sixteen items of the taste are used up at most; a list by chance holds half of the other taste.
-    assert artifact.facts["held_out"]["recall"] > 0.6
+    assert artifact.facts.held_out
+    assert artifact.facts.held_out.recall > 0.6

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from recsys_spark.config.sections import Model
 from recsys_spark.model.kernels.artifact import Artifact
-from recsys_spark.model.kernels.tower import TowerShape
-from recsys_spark.training.kernels.choices import CHOICES, Choices
+from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.run import Run
 from recsys_spark.training.kernels.warm_start import why_not
@@ -27,14 +26,14 @@ def earlier() -> Artifact:
     """Of users who touched the first 14 items of a taste."""
     run = Run(data(tasteful_users(n_used=14)), SETTINGS, 0)
     list(run.epochs(8))
-    return run.artifact({"losses": [], "trial": []}, CHOSEN)
+    return run.artifact(CHOSEN)
 
 
 def test_the_weights_are_those_of_the_earlier_model_by_item(earlier: Artifact) -> None:
     run = Run(data(tasteful_users(n_used=16)), SETTINGS, 1, earlier=earlier)
-    now, then = run.artifact({}, CHOSEN), dict(earlier.tensors)
-    rows = {item: row for row, item in enumerate(earlier.facts["warm_item_ids"])}
-    ids = now.facts["warm_item_ids"]
+    now, then = run.artifact(CHOSEN), dict(earlier.tensors)
+    rows = {item: row for row, item in enumerate(earlier.facts.warm_item_ids)}
+    ids = now.facts.warm_item_ids
     old = [k for k, item in enumerate(ids) if item in rows]
     new = [k for k, item in enumerate(ids) if item not in rows]
     assert (len(old), len(new)) == (28, 4)
@@ -52,15 +51,15 @@ def test_the_weights_are_those_of_the_earlier_model_by_item(earlier: Artifact) -
 def test_it_takes_few_epochs_no_trial_and_keeps_what_was_chosen(earlier: Artifact) -> None:
     users = data(tasteful_users(n_used=16))
     warm, fresh = fit(users, SETTINGS, seed=0, earlier=earlier), fit(users, SETTINGS, seed=0)
-    assert [entry["epoch"] for entry in warm.facts["losses"]] == [1, 2]
-    assert warm.facts["trial"] == []
-    assert {name: warm.facts[name] for name in CHOICES} == asdict(CHOSEN)
-    first = [artifact.facts["losses"][0]["cross_entropy"] for artifact in (warm, fresh)]
+    assert [entry.epoch for entry in warm.facts.losses] == [1, 2]
+    assert warm.facts.trial == ()
+    assert warm.facts.choices == CHOSEN
+    first = [artifact.facts.losses[0].cross_entropy for artifact in (warm, fresh)]
     assert first[0] < first[1] - 0.3
 
 
 def test_a_model_of_other_types_or_another_shape_is_no_beginning(earlier: Artifact) -> None:
-    shape = TowerShape(**earlier.facts["shape"])
+    shape = earlier.facts.shape
     assert why_not(earlier, ["browse"], shape) is None
     assert why_not(earlier, ["browse"], replace(shape, dropout=0.5)) is None
     assert why_not(earlier, ["browse", "buy"], shape) == "its behaviour types are browse, and now browse, buy"

@@ -1,12 +1,13 @@
-"""What training says after each epoch."""
+"""What a training finds, epoch by epoch: losses, and how a trial run does on behaviours that it was not shown."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from recsys_spark.training.kernels.held_out import Found, K
+K = 10
+"""Items of a list that is looked at."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +35,30 @@ class EpochLoss:
 
 
 @dataclass(frozen=True)
+class Found:
+    """How a model did on held-out behaviours."""
+
+    ndcg: float
+    """At K, over the whole catalogue; items that the user has touched are left out unless repeats are asked for"""
+    recall: float
+    """At K, as above"""
+    nll: float
+    """Mean -log P(item) of a held-out behaviour, P over the whole catalogue at the temperature below"""
+    temperature: float
+    """The T that makes -log P least; 1 where -log P is not a number"""
+
+    def as_dict(self) -> dict[str, float]:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class TrialEpoch:
     """An epoch of the trial run."""
 
     loss: EpochLoss
     found: Found | None
-    """How it did on the held-out behaviours, where that was looked at: after the last epoch, with `patience` after each"""
+    """How it did on the held-out behaviours where it was measured: after the last epoch, with `patience` after each"""
 
     def line(self) -> str:
         """For a log."""
@@ -48,7 +67,7 @@ class TrialEpoch:
 
     def as_dict(self) -> dict[str, float]:
         """Plain values, for JSON."""
-        return {**self.loss.as_dict(), **(asdict(self.found) if self.found else {})}
+        return {**self.loss.as_dict(), **(self.found.as_dict() if self.found else {})}
 
     @staticmethod
     def parse(values: Mapping[str, Any]) -> TrialEpoch:
@@ -56,6 +75,3 @@ class TrialEpoch:
         loss = EpochLoss(**{field.name: values[field.name] for field in fields(EpochLoss)})
         found = {field.name: values[field.name] for field in fields(Found) if field.name in values}
         return TrialEpoch(loss, Found(**found) if found else None)
-
-
-OnEpoch = Callable[[EpochLoss | TrialEpoch], None]

@@ -1,0 +1,98 @@
+"""What a model knows of itself besides its tensors: sizes, the data it learned from, what was chosen, how training went."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.model.kernels.choices import Choices
+from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
+from recsys_spark.model.kernels.json_record import FieldError, record_of
+from recsys_spark.model.kernels.tower import TowerShape
+
+FORMAT_VERSION = 5
+"""Goes up where facts or tensors of an earlier version can no longer be read."""
+TRAIN_AGAIN = "Delete the stage's manifest, runs/run_date=D/AREA/train.json, and run `train` again."
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """Stored in model.json."""
+
+    shape: TowerShape
+    behaviours: tuple[str, ...]
+    """Types, in the order of the tower's embedding"""
+    warm_item_ids: tuple[str, ...]
+    """Items with a learned part, in the order of its rows"""
+    choices: Choices
+    """What a trial chose, and what the tensors have built in"""
+    n_users: int
+    """With a history, in training"""
+    n_positions: int
+    """Behaviours in training"""
+    first_time: float
+    """Of the behaviours, in seconds since 1970"""
+    last_time: float
+    device: str
+    """`cpu` or `cuda`"""
+    precision: str
+    """Of the tower's products: `float32` or `bfloat16`"""
+    losses: tuple[EpochLoss, ...] = ()
+    """Of each epoch"""
+    trial: tuple[TrialEpoch, ...] = ()
+    """Epochs of the trial run; empty where there was none"""
+    held_out: Found | None = None
+    """How the trial's model did on held-out behaviours, with the choices but before cold items were pushed"""
+    seconds: float = 0.0
+    """That training took, its trial included"""
+    resumed: str = ""
+    """Where training went on after it was stopped; empty where it was not"""
+    no_checkpoint: str = ""
+    """Why no checkpoint could be written; empty where that was possible"""
+    encoder_id: str = ""
+    """Of the text vectors"""
+    config_fingerprint: str = ""
+    started_from: str | None = None
+    """Run date of the model that training began with; None where it began anew"""
+    format_version: int = FORMAT_VERSION
+
+    def to_json(self) -> str:
+        """The content of model.json."""
+        return json.dumps(asdict(self), ensure_ascii=False, indent=1)
+
+    @staticmethod
+    def parse(text: str) -> ModelFacts:
+        """Inverse of :meth:`to_json`.
+
+        Raises TrainingError for another version, for a field that is missing, unknown or of another type, and for text that is not JSON.
+        """
+        try:
+            values = json.loads(text)
+        except ValueError as error:
+            raise TrainingError(
+                "The facts of the model cannot be read",
+                where="model.json",
+                found=f"{len(text):,} characters: {error}",
+                expected="JSON, as `train` writes it",
+                action=TRAIN_AGAIN,
+            ) from error
+        version = values.get("format_version") if isinstance(values, dict) else None
+        if version != FORMAT_VERSION:
+            raise TrainingError(
+                "The model was made by another version of recsys-spark",
+                where="model.json, format_version",
+                found="nothing" if version is None else version,
+                expected=FORMAT_VERSION,
+                action=TRAIN_AGAIN,
+            )
+        try:
+            return record_of(ModelFacts, values)
+        except FieldError as error:
+            raise TrainingError(
+                "The facts of the model are not as `train` writes them",
+                where=f"model.json, {error.where}",
+                found=error.found,
+                expected=error.expected,
+                action=TRAIN_AGAIN,
+            ) from error
