@@ -47,6 +47,11 @@ def links(text: str) -> list[str]:
     return [target for _, _, target in LINK.findall(CODE.sub("``", prose(text)))]
 
 
+def pictures(text: str) -> list[str]:
+    """Addresses of all pictures in order."""
+    return [target for mark, _, target in LINK.findall(CODE.sub("``", prose(text))) if mark]
+
+
 def anchors(text: str) -> set[str]:
     """Anchors of a page's headings as code hosts make them: the second `Time` is `time-1`.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.markdown import ROOT, pages
+from tests.markdown import ROOT, blocks, pages, pictures
 
 CONFIGURATION = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
 NOT_SHOWN = {"docs/decisions/0000-template.md"}
@@ -34,6 +34,16 @@ def test_every_page_of_the_navigation_is_copied() -> None:
 def test_the_sections_are_those_that_a_reader_looks_for() -> None:
     sections = re.findall(r"^  - ([^:\n]+):$", CONFIGURATION.partition("\nnav:\n")[2], re.MULTILINE)
     assert sections == ["Start", "How-tos", "How it works", "Reference", "Measured", "Decisions"]
+
+
+def test_pages_fetch_no_scripts_or_fonts_from_other_hosts() -> None:
+    assert re.search(r"^  font: false$", CONFIGURATION, re.MULTILINE)
+    # The theme fetches mermaid's script from another host.
+    drawn = [page.name for page in pages() if "mermaid" in dict(blocks(page.read_text("utf-8")))]
+    assert drawn == []
+    shown = [link for page in pages() for link in pictures(page.read_text("utf-8"))]
+    assert shown
+    assert [link for link in shown if link.startswith("http")] == []
 
 
 def test_a_broken_link_fails_the_build() -> None:

@@ -56,7 +56,7 @@ def test_the_translation_is_chinese() -> None:
     [
         ("\n## ", "\n### ", "levels of headings"),
         ("make test\n", "make tests\n", "code blocks"),
-        ("](docs/gpu.md)", "](docs/tuning.md)", "links"),
+        ("](docs/mlflow.md)", "](docs/tuning.md)", "links"),
         ("`publish`", "`published`", "code in the text"),
         ("+47%", "+48%", "figures of tables"),
         ("|---|---|---|---|---|\n", "", "rows of tables"),
