@@ -33,7 +33,7 @@ setup(
         "pandas>=2.2,<3",
         "pyarrow>=15",
         "numpy>=1.26",
-        "numba>=0.60",
+        "numba>=0.62",
         "scipy>=1.11",
         "pydantic>=2.7",
         "matplotlib>=3.8",

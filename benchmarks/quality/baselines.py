@@ -19,8 +19,8 @@ from benchmarks.quality.data import Mask, World
 from benchmarks.quality.factors import FACTORS
 from benchmarks.quality.methods import Fitted, Method, Settings, Train, has_history, popularity
 from benchmarks.quality.sequences import SEQUENCES
-from recsys_spark.encoding.kernels.encoder import unit_rows
 from recsys_spark.numerics.arrays import F32, I64
+from recsys_spark.numerics.unit_rows import unit_rows
 
 BLOCK_ROWS = 1_024
 TEXT_NEIGHBOURS = "text neighbours"

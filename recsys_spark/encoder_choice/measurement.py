@@ -19,9 +19,10 @@ import numpy as np
 
 from recsys_spark.encoder_choice.probe import Probe, target_ranks
 from recsys_spark.encoding.files.load import load_encoder
-from recsys_spark.encoding.kernels.encoder import Floats, TextEncoder, valid_unicode
+from recsys_spark.encoding.kernels.encoder import TextEncoder, valid_unicode
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError, RecsysError
+from recsys_spark.numerics.arrays import F32
 from recsys_spark.worker.devices import CPU, lent, task_device
 
 CHUNK_TEXTS = 2048
@@ -98,7 +99,7 @@ def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_thread
     return Trial(load_s, max(memory, 0), device, on_device, len(texts), n_tokens, seconds, cpu_s, unknown, cut, ranks)
 
 
-def _encode(encoder: TextEncoder, texts: Sequence[str]) -> Floats:
+def _encode(encoder: TextEncoder, texts: Sequence[str]) -> F32:
     chunks = [encoder.encode(texts[start : start + CHUNK_TEXTS]) for start in range(0, len(texts), CHUNK_TEXTS)]
     return np.concatenate(chunks) if chunks else np.zeros((0, encoder.spec.width), np.float32)
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recsys_spark.encoding.kernels.encoder import Floats, Ints, unit_rows
+from recsys_spark.numerics.arrays import F32, F64, I64
+from recsys_spark.numerics.unit_rows import unit_rows
 
 BLOCK_SCORES = 2**22
 """Scores in memory at once."""
@@ -17,19 +17,19 @@ BLOCK_SCORES = 2**22
 class Probe:
     """Users with a history and the item that came next. Items are positions in a catalogue sorted by item_id."""
 
-    text_of_item: Ints
+    text_of_item: I64
     """[n_items] which of the distinct texts an item has"""
-    targets: Ints
+    targets: I64
     """[n_users] the item to be found"""
-    history_offsets: Ints
+    history_offsets: I64
     """[n_users + 1]"""
-    history_items: Ints
+    history_items: I64
     """[total]"""
-    history_weights: NDArray[np.float64]
+    history_weights: F64
     """[total] positive"""
-    seen_offsets: Ints
+    seen_offsets: I64
     """[n_users + 1]"""
-    seen_items: Ints
+    seen_items: I64
     """[seen total] items that no list may hold; never the target"""
 
     @property
@@ -43,7 +43,7 @@ class Probe:
         return len(self.text_of_item)
 
 
-def target_ranks(text_vectors: Floats, probe: Probe) -> Ints:
+def target_ranks(text_vectors: F32, probe: Probe) -> I64:
     """Rank ``[n_users]`` of each user's target, from 1, among all items not seen; ties by item_id.
 
     ``text_vectors`` ``[n_texts, h]``. Vectors are centred on the catalogue's mean, as training centres them, and scaled to length 1.
@@ -69,7 +69,7 @@ def target_ranks(text_vectors: Floats, probe: Probe) -> Ints:
     return ranks
 
 
-def _queries(unit: Floats, probe: Probe, users: Ints) -> Floats:
+def _queries(unit: F32, probe: Probe, users: I64) -> F32:
     """[b, h] weighted means; their length does not change an order, so it is left as it is."""
     rows, flat = _rows_of(probe.history_offsets, users)
     weights = probe.history_weights[flat]
@@ -79,7 +79,7 @@ def _queries(unit: Floats, probe: Probe, users: Ints) -> Floats:
     return queries.astype(np.float32)
 
 
-def _rows_of(offsets: Ints, users: Ints) -> tuple[Ints, Ints]:
+def _rows_of(offsets: I64, users: I64) -> tuple[I64, I64]:
     """Of consecutive users: row in the block and flat position of each of their entries."""
     start, stop = int(offsets[users[0]]), int(offsets[users[-1] + 1])
     lengths = np.diff(offsets[users[0] : users[-1] + 2])

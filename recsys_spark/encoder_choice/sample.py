@@ -8,7 +8,6 @@ from datetime import datetime
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 from pyspark.sql import Column, DataFrame, Row
 from pyspark.sql import functions as F
 
@@ -18,6 +17,7 @@ from recsys_spark.encoder_choice.measurement import TextSample
 from recsys_spark.encoder_choice.probe import Probe
 from recsys_spark.errors import DataError
 from recsys_spark.evaluation.backtest import build_held_out
+from recsys_spark.numerics.arrays import U64
 from recsys_spark.profiles.users import recent_behaviours
 from recsys_spark.profiles.weights import MICROS_PER_DAY
 
@@ -31,7 +31,7 @@ class Sample:
 
     texts: TextSample
     probe: Probe
-    user_hashes: NDArray[np.uint64]
+    user_hashes: U64
     """[n_users] what a bootstrap weight depends on"""
     n_items_with_text: int
     """In the whole catalogue."""

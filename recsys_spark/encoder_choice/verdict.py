@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys_spark.evaluation.kernels.metrics import SCALE, poisson_weights, replicate_sums
+from recsys_spark.numerics.arrays import U64
 
 K = 10
 """Cut-off of recall."""
@@ -46,9 +46,7 @@ class Verdict:
     sentence: str
 
 
-def qualities(
-    ranks: Sequence[Sequence[int]], speeds: Sequence[float], user_hashes: NDArray[np.uint64]
-) -> list[Quality]:
+def qualities(ranks: Sequence[Sequence[int]], speeds: Sequence[float], user_hashes: U64) -> list[Quality]:
     """Quality of each candidate from the targets' ranks ``[n_candidates][n_users]``; empty without users.
 
     The best is the one of highest recall, of equal ones the fastest. Poisson bootstrap over users

@@ -13,7 +13,8 @@ import torch.nn.functional as nnf
 from recsys_spark.encoding.kernels.small_products import LANES, ROWS, product_of_row, product_of_rows
 from recsys_spark.encoding.kernels.threads import in_parts
 from recsys_spark.numerics.arrays import F32, I64, Number
-from recsys_spark.numerics.compiled import FUSED, compiled, exp_below
+from recsys_spark.numerics.loops import exp_below
+from recsys_spark.numerics.machine_code import FUSED, compiled
 
 SHORT = 128
 """Tokens up to which the loop is faster than torch's attention, with heads of width 32 as of width 64."""

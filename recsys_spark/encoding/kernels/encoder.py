@@ -9,19 +9,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from recsys_spark.encoding.kernels.backends import Backend
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
+from recsys_spark.numerics.arrays import F32, I64
+from recsys_spark.numerics.unit_rows import unit_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 log = logging.getLogger("recsys_spark")
-
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
 
 NOT_FINITE, OUT_OF_MEMORY = "not_finite", "out_of_memory"
 """Why a text has no vector."""
@@ -40,7 +38,7 @@ MAX_CHARACTERS_PER_TOKEN = 64
 class Encoded:
     """What became of n texts."""
 
-    vectors: Floats
+    vectors: F32
     """``[n, h]`` in the order of the texts; zeros for a text without a token, and for one without a vector."""
     reasons: Mapping[int, str]
     """Row -> why it has no vector: NOT_FINITE or OUT_OF_MEMORY."""
@@ -83,7 +81,7 @@ class TextEncoder:
                 )
             self._proven.add(self.device)
 
-    def encode(self, texts: Sequence[str]) -> Floats:
+    def encode(self, texts: Sequence[str]) -> F32:
         """Vectors ``[n, h]`` as :meth:`encode_each` has them; raises EncoderError where a text has none."""
         encoded = self.encode_each(texts)
         if encoded.reasons:
@@ -180,7 +178,7 @@ class TextEncoder:
             return pooled.to(torch.float32, copy=True)
 
 
-def plan_batches(lengths: Ints, batch_tokens: int) -> Iterator[Ints]:
+def plan_batches(lengths: I64, batch_tokens: int) -> Iterator[I64]:
     """Row numbers of each batch, the longest texts first: rows x longest length fits the budget, or the batch is one row.
 
     Rows without tokens are in no batch. Equal lengths keep their order.
@@ -195,17 +193,6 @@ def plan_batches(lengths: Ints, batch_tokens: int) -> Iterator[Ints]:
         stop = start + max(1, batch_tokens // int(lengths[order[start]]))
         yield order[start:stop]
         start = stop
-
-
-def unit_rows(vectors: Floats) -> Floats:
-    """Each row at length 1, a zero row left at zero.
-
-    >>> unit_rows(np.array([[3.0, 4.0], [0.0, 0.0]], np.float32)).tolist()
-    [[0.6000000238418579, 0.800000011920929], [0.0, 0.0]]
-    """
-    # In double precision, so that the square of a large or tiny component neither overflows nor vanishes.
-    norms = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
-    return (vectors / np.where(norms > 0, norms, 1.0)).astype(np.float32)
 
 
 def without_vectors(what: str, where: str, counts: Mapping[str, int], n_texts: int) -> EncoderError:

@@ -8,7 +8,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from recsys_spark.encoding.kernels import passes
@@ -16,13 +15,13 @@ from recsys_spark.encoding.kernels.int8_products import exact_products, has_int8
 from recsys_spark.encoding.kernels.scratch import Room
 from recsys_spark.encoding.kernels.threads import in_parts
 from recsys_spark.errors import EncoderError
-from recsys_spark.numerics.arrays import F32
+from recsys_spark.numerics.arrays import F32, I8, I32
 
 
 class Rows(NamedTuple):
     """Quantised activations ``x_k ~ middle + step * q_k``."""
 
-    q: NDArray[np.int8]
+    q: I8
     """``[t, k]``."""
     step: F32
     """``[t]``."""
@@ -45,7 +44,7 @@ def quantised(x: F32) -> Rows:
 class Product(NamedTuple):
     """Of quantised rows and weights: ``(W x)_n + bias_n ~ step * steps_n * acc_n + middle * sums_n + bias_n``."""
 
-    acc: NDArray[np.int32]
+    acc: I32
     """``[t, n]``, exact."""
     step: F32
     """``[t]``."""

@@ -14,13 +14,11 @@ et al. 2022, arXiv:2208.07339.) The bits of a row's result depend on that row al
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recsys_spark.numerics.arrays import F32, Number
-from recsys_spark.numerics.compiled import FUSED, REORDERED, ROUND, compiled
+from recsys_spark.numerics.arrays import F32, I8, I32, Number
+from recsys_spark.numerics.loops import ROUND
+from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled
 
-I8 = NDArray[np.int8]
-I32 = NDArray[np.int32]
 f32 = np.float32
 LEVELS, LOWEST_LEVEL = f32(255.0), f32(128.0)
 HALF, ONE, ROOT_HALF = f32(0.5), f32(1.0), f32(0.70710678118654752)

@@ -27,7 +27,7 @@ from scipy.linalg import lapack
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.numerics.arrays import F32, I64, Number
-from recsys_spark.numerics.compiled import REORDERED, compiled
+from recsys_spark.numerics.machine_code import REORDERED, compiled
 from recsys_spark.worker.process_group import ALONE, Group
 
 KEPT_PER_ITEM = 256

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.numerics.arrays import F32, F64, I64, TILE
-from recsys_spark.numerics.compiled import compiled
+from recsys_spark.numerics.unit_rows import row_norms
 
 T = TypeVar("T", bound=np.generic)
 
@@ -103,35 +103,3 @@ def frozen(array: NDArray[T]) -> NDArray[T]:
     view = np.ascontiguousarray(array).view()
     view.flags.writeable = False
     return view
-
-
-@compiled()
-def row_norms(v: F32) -> F64:
-    """Euclidean norms of the rows in float64, [n].
-
-    >>> row_norms(np.array([[3, 4], [0, 0]], np.float32))
-    array([5., 0.])
-    """
-    norms = np.empty(len(v))
-    for i in range(len(v)):
-        total = 0.0
-        for k in range(v.shape[1]):
-            total += np.float64(v[i, k]) ** 2
-        norms[i] = np.sqrt(total)
-    return norms
-
-
-@compiled()
-def unit_rows(v: F32, norm: F64) -> F32:
-    """Rows divided by their norms; a zero row stays zero.
-
-    >>> unit_rows(np.array([[3, 4], [0, 0]], np.float32), np.array([5.0, 0.0]))
-    array([[0.6, 0.8],
-           [0. , 0. ]], dtype=float32)
-    """
-    unit = np.empty(v.shape, np.float32)
-    for i in range(len(v)):
-        inverse = 1 / norm[i] if norm[i] > 0 else 0.0
-        for k in range(v.shape[1]):
-            unit[i, k] = v[i, k] * inverse
-    return unit

@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from recsys_spark.model.kernels.links import columns_of
 from recsys_spark.numerics.arrays import F32, I64, NO_ITEM
-from recsys_spark.numerics.compiled import compiled, exact_terms
+from recsys_spark.numerics.loops import exact_terms
+from recsys_spark.numerics.machine_code import compiled
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.prepared import Weights
 from recsys_spark.scoring.kernels.screening import Mass, add_mass

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from recsys_spark.numerics.arrays import F32, F64
-from recsys_spark.scoring.kernels.blocks import unit_rows
+from recsys_spark.numerics.unit_rows import rows_over_norms
 
 SINGLE, HALF = torch.float32, torch.bfloat16
 HALF_ROUNDOFF = 2.0**-8
@@ -60,5 +60,5 @@ def unit_rows_of(array: F32, norm: F64, dtype: torch.dtype) -> torch.Tensor:
     unit = torch.empty(array.shape, dtype=dtype)
     for low in range(0, len(array), PIECE):
         piece = slice(low, low + PIECE)
-        unit[piece] = torch.from_numpy(unit_rows(array[piece], norm[piece]))
+        unit[piece] = torch.from_numpy(rows_over_norms(array[piece], norm[piece]))
     return unit

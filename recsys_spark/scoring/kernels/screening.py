@@ -12,11 +12,11 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys_spark.numerics.arrays import F32, F64, I64, Number
-from recsys_spark.numerics.compiled import (
+from recsys_spark.numerics.instructions import WORD, lowest_bit, reaching
+from recsys_spark.numerics.loops import (
     LANES,
     LOWEST,
     RUN,
-    compiled,
     exp_into,
     group_maxima,
     highest_of,
@@ -25,7 +25,7 @@ from recsys_spark.numerics.compiled import (
     scores_into,
     total_of,
 )
-from recsys_spark.numerics.instructions import WORD, lowest_bit, reaching
+from recsys_spark.numerics.machine_code import compiled
 from recsys_spark.scoring.kernels.shortlist import Best, Pairs, Rank, Shortlist, raise_bound, tighten
 
 SHIFT_FREE = 79.0

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.numerics.arrays import F32, F64, I64, NO_ITEM, Number
-from recsys_spark.numerics.compiled import LOWEST, compiled, exact_terms, lowered, nth_largest
+from recsys_spark.numerics.loops import LOWEST, exact_terms, lowered, nth_largest
+from recsys_spark.numerics.machine_code import compiled
 
 COUNTED = 256
 """Up to so many items are put in order by counting who is ahead of whom."""

@@ -21,7 +21,8 @@ import torch
 
 from recsys_spark.errors import DataError
 from recsys_spark.numerics.arrays import CHUNK, F64, I64, NO_ITEM, TILE
-from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock, unit_rows
+from recsys_spark.numerics.unit_rows import rows_over_norms
+from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.precision import fastest_screen, multiply, rows_of
 from recsys_spark.scoring.kernels.prepared import Columns, Prepared, Weights
 from recsys_spark.scoring.kernels.screening import Excluded, Mass, Tile, guess_bounds, scan
@@ -135,7 +136,7 @@ def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: Room) -
     shortlist = shortlist_of(best, prepared.rounding(users.norm))
     excluded = excluded_of(users, items)
     x = rows_of(users.x, columns.theta.dtype, MIN_ROWS)
-    x_unit = rows_of(unit_rows(users.x, users.norm), columns.y_unit.dtype, MIN_ROWS)
+    x_unit = rows_of(rows_over_norms(users.x, users.norm), columns.y_unit.dtype, MIN_ROWS)
 
     def tile_of(some: Columns, low: int) -> Tile:
         products, cosines = multiply(x, some.theta, room[0]), multiply(x_unit, some.y_unit, room[1])

@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.encoding.kernels.encoder import unit_rows
 from recsys_spark.evaluation.kernels.metrics import METRICS, user_metrics
 from recsys_spark.model.kernels.choices import TEMPERATURES
 from recsys_spark.model.kernels.epochs import Found, K
@@ -22,6 +21,7 @@ from recsys_spark.model.kernels.links import Evidence, columns_of
 from recsys_spark.model.kernels.popularity import slice_borders
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.arrays import F64
+from recsys_spark.numerics.unit_rows import unit_rows
 from recsys_spark.training.kernels.objective import Catalogue
 from recsys_spark.worker.process_group import ALONE, Group
 

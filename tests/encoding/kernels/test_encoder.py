@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from recsys_spark.config.sections import Encoder
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.files.load import load_encoder
-from recsys_spark.encoding.kernels.encoder import TextEncoder, plan_batches, unit_rows
+from recsys_spark.encoding.kernels.encoder import TextEncoder, plan_batches
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.worker import process as workers
@@ -153,11 +153,6 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
         assert len(rows) == 1 or len(rows) * max(lengths[row] for row in rows) <= budget
     order = [(-lengths[row], row) for rows in batches for row in rows]
     assert order == sorted(order)
-
-
-def test_huge_and_tiny_vectors_are_normalised() -> None:
-    rows = np.array([[3e30, 4e30], [3e-30, 4e-30], [0, 0]], np.float32)
-    np.testing.assert_allclose(unit_rows(rows), [[0.6, 0.8], [0.6, 0.8], [0, 0]], rtol=1e-6)
 
 
 def test_tensors_that_are_not_there_are_never_drawn_at_random(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recsys_spark.scoring.kernels.blocks import ItemBlock, unit_rows
+from recsys_spark.numerics.unit_rows import rows_over_norms
+from recsys_spark.scoring.kernels.blocks import ItemBlock
 
 HOST_BYTES = 1 << 30
 """What is used where a device does not say how much memory is free."""
@@ -85,7 +86,7 @@ def load(items: ItemBlock, low: int, high: int, device: torch.device, dtype: tor
 
     theta is scaled by a power of two, which is exact: vectors no longer than 1 neither overflow nor vanish in float16.
     """
-    unit = unit_rows(items.y[low:high], items.y_norm[low:high])
+    unit = rows_over_norms(items.y[low:high], items.y_norm[low:high])
     y_unit, theta = to_device(unit, device), to_device(items.theta[low:high], device)
     closed = np.where(items.open[low:high], np.float32(0), np.float32(-np.inf))
     return DeviceItems(

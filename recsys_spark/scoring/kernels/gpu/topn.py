@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 
 from recsys_spark.numerics.arrays import F32, F64, I64
 from recsys_spark.numerics.full_precision import full_precision
+from recsys_spark.numerics.unit_rows import rows_over_norms
 from recsys_spark.scoring.kernels import topn
-from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock, unit_rows
+from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.gpu.blocks import DeviceItems, exponent_of, load, memory_of, resident, to_device
 from recsys_spark.scoring.kernels.gpu.precision import errors_of, product
 from recsys_spark.scoring.kernels.prepared import Weights
@@ -125,7 +126,7 @@ class Screen:
     def found(self, users: UserBlock, before: State) -> Found:
         """The K best items for each user, and the mass ``before`` with that of the block added."""
         rank = self.rank
-        x = to_device(unit_rows(users.x, users.norm), self.device).to(self.dtype)
+        x = to_device(rows_over_norms(users.x, users.norm), self.device).to(self.dtype)
         length = to_device((users.norm * 2.0 ** exponent_of(self.items) * rank.scale).astype(np.float32), self.device)
         peak, total = to_device(before.peak, self.device), to_device(before.total, self.device)
         width = self.tile_width(users.size)

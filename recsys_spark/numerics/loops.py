@@ -1,70 +1,18 @@
-"""The loops of the scoring kernel that array operations cannot do in one pass, compiled by Numba.
+"""Loops over a row that array operations cannot do in one pass, compiled by Numba.
 
-Machine code is made once per machine and kept on disk beside the package, or in the user's cache directory where that
-is not writable (``NUMBA_CACHE_DIR`` names another place). All functions release the GIL.
-
-Loops may be fused and reordered by the compiler (``contract``, ``reassoc``): the bits of a result then depend on its inputs and
-on the kind of processor, never on what is computed beside it.
+Loops may be fused and reordered by the compiler (``contract``, ``reassoc``). The bits of a result then depend on its inputs
+and on the kind of processor, never on other rows of the same call.
 """
 
 from __future__ import annotations
 
-import hashlib
-import pkgutil
-from collections.abc import Callable
-from functools import cache
-from typing import Any, TypeVar, cast
-
 import numpy as np
-from numba import njit
 
 from recsys_spark.numerics.arrays import F32, Number
 from recsys_spark.numerics.instructions import times_two_to, widened
+from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled
 
-F = TypeVar("F", bound=Callable[..., Any])
 f32 = np.float32
-COMPILED_MODULES = (
-    "encoding/kernels/attention.py",
-    "encoding/kernels/passes.py",
-    "encoding/kernels/small_products.py",
-    "model/kernels/links.py",
-    "numerics/arrays.py",
-    "numerics/compiled.py",
-    "numerics/instructions.py",
-    "scoring/kernels/blocks.py",
-    "scoring/kernels/boosted.py",
-    "scoring/kernels/screening.py",
-    "scoring/kernels/shortlist.py",
-)
-FUSED = {"contract", "nnan", "nsz"}
-REORDERED = {"contract", "nnan", "nsz", "reassoc"}
-
-
-def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
-    """Compile at the first call of a process, from the disk cache where there is one."""
-
-    def decorate(function: F) -> F:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath or False}
-        try:
-            dispatcher = njit(cache=True, **options)(function)
-        except RuntimeError:  # no place to keep the machine code: a read-only machine without a home
-            return cast(F, njit(**options)(function))
-        # Numba looks at the function's own file alone, but its machine code holds that of what it calls as well.
-        files = dispatcher._cache._cache_file
-        files._source_stamp = (files._source_stamp, sources_stamp())
-        return cast(F, dispatcher)
-
-    return decorate
-
-
-@cache
-def sources_stamp() -> str:
-    """A hash of all sources that are compiled: cached machine code is good for these alone."""
-    digest = hashlib.sha256()
-    for module in COMPILED_MODULES:
-        digest.update(pkgutil.get_data("recsys_spark", module) or b"")
-    return digest.hexdigest()
-
 
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: the reduction and polynomial of Cephes' expf (Moshier),
 # relative error below 1e-7. ln 2 comes in two parts so that r keeps its bits.

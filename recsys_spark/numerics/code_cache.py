@@ -1,0 +1,111 @@
+"""Where the machine code of compiled functions is kept, and for which sources it is valid.
+
+Numba compares the file of a function with the file that its machine code was made of. But machine code also contains what the
+function calls and the constants that it uses, and these may stand in other files. Here it is valid for the sources of all
+compiled functions together.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import cache
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+from numba import config
+
+PACKAGE = "recsys_spark"
+FOLDERS = {"numerics", "kernels"}
+"""Compiled functions stand in these folders."""
+COMPILERS = (b"recsys_spark.numerics.machine_code", b"recsys_spark.numerics.instructions")
+"""A module that imports one of these has functions that are compiled."""
+
+
+class CodeCache:
+    """Where Numba keeps the machine code of one function: a class for ``NUMBA_CACHE_LOCATOR_CLASSES``."""
+
+    def __init__(self, module: str, file: str, folder: Path) -> None:
+        self.module, self.folder = module, folder
+        # Numba names the file in its warnings.
+        self._py_file = file
+
+    @classmethod
+    def from_function(cls, function: Callable[..., Any], file: str) -> CodeCache | None:
+        """Return the place for a function in ``file``; None without a writable folder or outside the compiled sources."""
+        if function.__module__ not in sources():
+            return None
+        for folder in _folders(Path(file)):
+            place = cls(function.__module__, file, folder)
+            with suppress(OSError):
+                place.ensure_cache_path()
+                return place
+        return None
+
+    def ensure_cache_path(self) -> None:
+        """Make the folder; raises OSError where it cannot be written."""
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=self.folder):
+            pass
+
+    def get_cache_path(self) -> str:
+        """Return the folder."""
+        return str(self.folder)
+
+    def get_source_stamp(self) -> str:
+        """Return what must be equal for machine code to be valid."""
+        return stamp()
+
+    def get_disambiguator(self) -> str:
+        """Return a part of file names that tells functions of one name apart."""
+        return self.module
+
+
+def _folders(file: Path) -> Iterator[Path]:
+    """Possible folders for the machine code of functions in ``file``, the preferred one first."""
+    if config.CACHE_DIR:
+        yield Path(config.CACHE_DIR) / f"{PACKAGE}-{stamp()[:16]}"
+    # In an archive there is no such file.
+    elif file.is_file():
+        yield file.parent / "__pycache__"
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    # Several versions of the package may share it.
+    yield Path(home) / "recsys-spark" / "machine-code" / stamp()[:16]
+
+
+@cache
+def stamp() -> str:
+    """Return a hash of all sources that are compiled."""
+    digest = hashlib.sha256()
+    for module, source in sorted(sources().items()):
+        digest.update(f"{module} {len(source)}\n".encode())
+        digest.update(source)
+    return digest.hexdigest()
+
+
+@cache
+def sources() -> dict[str, bytes]:
+    """Return the source of every module whose code or constants may be part of machine code, by dotted name."""
+    package = resources.files(PACKAGE)
+    return {
+        module: source
+        for module, source in _modules(package, PACKAGE)
+        if FOLDERS & set(parts := module.split("."))
+        and ("numerics" in parts or any(compiler in source for compiler in COMPILERS))
+    }
+
+
+def _modules(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
+    """Return name and source of the modules below ``folder``, in a directory or in an archive."""
+    for entry in folder.iterdir():
+        if entry.is_dir():
+            if entry.name.isidentifier():
+                yield from _modules(entry, f"{name}.{entry.name}")
+        elif entry.name.endswith(".py"):
+            module = entry.name.removesuffix(".py")
+            yield name if module == "__init__" else f"{name}.{module}", entry.read_bytes()
