@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from typing import ParamSpec, TypeVar
 
 from benchmarks.common.costs import Cost, alternate
-from recsys_spark.worker.process import THREAD_VARIABLES
+from recsys_spark.worker.threads import THREAD_VARIABLES
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -27,7 +27,7 @@ from benchmarks.quality.report import NAME, write_stored
 from benchmarks.quality.rows import is_ours
 from benchmarks.quality.run import Run, method_of, run_methods
 from benchmarks.quality.split import PROTOCOLS
-from recsys_spark.worker.process import limit_threads
+from recsys_spark.worker.threads import limit_threads
 
 
 def main() -> None:

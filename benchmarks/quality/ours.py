@@ -95,7 +95,7 @@ def fit_ours(train: Train, settings: Settings) -> Fitted:
     from recsys_spark.model.kernels.links import columns_of
     from recsys_spark.model.kernels.recommender import Recommender
     from recsys_spark.training.kernels.fit import fit
-    from recsys_spark.worker.process import limit_threads
+    from recsys_spark.worker.threads import limit_threads
 
     limit_threads(train.n_threads)
     model = Model(**{key: value for key, value in settings.items() if key in Model.model_fields})

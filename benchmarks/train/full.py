@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def train(name: str, file: Path, threads: int) -> Row:
     """Train in this process and return the row; what is loaded before counts in memory, not in time."""
-    from recsys_spark.worker.process import limit_threads
+    from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
     from benchmarks.common.memory import peak, resident

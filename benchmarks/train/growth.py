@@ -34,7 +34,7 @@ def some_users(histories: Histories, share: float) -> Histories:
 
 def train(file: Path, share: float, threads: int, epochs: int) -> Row:
     """Return, of a fresh process, the size and the seconds of each epoch after the first, which compiles."""
-    from recsys_spark.worker.process import limit_threads
+    from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
     from recsys_spark.config.sections import Model

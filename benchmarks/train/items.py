@@ -151,7 +151,7 @@ class Clock:
 
 def train(n_items: int, threads: int) -> Row:
     """Do in this process what `fit` does without a trial, stop after MAX_STEPS, and return the row."""
-    from recsys_spark.worker.process import limit_threads
+    from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
     from benchmarks.common.memory import peak, resident

@@ -29,7 +29,7 @@ CASES = ((1, 1), (1, 2), (2, 1))
 
 def train(rank: int, processes: int, threads: int, address: str, file: Path, epochs: int) -> tuple[float, float]:
     """Train as one process of a case; return the seconds of an epoch, and the loss of the last."""
-    from recsys_spark.worker.process import limit_threads
+    from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
     import numpy as np

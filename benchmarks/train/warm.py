@@ -31,7 +31,7 @@ def train(file: Path, threads: int) -> list[Row]:
     """Train all models in this process and return their rows. Raises ValueError if nothing can be held out."""
     import numpy as np
 
-    from recsys_spark.worker.process import limit_threads
+    from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
     from recsys_spark.config.sections import Model

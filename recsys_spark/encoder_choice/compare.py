@@ -17,7 +17,7 @@ from pathlib import Path
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.sections import Config, Encoder
-from recsys_spark.encoder_choice import measurement as encoder_trial
+from recsys_spark.encoder_choice import measurement
 from recsys_spark.encoder_choice.candidates import labels
 from recsys_spark.encoder_choice.inputs import profile_inputs
 from recsys_spark.encoder_choice.measurement import Trial
@@ -29,7 +29,7 @@ from recsys_spark.encoding.provision import provide
 from recsys_spark.errors import EncoderError, RecsysError
 from recsys_spark.spark.gpus import on_gpus
 from recsys_spark.spark.session import task_threads
-from recsys_spark.worker.process import THREAD_VARIABLES
+from recsys_spark.worker.threads import THREAD_VARIABLES
 
 log = logging.getLogger("recsys_spark")
 
@@ -149,7 +149,7 @@ def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
     rows, sample = prepared.rows, prepared.sample
     with tempfile.TemporaryDirectory(prefix="recsys-spark-encoders-") as name:
         folder = Path(name)
-        encoder_trial.write_inputs(folder, sample.texts, sample.probe)
+        measurement.write_inputs(folder, sample.texts, sample.probe)
         for number in range(n_rounds):
             for row in (row for row in rows if row.error is None):
                 # The same vectors in every round, so they are looked at once.
@@ -169,12 +169,12 @@ def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
 def _measure(row: Measured, folder: Path, n_threads: int, *, probed: bool) -> None:
     """Run one process and add its trial, or its error, to the row."""
     assert row.spec is not None
-    encoder_trial.write_task(folder, row.spec, n_threads=n_threads, probed=probed)
+    measurement.write_task(folder, row.spec, n_threads=n_threads, probed=probed)
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(n_threads))
     environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"}
-    command = [sys.executable, "-m", encoder_trial.__name__, str(folder)]
+    command = [sys.executable, "-m", measurement.__name__, str(folder)]
     ended = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    result = encoder_trial.read_result(folder)
+    result = measurement.read_result(folder)
     if isinstance(result, Trial):
         row.trials.append(result)
     else:

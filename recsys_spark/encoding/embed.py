@@ -21,10 +21,12 @@ from recsys_spark.encoding.files.load import load_encoder
 from recsys_spark.encoding.kernels.encoder import Encoded, TextEncoder, without_vectors
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
+from recsys_spark.profiles.prefixed import prefixed
 from recsys_spark.spark.task_gpus import assigned_gpus
 from recsys_spark.tables import ENCODED, ITEM_PROFILES, REJECTED_ROWS, USER_PROFILES
+from recsys_spark.worker.cache import cached, freeze_imports
 from recsys_spark.worker.devices import lent, task_device
-from recsys_spark.worker.process import cached, freeze_imports, limit_threads
+from recsys_spark.worker.threads import limit_threads
 
 SHOWN_CHARACTERS = 200
 """Of a rejected text."""
@@ -37,7 +39,7 @@ def profile_texts(user_profiles: DataFrame, item_profiles: DataFrame, cfg: Confi
     """(content_hash, text), distinct: every text of a profile with its prefix put on, as its hash has it."""
     sides = ((user_profiles, cfg.encoder.user_prefix), (item_profiles, cfg.encoder.item_prefix))
     users, items = (
-        profiles.where(F.col("text").isNotNull()).select("content_hash", F.concat(F.lit(prefix), "text").alias("text"))
+        profiles.where(F.col("text").isNotNull()).select("content_hash", prefixed(prefix).alias("text"))
         for profiles, prefix in sides
     )
     return users.unionByName(items).distinct()

@@ -28,7 +28,7 @@ from recsys_spark.schema import FLOATS
 from recsys_spark.spark.driver import property_of, require_context
 from recsys_spark.spark.gpus import TASK_AMOUNT, on_gpus
 from recsys_spark.spark.session import is_local, task_threads
-from recsys_spark.worker.process import freeze_imports
+from recsys_spark.worker.cache import freeze_imports
 
 if TYPE_CHECKING:
     from pyspark.sql._typing import UserDefinedFunctionLike

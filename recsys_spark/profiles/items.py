@@ -13,6 +13,7 @@ from pyspark.sql.types import ArrayType, StringType, StructField, StructType
 from recsys_spark.config.sections import Behaviours, Config, Profiles
 from recsys_spark.profiles.kernels.cleaning import clean_tags
 from recsys_spark.profiles.kernels.composing import item_fields, item_text
+from recsys_spark.profiles.prefixed import content_hash
 from recsys_spark.profiles.weights import decay, exact, type_weight
 from recsys_spark.tables import ITEM_PROFILES
 
@@ -42,7 +43,7 @@ def build_item_profiles(items: DataFrame, interactions: DataFrame, cfg: Config, 
             "tags",
             F.coalesce(F.col("available"), F.lit(True)).alias("available"),
             "text",
-            F.sha2(F.concat(F.lit(cfg.encoder.item_prefix), F.col("text")), 256).alias("content_hash"),
+            content_hash(cfg.encoder.item_prefix).alias("content_hash"),
             n_behaviours.alias("n_behaviours"),
             F.coalesce(F.col("n_users"), F.lit(0)).alias("n_users"),
             F.coalesce(F.col("popularity"), F.lit(0.0)).alias("popularity"),

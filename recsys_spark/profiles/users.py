@@ -16,6 +16,7 @@ from pyspark.sql.pandas.functions import pandas_udf
 
 from recsys_spark.config.sections import Config, Profiles
 from recsys_spark.profiles.kernels.cleaning import clean_tags
+from recsys_spark.profiles.prefixed import content_hash
 from recsys_spark.profiles.weights import MAX_WEIGHT, decay, exact, undecayed_weight
 from recsys_spark.tables import USER_PROFILES
 
@@ -59,7 +60,7 @@ def build_user_profiles(
     text = _text(cfg.profiles.max_text_chars)
     return USER_PROFILES.conform(
         filled.withColumns({"text": text, "segment": _segment()}).withColumn(
-            "content_hash", F.sha2(F.concat(F.lit(cfg.encoder.user_prefix), F.col("text")), 256)
+            "content_hash", content_hash(cfg.encoder.user_prefix)
         )
     )
 

@@ -15,7 +15,8 @@ from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.histories import INPUT_COLUMNS, Histories, Positions, from_arrow
 from recsys_spark.model.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.reranking.evidence import Evidence, best_rows, evidence, strengths
-from recsys_spark.worker.process import Shared, cached, freeze_imports, limit_threads
+from recsys_spark.worker.cache import Shared, cached, freeze_imports
+from recsys_spark.worker.threads import limit_threads
 
 LISTED = ("rank", "item_id", "score", "cosine", "log_prob", "source")
 POPULAR = "popular recently"

@@ -188,7 +188,7 @@ def item_packer(max_block_bytes: int, *, one_block: bool) -> Callable[[Batches],
 
     def pack(batches: Batches) -> Batches:
         from recsys_spark.scoring.kernels.packing_items import pack_items
-        from recsys_spark.worker.process import freeze_imports
+        from recsys_spark.worker.cache import freeze_imports
 
         yield from pack_items(batches, max_block_bytes, one_block=one_block)
         freeze_imports()
@@ -201,7 +201,7 @@ def user_packer(max_block_bytes: int, n: int) -> Callable[[Batches], Batches]:
 
     def pack(batches: Batches) -> Batches:
         from recsys_spark.scoring.kernels.packing import pack_users, users_per_block
-        from recsys_spark.worker.process import freeze_imports
+        from recsys_spark.worker.cache import freeze_imports
 
         context = TaskContext.get()
         first = (context.partitionId() if context else 0) << 32
@@ -221,8 +221,9 @@ def scorer(score_cfg: Score, n: int, *, whole: bool) -> Callable[[Batches], Batc
         from recsys_spark.scoring.kernels.folds import fold_of
         from recsys_spark.scoring.kernels.prepared import Weights
         from recsys_spark.scoring.kernels.stream import score_pairs
+        from recsys_spark.worker.cache import freeze_imports
         from recsys_spark.worker.devices import task_device
-        from recsys_spark.worker.process import freeze_imports, limit_threads
+        from recsys_spark.worker.threads import limit_threads
 
         context = TaskContext.get()
         # The fold shares its users out to threads, each of which calls a BLAS of one thread.

@@ -15,7 +15,8 @@ from recsys_spark.model.kernels.links import Evidence
 from recsys_spark.model.kernels.popularity import Popularity
 from recsys_spark.model.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
-from recsys_spark.worker.process import Shared, cached, freeze_imports, limit_threads
+from recsys_spark.worker.cache import Shared, cached, freeze_imports
+from recsys_spark.worker.threads import limit_threads
 
 
 def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: str, n_threads: int) -> DataFrame:

@@ -97,7 +97,7 @@ def _trainer(
     settings, seed, of_data = cfg.model, cfg.run.seed, DataSettings.of(cfg)
 
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from recsys_spark.worker.process import limit_threads
+        from recsys_spark.worker.threads import limit_threads
 
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)

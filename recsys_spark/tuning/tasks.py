@@ -83,7 +83,7 @@ def _trier(
     seed, of_data = cfg.run.seed, DataSettings.of(cfg)
 
     def try_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        from recsys_spark.worker.process import limit_threads
+        from recsys_spark.worker.threads import limit_threads
 
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from recsys_spark.errors import RecsysError
-from recsys_spark.worker.process import cached, wants_cuda
+from recsys_spark.worker.cache import cached
 
 log = logging.getLogger("recsys_spark")
 
@@ -93,6 +93,22 @@ def possible_devices(
             f"{setting} is auto: Spark assigned a GPU to the task, but torch here has no CUDA; it runs on the CPU"
         )
     return [CPU]
+
+
+def wants_cuda(asked: str, setting: str, error: type[RecsysError]) -> bool:
+    """Whether a task whose ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`) uses CUDA. Raises ``error`` where it must and cannot."""
+    import torch
+
+    available = torch.cuda.is_available()
+    if asked == "cuda" and not available:
+        raise error(
+            f"{setting} is cuda, and this machine has no usable CUDA device",
+            where=setting,
+            found=f"torch {torch.__version__}, torch.cuda.is_available() is False",
+            expected="a GPU, its driver and a CUDA build of torch on every worker",
+            action=f'set {setting} = "auto" or "cpu", or check the GPU resources of the workers',
+        )
+    return available and asked != "cpu"
 
 
 def cuda_index(address: str, visible: str | None, n_devices: int, error: type[RecsysError]) -> int:

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark import cli, tables
 from recsys_spark.config.sections import Encoder
-from recsys_spark.encoder_choice import compare as encoder_choice
+from recsys_spark.encoder_choice import compare
 from recsys_spark.encoder_choice.candidates import backends
 from recsys_spark.encoder_choice.compare import Comparison, Measured, _died
 from recsys_spark.encoder_choice.inputs import Inputs
@@ -43,7 +43,7 @@ def encoders(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         spark.createDataFrame([("jazz",), (None,)], "text string"),
         "a test",
     )
-    monkeypatch.setattr(encoder_choice, "profile_inputs", lambda *_: nullcontext(inputs))
+    monkeypatch.setattr(compare, "profile_inputs", lambda *_: nullcontext(inputs))
     file = write_shop(tmp_path)
     return lambda *words: cli.main(["encoders", "--config", str(file), "--run-date", RUN_DATE, *words])
 
@@ -83,7 +83,7 @@ def test_where_nothing_can_be_measured_the_status_says_so(
     encoders: Encoders, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Before anything is read, which may take long.
-    monkeypatch.delattr(encoder_choice, "profile_inputs")
+    monkeypatch.delattr(compare, "profile_inputs")
     assert encoders("--candidates", "absent,/nowhere/else") == 5
     said = capsys.readouterr().err
     assert "No candidate could be measured" in said
@@ -104,14 +104,14 @@ def test_a_process_that_left_nothing_is_told_by_how_it_ended() -> None:
 
 
 def test_a_candidate_that_dies_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encoder_choice.sys, "executable", "false")
+    monkeypatch.setattr(compare.sys, "executable", "false")
     row = Measured("x", config().encoder, resolve(tiny_encoder(tmp_path)))
     tried: list[int] = []
-    monkeypatch.setattr(encoder_choice, "_outcome", lambda r: tried.append(len(r.trials)))
+    monkeypatch.setattr(compare, "_outcome", lambda r: tried.append(len(r.trials)))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
-    prepared = encoder_choice.Prepared([row], sample(), "2026-01-01", 1, needs_spark=False)
-    with pytest.raises(encoder_choice.EncoderError, match="ended with status 1"):
-        encoder_choice.compare(prepared)
+    prepared = compare.Prepared([row], sample(), "2026-01-01", 1, needs_spark=False)
+    with pytest.raises(compare.EncoderError, match="ended with status 1"):
+        compare.compare(prepared)
     assert tried == [0]
 
 
@@ -166,7 +166,7 @@ def test_a_chart_is_drawn_of_any_number_of_candidates(comparison: Comparison, tm
 def test_auto_stands_for_what_the_embed_stage_would_take(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(encoder_choice, "on_gpus", lambda *_: True)
-    [row], _ = encoder_choice._found(spark, [Encoder(model=str(tiny_encoder(tmp_path)))])
+    monkeypatch.setattr(compare, "on_gpus", lambda *_: True)
+    [row], _ = compare._found(spark, [Encoder(model=str(tiny_encoder(tmp_path)))])
     assert row.spec is not None
     assert row.spec.backend == "torch-float16"

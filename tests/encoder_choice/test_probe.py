@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys_spark.encoder_choice import probe as text_probe
+from recsys_spark.encoder_choice import probe as module
 from recsys_spark.encoder_choice.probe import Probe, target_ranks
 
 User = tuple[int, list[tuple[int, float]], list[int]]
@@ -57,7 +57,7 @@ def world() -> tuple[np.ndarray, list[int], list[User]]:
 def test_ranks_are_those_of_a_plain_loop_whatever_the_block(
     world: tuple[np.ndarray, list[int], list[User]], block_scores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(text_probe, "BLOCK_SCORES", block_scores)
+    monkeypatch.setattr(module, "BLOCK_SCORES", block_scores)
     vectors, text_of_item, users = world
     expected = slow_ranks(vectors, text_of_item, users)
     assert len(set(expected)) > 4

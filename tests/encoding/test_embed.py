@@ -20,7 +20,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Encoder
-from recsys_spark.encoding import buckets as _buckets
+from recsys_spark.encoding import buckets
 from recsys_spark.encoding.buckets import bucket_count, deal, whole_buckets
 from recsys_spark.encoding.embed import build_embeddings, encode_buckets, profile_texts, unseen_texts
 from recsys_spark.encoding.files.identity import resolve_encoder
@@ -28,7 +28,7 @@ from recsys_spark.encoding.files.load import load_encoder
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.tables import EMBEDDINGS, ENCODED, ITEM_PROFILES, USER_PROFILES
-from recsys_spark.worker import process as workers
+from recsys_spark.worker import cache
 from tests.builders import config, frame
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
@@ -87,7 +87,7 @@ def test_vectors_are_bit_equal_for_any_partitions_and_arrow_batches(spark: Spark
 @pytest.mark.skipif(not hasattr(DataFrame, "repartitionById"), reason="PySpark before 4.1 spreads buckets by hash")
 @pytest.mark.parametrize("n_partitions", [100, 4])
 def test_tasks_have_as_many_buckets(spark: SparkSession, monkeypatch: pytest.MonkeyPatch, n_partitions: int) -> None:
-    monkeypatch.setattr(_buckets, "MAX_PARTITIONS", n_partitions)
+    monkeypatch.setattr(buckets, "MAX_PARTITIONS", n_partitions)
     n_buckets = bucket_count(len(TEXTS))
     assert n_buckets == 10
     dealt = deal(texts_of(spark, TEXTS), len(TEXTS)).select("bucket", F.spark_partition_id().alias("task")).distinct()
@@ -101,7 +101,7 @@ def test_model_is_loaded_once_per_worker_process(spark: SparkSession, spec: Enco
 
     def uses(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         for batch in encode_buckets(batches, counted, n_threads=1):
-            n, task = workers.uses(("encoder", counted, 1)), TaskContext.get()
+            n, task = cache.uses(("encoder", counted, 1)), TaskContext.get()
             assert task is not None
             columns = {"pid": [os.getpid()], "task": [task.partitionId()], "uses": [n], "rows": [batch.num_rows]}
             yield pa.RecordBatch.from_pydict(columns)

@@ -18,8 +18,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
 from recsys_spark.config.sections import Encoder
-from recsys_spark.encoding import provision as encoder_provision
-from recsys_spark.encoding import udf as encoder_udf
+from recsys_spark.encoding import provision, udf
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.files.load import load_encoder
 from recsys_spark.encoding.kernels.encoder import Encoded, TextEncoder
@@ -27,7 +26,7 @@ from recsys_spark.encoding.udf import encode_batches, encode_window, provided_sp
 from recsys_spark.errors import EncoderError
 from recsys_spark.schema import FLOATS
 from recsys_spark.spark.progress import Counts, Sums
-from recsys_spark.worker import process as workers
+from recsys_spark.worker import cache
 from tests.builders import config
 from tests.tiny_encoder import WIDTH, poison, tiny_encoder
 
@@ -68,7 +67,7 @@ def test_every_row_has_the_vector_of_its_text_under_any_arrow_batches(
 ) -> None:
     spark.conf.set(RECORDS, records)
     try:
-        encoded = table(spark, [*TEXTS]).select("id", encoder_udf.encoder_udf(cfg)("text").alias("vector"))
+        encoded = table(spark, [*TEXTS]).select("id", udf.encoder_udf(cfg)("text").alias("vector"))
         found = vectors(encoded)
     finally:
         spark.conf.unset(RECORDS)
@@ -106,7 +105,7 @@ def test_small_arrow_batches_are_encoded_together(encoder: TextEncoder) -> None:
 
 def test_null_gives_null_and_the_empty_text_what_the_encoder_gives(spark: SparkSession, tmp_path: Path) -> None:
     plain = Encoder(model=str(tiny_encoder(tmp_path)), backend="torch-float32")
-    encode = encoder_udf.encoder_udf(plain)
+    encode = udf.encoder_udf(plain)
     found = vectors(table(spark, ["", None, " \t", "jazz", None]).select("id", encode("text").alias("vector")))
     assert (found[1], found[4]) == (None, None)
     expected = load_encoder(resolve_encoder(plain), 1).encode(["", " \t", "jazz"])
@@ -119,7 +118,7 @@ def test_a_text_without_a_vector_gives_null_and_a_line_in_the_log(
 ) -> None:
     spoilt = Encoder(model=str(poison(tiny_encoder(tmp_path), "horror")), backend="torch-float32")
     texts = ["jazz", "horror", None, "space horror", "red"]
-    encode = encoder_udf.encoder_udf(spoilt)
+    encode = udf.encoder_udf(spoilt)
     found = vectors(table(spark, [*texts]).select("id", encode("text").alias("vector")))
     assert [n for n, vector in sorted(found.items()) if vector is None] == [1, 2, 3]
     with caplog.at_level(logging.WARNING, "recsys_spark"):
@@ -133,7 +132,7 @@ def test_sql_takes_it_with_the_prefix_of_a_side(
     spark: SparkSession, cfg: Encoder, encoder: TextEncoder, side: Any
 ) -> None:
     whole = config(encoder=cfg.model_dump())
-    spark.udf.register("encode_text", encoder_udf.encoder_udf(whole, side=side, spark=spark))
+    spark.udf.register("encode_text", udf.encoder_udf(whole, side=side, spark=spark))
     found = spark.sql("SELECT encode_text(t) AS v FROM VALUES ('red'), (NULL) AS texts(t) ORDER BY t").collect()
     prefix = {"item": "space: ", "user": "horror: "}[side]
     assert found[0].v is None
@@ -141,7 +140,7 @@ def test_sql_takes_it_with_the_prefix_of_a_side(
 
 
 def test_a_name_is_enough(spark: SparkSession, cfg: Encoder, encoder: TextEncoder) -> None:
-    encode = encoder_udf.encoder_udf(cfg.model)
+    encode = udf.encoder_udf(cfg.model)
     found = table(spark, ["red"]).select(F.size(encode("text")).alias("n")).collect()
     assert [row.n for row in found] == [WIDTH]
 
@@ -152,10 +151,10 @@ def test_the_model_is_loaded_once_per_worker_process(spark: SparkSession, cfg: E
     spec = provided_spec(own, spark)
 
     def report(device: str, encoded: Encoded) -> None:
-        counts.add({f"{os.getpid()} {workers.uses(('encoder', spec, 1))}": 1})
+        counts.add({f"{os.getpid()} {cache.uses(('encoder', spec, 1))}": 1})
 
     texts = table(spark, [*TEXTS], partitions=12)
-    assert len(vectors(texts.select("id", encoder_udf.encoder_udf(own, report=report)("text").alias("vector")))) == 150
+    assert len(vectors(texts.select("id", udf.encoder_udf(own, report=report)("text").alias("vector")))) == 150
     # Each process counts 1, 2, 3 ... over its tasks; a task that loaded again would begin anew at 1.
     of_process: dict[str, list[int]] = {}
     for key, n in counts.value.items():
@@ -167,7 +166,7 @@ def test_the_model_is_loaded_once_per_worker_process(spark: SparkSession, cfg: E
 
 
 def test_a_text_is_encoded_once_per_window(spark: SparkSession, cfg: Encoder, counts: Counts) -> None:
-    encode = encoder_udf.encoder_udf(cfg, report=lambda _, encoded: counts.add({"texts": len(encoded.vectors)}))
+    encode = udf.encoder_udf(cfg, report=lambda _, encoded: counts.add({"texts": len(encoded.vectors)}))
     texts = table(spark, ["red", "blue", "red", None] * 50, partitions=1)
     assert len(vectors(texts.select("id", encode("text").alias("vector")))) == 200
     assert counts.value == {"texts": 2}
@@ -183,7 +182,7 @@ def plan_of(frame: DataFrame) -> str:
 
 def test_a_filter_on_the_vectors_encodes_no_text_again(spark: SparkSession, cfg: Encoder, counts: Counts) -> None:
     texts = table(spark, [f"{n}" for n in range(100)])
-    encode: Any = encoder_udf.encoder_udf(cfg, report=lambda _, encoded: counts.add({"texts": len(encoded.vectors)}))
+    encode: Any = udf.encoder_udf(cfg, report=lambda _, encoded: counts.add({"texts": len(encoded.vectors)}))
     once = filtered(texts, encode)
     assert plan_of(once).count("ArrowEvalPython") == 1
     assert len(once.collect()) == 100
@@ -202,7 +201,7 @@ def test_outside_local_mode_the_model_is_brought_to_the_executors(
     spark: SparkSession, cfg: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     archives: list[str] = []
-    monkeypatch.setattr(encoder_provision, "is_local", lambda _: False)
+    monkeypatch.setattr(provision, "is_local", lambda _: False)
     monkeypatch.setattr(type(spark.sparkContext), "addArchive", lambda _, path: archives.append(path))
     spec = provided_spec(cfg, spark)
     assert [archive.partition("#")[2] for archive in archives] == [spec.shipped]
@@ -214,8 +213,8 @@ def test_half_precision_is_only_where_a_udf_s_tasks_have_gpus(
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, local: bool, half: bool
 ) -> None:
     # On a cluster the stage would get GPUs by its resource profile, and a UDF has none.
-    monkeypatch.setattr(encoder_udf, "on_gpus", lambda *_: True)
-    monkeypatch.setattr(encoder_udf, "is_local", lambda _: local)
+    monkeypatch.setattr(udf, "on_gpus", lambda *_: True)
+    monkeypatch.setattr(udf, "is_local", lambda _: local)
     spec = provided_spec(Encoder(model=str(tiny_encoder(tmp_path))), spark)
     assert (spec.backend == "torch-float16") == half
 
@@ -226,7 +225,7 @@ def test_tasks_without_rows_load_nothing(encoder: TextEncoder) -> None:
 
     nowhere = resolve_encoder(Encoder(model=encoder.spec.path, max_length=9))
     assert list(encode_batches(none(), nowhere, 1)) == []
-    assert workers.uses(("encoder", nowhere, 1)) == 0
+    assert cache.uses(("encoder", nowhere, 1)) == 0
 
 
 def test_what_cannot_work_is_refused_on_the_driver(
@@ -234,9 +233,9 @@ def test_what_cannot_work_is_refused_on_the_driver(
 ) -> None:
     side: Any = "items"
     with pytest.raises(EncoderError, match=r"(?s)side is not known.*'items'"):
-        encoder_udf.encoder_udf(cfg, side=side)
+        udf.encoder_udf(cfg, side=side)
     with pytest.raises(EncoderError, match="not on this machine"):
-        encoder_udf.encoder_udf("/nowhere/model")
+        udf.encoder_udf("/nowhere/model")
     monkeypatch.setattr(SparkSession, "getActiveSession", lambda: None)
     with pytest.raises(EncoderError, match="no Spark session"):
-        encoder_udf.encoder_udf(cfg)
+        udf.encoder_udf(cfg)

@@ -113,7 +113,10 @@ def copied(tmp_path: Path) -> Path:
 def probe(path: Path, **environment: str) -> tuple[str, int]:
     """Call a compiled function in a new process; returns its folder and how often its machine code came from disk."""
     environment = {"PATH": "/usr/bin:/bin", "PYTHONPATH": str(path), "HOME": str(path.parent / "home"), **environment}
-    ended = subprocess.run([sys.executable, "-c", PROBE], env=environment, capture_output=True, check=True, text=True)
+    # Python looks into the current folder first.
+    ended = subprocess.run(
+        [sys.executable, "-c", PROBE], env=environment, cwd=path.parent, capture_output=True, check=True, text=True
+    )
     folder, hits = ended.stdout.split()
     return folder, int(hits)
 

@@ -16,8 +16,7 @@ import pytest
 import torch
 
 from recsys_spark.errors import ConfigError, EncoderError
-from recsys_spark.worker import devices as devices_module
-from recsys_spark.worker import process as workers
+from recsys_spark.worker import cache
 from recsys_spark.worker.devices import cuda_index, free_one, lent, possible_devices, task_device
 
 FORK = multiprocessing.get_context("fork")
@@ -32,7 +31,7 @@ def _own_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No setting of this machine's, lock files of its own, and nothing said before."""
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    monkeypatch.setattr(workers, "_KEPT", type(workers._KEPT)())
+    monkeypatch.setattr(cache, "_KEPT", type(cache._KEPT)())
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, n_gpus: int) -> None:
@@ -163,7 +162,7 @@ def test_gpu_in_use_is_waited_for_where_there_is_no_other(
         said.append(message % values)
         leave.set()
 
-    monkeypatch.setattr(devices_module.log, "warning", warning)
+    monkeypatch.setattr(logging.getLogger("recsys_spark"), "warning", warning)
     with free_one(["cuda:0"]) as device:
         assert device == "cuda:0"
         assert "waiting for cuda:0" in said[0], "two processes on one GPU"

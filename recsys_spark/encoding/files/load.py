@@ -11,11 +11,11 @@ from recsys_spark.encoding.kernels.backends import make_backend
 from recsys_spark.encoding.kernels.encoder import TextEncoder
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
-from recsys_spark.worker.process import limit_threads
+from recsys_spark.worker.threads import limit_threads
 
 
 def load_encoder(spec: EncoderSpec, n_threads: int, candidates: Sequence[Path] = ()) -> TextEncoder:
-    """Load the encoder that ``spec`` names into host memory; seconds, so keep it with ``workers.cached``.
+    """Load the encoder that ``spec`` names into host memory; seconds, so keep it with ``cache.cached``.
 
     ``candidates`` are folders where the model may lie beside those the spec names. Raises EncoderError where no folder of this
     machine is the driver's, or weights are missing.

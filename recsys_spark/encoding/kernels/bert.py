@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from recsys_spark.encoding.kernels import passes
 from recsys_spark.encoding.kernels.attention import attend
 from recsys_spark.encoding.kernels.int8 import Int8Weights, Rows, quantised
-from recsys_spark.encoding.kernels.scratch import Room
+from recsys_spark.encoding.kernels.scratch import Scratch
 from recsys_spark.encoding.kernels.threads import in_parts
 from recsys_spark.numerics.arrays import F32, I64
 
@@ -38,7 +38,7 @@ class Norm:
 class Layer(Protocol):
     """A layer of BERT, RoBERTa or XLM-R: attention, then feed-forward with GELU, each added to its input and normed."""
 
-    def __call__(self, x: F32, starts: I64, room: Room) -> None:
+    def __call__(self, x: F32, starts: I64, scratch: Scratch) -> None:
         """Replace ``x`` ``[t, h]`` by the result; text i is rows ``starts[i]`` to ``starts[i + 1]``."""
 
 
@@ -59,18 +59,18 @@ class Float32Layer:
             Norm.of(layer.output.LayerNorm),
         )
 
-    def __call__(self, x: F32, starts: I64, room: Room) -> None:
+    def __call__(self, x: F32, starts: I64, scratch: Scratch) -> None:
         """See `Layer`."""
         tokens, (weight, bias) = torch.from_numpy(x), self.query_key_value
-        qkv = torch.addmm(bias, tokens, weight.t(), out=room("wide", len(x), len(bias)))
-        mixed = attend(qkv.numpy(), starts, self.n_heads, room("mixed", *x.shape).numpy())
-        self._end(torch.from_numpy(mixed), self.attention_end, self.attention_norm, x, room)
-        wide = torch.mm(tokens, self.inner.weight.t(), out=room("wide", len(x), len(self.inner.bias)))
+        qkv = torch.addmm(bias, tokens, weight.t(), out=scratch("wide", len(x), len(bias)))
+        mixed = attend(qkv.numpy(), starts, self.n_heads, scratch("mixed", *x.shape).numpy())
+        self._end(torch.from_numpy(mixed), self.attention_end, self.attention_norm, x, scratch)
+        wide = torch.mm(tokens, self.inner.weight.t(), out=scratch("wide", len(x), len(self.inner.bias)))
         in_parts(len(x), partial(passes.bias_gelu_rows, wide.numpy(), self.inner.bias.numpy()))
-        self._end(wide, self.outer, self.norm, x, room)
+        self._end(wide, self.outer, self.norm, x, scratch)
 
-    def _end(self, rows: Tensor, linear: nn.Linear, norm: Norm, x: F32, room: Room) -> None:
-        product = torch.mm(rows, linear.weight.t(), out=room("narrow", *x.shape)).numpy()
+    def _end(self, rows: Tensor, linear: nn.Linear, norm: Norm, x: F32, scratch: Scratch) -> None:
+        product = torch.mm(rows, linear.weight.t(), out=scratch("narrow", *x.shape)).numpy()
         terms = (product, linear.bias.numpy(), norm.gain, norm.shift, norm.epsilon, x)
         in_parts(len(x), partial(passes.bias_norm_rows, *terms))
 
@@ -88,18 +88,18 @@ class Int8Layer:
         self.inner, self.outer = Int8Weights.of(layer.intermediate.dense), Int8Weights.of(layer.output.dense)
         self.norm = Norm.of(layer.output.LayerNorm)
 
-    def __call__(self, x: F32, starts: I64, room: Room) -> None:
+    def __call__(self, x: F32, starts: I64, scratch: Scratch) -> None:
         """See `Layer`."""
         weights = self.query_key_value
-        qkv = weights.applied(quantised(x), room("wide", len(x), len(weights.steps)).numpy(), room)
-        mixed = attend(qkv, starts, self.n_heads, room("mixed", *x.shape).numpy())
-        self._end(quantised(mixed), self.attention_end, self.attention_norm, x, room)
+        qkv = weights.applied(quantised(x), scratch("wide", len(x), len(weights.steps)).numpy(), scratch)
+        mixed = attend(qkv, starts, self.n_heads, scratch("mixed", *x.shape).numpy())
+        self._end(quantised(mixed), self.attention_end, self.attention_norm, x, scratch)
         wide = Rows.empty(len(x), len(self.inner.steps))
-        in_parts(len(x), partial(passes.gelu_rows, *self.inner.product(quantised(x), room), *wide))
-        self._end(wide, self.outer, self.norm, x, room)
+        in_parts(len(x), partial(passes.gelu_rows, *self.inner.product(quantised(x), scratch), *wide))
+        self._end(wide, self.outer, self.norm, x, scratch)
 
-    def _end(self, rows: Rows, weights: Int8Weights, norm: Norm, x: F32, room: Room) -> None:
-        terms = (*weights.product(rows, room), norm.gain, norm.shift, norm.epsilon, x)
+    def _end(self, rows: Rows, weights: Int8Weights, norm: Norm, x: F32, scratch: Scratch) -> None:
+        terms = (*weights.product(rows, scratch), norm.gain, norm.shift, norm.epsilon, x)
         in_parts(len(x), partial(passes.norm_rows, *terms))
 
 
@@ -107,7 +107,7 @@ class PackedBert:
     """A `Backend` for a model of transformers for which ``encoder_backends.is_bert`` holds; on a GPU it is that model as it is."""
 
     def __init__(self, model: Any, kind: type[Float32Layer] | type[Int8Layer]) -> None:
-        self.model, self.kind, self.room = model, kind, Room()
+        self.model, self.kind, self.scratch = model, kind, Scratch()
         self.layers: list[Layer] = [kind(layer) for layer in model.encoder.layer]
         if kind is Int8Layer:
             # Four bytes a weight that nobody uses again.
@@ -129,7 +129,7 @@ class PackedBert:
         embedded: Tensor = self.model.embeddings(input_ids=ids).flatten(0, 1)
         x = embedded[places].numpy()
         for layer in self.layers:
-            layer(x, starts, self.room)
+            layer(x, starts, self.scratch)
         embedded.zero_()
         embedded[places] = torch.from_numpy(x)
         return embedded.view(*ids.shape, -1)

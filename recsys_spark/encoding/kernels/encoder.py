@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from recsys_spark.encoding.kernels.backends import Backend
+from recsys_spark.encoding.kernels.pooling import POOLINGS
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.numerics.arrays import F32, I64
@@ -166,14 +167,7 @@ class TextEncoder:
         with torch.inference_mode():
             attended = torch.from_numpy(mask).to(self.device)
             hidden = self.backend.hidden(torch.from_numpy(ids).to(self.device), attended)
-            if self.spec.pooling == "cls":
-                pooled = hidden[:, 0]
-            elif self.spec.pooling == "last":
-                pooled = hidden[torch.arange(len(tokens), device=self.device), attended.sum(1) - 1]
-            else:
-                # Summed in float32: a bfloat16 counts to 256 only.
-                weights = attended.float().unsqueeze(1)
-                pooled = torch.bmm(weights, hidden.float()).squeeze(1) / weights.sum(2)
+            pooled = POOLINGS[self.spec.pooling].pool(hidden, attended)
             # A copy: a slice would keep all of its batch in memory until the last batch.
             return pooled.to(torch.float32, copy=True)
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from recsys_spark.encoding.kernels import passes
 from recsys_spark.encoding.kernels.int8_products import exact_products, has_int8_products
-from recsys_spark.encoding.kernels.scratch import Room
+from recsys_spark.encoding.kernels.scratch import Scratch
 from recsys_spark.encoding.kernels.threads import in_parts
 from recsys_spark.errors import EncoderError
 from recsys_spark.numerics.arrays import F32, I8, I32
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
     @classmethod
     def empty(cls, n_rows: int, width: int) -> Rows:
-        """Room for ``n_rows``."""
+        """Scratch for ``n_rows``."""
         return cls(np.empty((n_rows, width), np.int8), np.empty(n_rows, np.float32), np.empty(n_rows, np.float32))
 
 
@@ -82,33 +82,33 @@ class Int8Weights:
         sums = w.sum(1) * steps
         return cls(w.t().contiguous(), steps.numpy(), sums.numpy(), bias.numpy())
 
-    def product(self, rows: Rows, room: Room) -> Product:
+    def product(self, rows: Rows, scratch: Scratch) -> Product:
         """Product with ``rows``, and all that makes float32 of it."""
-        q, acc = torch.from_numpy(rows.q), room("acc", len(rows.q), self.w.shape[1], torch.int32)
+        q, acc = torch.from_numpy(rows.q), scratch("acc", len(rows.q), self.w.shape[1], torch.int32)
         if has_int8_products():
             torch._int_mm(q, self.w, out=acc)
         else:
             exact_products(q, self.w, acc)
         return Product(acc.numpy(), rows.step, rows.middle, self.steps, self.sums, self.bias)
 
-    def applied(self, rows: Rows, out: F32, room: Room) -> F32:
+    def applied(self, rows: Rows, out: F32, scratch: Scratch) -> F32:
         """``x W^T + bias`` in ``out`` ``[t, n]``, which is given back."""
-        in_parts(len(out), partial(passes.product_rows, *self.product(rows, room), out))
+        in_parts(len(out), partial(passes.product_rows, *self.product(rows, scratch), out))
         return out
 
 
 class Int8Linear(nn.Module):
     """``torch.nn.Linear`` in int8."""
 
-    def __init__(self, linear: nn.Linear, room: Room) -> None:
+    def __init__(self, linear: nn.Linear, scratch: Scratch) -> None:
         super().__init__()
-        self.weights, self.room = Int8Weights.of(linear), room
+        self.weights, self.scratch = Int8Weights.of(linear), scratch
 
     def forward(self, x: Tensor) -> Tensor:
         """float32 ``[..., k]`` to float32 ``[..., n]``."""
         flat = x.reshape(-1, x.shape[-1]).contiguous().numpy()
         out = np.empty((len(flat), len(self.weights.steps)), np.float32)
-        return torch.from_numpy(self.weights.applied(quantised(flat), out, self.room)).view(*x.shape[:-1], -1)
+        return torch.from_numpy(self.weights.applied(quantised(flat), out, self.scratch)).view(*x.shape[:-1], -1)
 
 
 def with_int8_linears(model: nn.Module) -> nn.Module:
@@ -122,10 +122,10 @@ def with_int8_linears(model: nn.Module) -> nn.Module:
             expected="linear layers",
             action='set encoder.backend = "torch-float32"',
         )
-    room = Room()
+    scratch = Scratch()
     for name, linear in linears:
         parent, _, last = name.rpartition(".")
-        setattr(model.get_submodule(parent), last, Int8Linear(linear, room))
+        setattr(model.get_submodule(parent), last, Int8Linear(linear, scratch))
     return model
 
 

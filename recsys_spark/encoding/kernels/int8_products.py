@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from recsys_spark.worker.process import cached
+from recsys_spark.worker.cache import cached
 
 log = logging.getLogger("recsys_spark")
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-class Room:
+class Scratch:
     """Pieces of memory by name. Fresh pages for each product would cost a twentieth of the product."""
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import torch
 
-from recsys_spark.worker.process import cached
+from recsys_spark.worker.cache import cached
 
 LEAST_ROWS = 64
 """Per thread: handing a part to another thread costs some twenty microseconds."""

@@ -18,7 +18,7 @@ from benchmarks.train.items import PER_USER, centres_of, draw
 from benchmarks.train.plan import TrainPlan, datasets_of
 from recsys_spark.config.sections import Encoder
 from recsys_spark.training.kernels.data import Data
-from recsys_spark.worker.process import THREAD_VARIABLES
+from recsys_spark.worker.threads import THREAD_VARIABLES
 from tests.tiny_encoder import tiny_encoder
 
 PLAN = TrainPlan(cores=1, tiny=True, rounds=1, epochs=2, n_items=400)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.encoding.kernels import attention as encoder_attention
+from recsys_spark.encoding.kernels import attention
 from recsys_spark.encoding.kernels.attention import attend
 from recsys_spark.encoding.kernels.threads import LEAST_ROWS, in_parts
 
@@ -49,7 +49,7 @@ def test_each_text_attends_to_itself_alone(lengths: list[int], n_heads: int, wid
 
 @pytest.mark.parametrize("edge", [-1, 0, 1])
 def test_long_texts_and_short_ones_lie_side_by_side(edge: int) -> None:
-    check([3, encoder_attention.SHORT + edge, 1, 2 * encoder_attention.SHORT, 17], 2, 32)
+    check([3, attention.SHORT + edge, 1, 2 * attention.SHORT, 17], 2, 32)
 
 
 def test_scores_far_apart_neither_overflow_nor_lose_the_highest() -> None:

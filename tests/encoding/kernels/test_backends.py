@@ -15,7 +15,7 @@ from transformers import Qwen3Config, Qwen3Model
 from recsys_spark.config.sections import Encoder
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.files.load import load_encoder
-from recsys_spark.encoding.kernels import backends as encoder_backends
+from recsys_spark.encoding.kernels import backends
 from recsys_spark.encoding.kernels.backends import fastest, make_backend, own_cpu_flags
 from tests.tiny_encoder import tiny_encoder
 
@@ -49,14 +49,14 @@ def test_auto_is_logged_and_part_of_the_encoder_id(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     model = str(tiny_encoder(tmp_path))
-    monkeypatch.setattr(encoder_backends, "own_cpu_flags", lambda: NEW_CPU)
+    monkeypatch.setattr(backends, "own_cpu_flags", lambda: NEW_CPU)
     with caplog.at_level("INFO"):
         quick = resolve_encoder(Encoder(model=model))
     assert "backend int8" in caplog.text
     assert "avx512_vnni" in caplog.text
     assert quick == resolve_encoder(Encoder(model=model, backend="int8"))
     assert (quick.backend, quick.device) == ("int8", "cpu")
-    monkeypatch.setattr(encoder_backends, "own_cpu_flags", lambda: OLD_CPU)
+    monkeypatch.setattr(backends, "own_cpu_flags", lambda: OLD_CPU)
     exact = resolve_encoder(Encoder(model=model))
     assert exact == resolve_encoder(Encoder(model=model, backend="torch-float32"))
     assert exact.encoder_id != quick.encoder_id

@@ -19,10 +19,8 @@ from recsys_spark.encoding.files.load import load_encoder
 from recsys_spark.encoding.kernels.encoder import TextEncoder, plan_batches
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
-from recsys_spark.worker import process as workers
-from tests.tiny_encoder import WIDTH, tiny_encoder
-
-TEXTS = ["red cotton dress", "", "space horror", "购买 浏览", "a" * 300, "jazz", "blue jazz album of the rock & comedy"]
+from tests.encoding.kernels.backend_contract import TEXTS, one_by_one
+from tests.tiny_encoder import tiny_encoder
 
 
 def spec_of(folder: Path, **options: Any) -> EncoderSpec:
@@ -37,22 +35,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def encoder(folder: Path) -> TextEncoder:
     return load_encoder(spec_of(folder), n_threads=1)
-
-
-def one_by_one(folder: Path, texts: list[str], pooling: str, max_length: int = 64) -> np.ndarray:
-    """The oracle: transformers' own tokenizer and model, one text at a time, pooled by hand."""
-    from transformers import AutoModel, AutoTokenizer
-
-    model = AutoModel.from_pretrained(folder).float().eval()
-    tokenizer = AutoTokenizer.from_pretrained(folder)
-    vectors = []
-    for text in texts:
-        tokens = tokenizer(text, return_tensors="pt", truncation=True, max_length=max_length)
-        with torch.inference_mode():
-            hidden = model(**tokens).last_hidden_state[0].double().numpy()
-        pooled = hidden[0] if pooling == "cls" else hidden.mean(0)
-        vectors.append(pooled / np.linalg.norm(pooled))
-    return np.array(vectors)
 
 
 @pytest.mark.parametrize("pooling", ["mean", "cls"])
@@ -99,10 +81,6 @@ def test_chinese_is_read_not_unknown(encoder: TextEncoder) -> None:
     assert buy @ browse < 0.999
 
 
-def test_no_texts_give_no_rows(encoder: TextEncoder) -> None:
-    assert encoder.encode([]).shape == (0, WIDTH)
-
-
 @settings(max_examples=50, deadline=None)
 @given(texts=st.lists(st.text(st.characters(codec=None), max_size=40), max_size=12), budget=st.integers(1, 300))
 def test_any_unicode_gives_unit_vectors_in_row_order(encoder: TextEncoder, texts: list[str], budget: int) -> None:
@@ -113,36 +91,6 @@ def test_any_unicode_gives_unit_vectors_in_row_order(encoder: TextEncoder, texts
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-6)
     for row, text in enumerate(texts):
         np.testing.assert_allclose(vectors[row], encoder.encode([text])[0], atol=2e-6)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "\ud83d",
-        "a\udc00b",
-        "x" * 2**20,
-        "red " * 2**18,
-        "\x00\ufffe",
-        "",
-        "  \n\t",
-        "🙂👩‍👩‍👧",
-        "שלום עולם",
-        "red 购买 Дом مرحبا",
-    ],
-    ids=lambda text: ascii(text[:8]),
-)
-def test_hostile_texts_do_not_crash(encoder: TextEncoder, text: str) -> None:
-    assert np.linalg.norm(encoder.encode([text, "jazz"]), axis=1) == pytest.approx([1, 1], abs=1e-6)
-
-
-def test_a_text_without_a_token_gets_zeros_never_nan(encoder: TextEncoder) -> None:
-    from tokenizers import processors
-
-    bare = type(encoder.tokenizer).from_str(encoder.tokenizer.to_str())
-    bare.post_processor = processors.Sequence([])
-    vectors = TextEncoder(encoder.backend, bare, encoder.spec, 0).encode(["", "jazz"])
-    assert not vectors[0].any()
-    assert np.linalg.norm(vectors[1]) == pytest.approx(1)
 
 
 @given(lengths=st.lists(st.integers(0, 60), max_size=40), budget=st.integers(1, 200))
@@ -169,41 +117,6 @@ def test_unknown_architecture_is_a_clear_error(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps(config | {"model_type": "no-such-model"}))
     with pytest.raises(EncoderError, match="cannot load"):
         load_encoder(spec_of(folder), n_threads=1)
-
-
-def test_threads_are_limited(folder: Path) -> None:
-    load_encoder(spec_of(folder), n_threads=1)
-    assert torch.get_num_threads() == 1
-
-
-def test_cache_makes_once_and_drops_the_longest_unused() -> None:
-    made: list[int] = []
-
-    def make(key: int) -> int:
-        made.append(key)
-        return key
-
-    for key in [0, 0, *range(1, workers.MAX_KEPT), 0, workers.MAX_KEPT, 0]:
-        workers.cached(("test", key), lambda key=key: make(key))
-    assert made == [*range(workers.MAX_KEPT), workers.MAX_KEPT]
-    assert workers.uses(("test", 0)) == 4
-    assert workers.uses(("test", 1)) == 0
-
-
-def test_cache_keeps_nothing_of_a_failure() -> None:
-    with pytest.raises(ZeroDivisionError):
-        workers.cached("fails", lambda: 1 / 0)
-    assert workers.cached("fails", lambda: 1) == 1
-
-
-@pytest.mark.parametrize("backend", ["torch-bfloat16", "torch-float16"])
-def test_half_precision_stays_near_float32_and_has_vectors_of_its_own(tmp_path: Path, backend: str) -> None:
-    folder = tiny_encoder(tmp_path)
-    whole, half = (spec_of(folder, backend=name) for name in ("torch-float32", backend))
-    assert half.encoder_id != whole.encoder_id
-    exact, rounded = (load_encoder(spec, 1).encode(["red cotton dress", "jazz"]) for spec in (whole, half))
-    assert (exact * rounded).sum(1) == pytest.approx([1, 1], abs=1e-2)
-    assert not np.array_equal(exact, rounded)
 
 
 def test_last_pooling_takes_the_last_token_of_each_text_whatever_is_padded(tmp_path: Path) -> None:

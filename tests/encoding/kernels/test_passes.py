@@ -10,11 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.encoding.kernels import int8 as encoder_int8
-from recsys_spark.encoding.kernels import passes
+from recsys_spark.encoding.kernels import int8, passes
 from recsys_spark.encoding.kernels.int8 import Int8Weights, Rows, quantised
 from recsys_spark.encoding.kernels.int8_products import exact_products
-from recsys_spark.encoding.kernels.scratch import Room
+from recsys_spark.encoding.kernels.scratch import Scratch
 
 SIZES = st.tuples(st.integers(1, 9), st.integers(1, 70), st.integers(1, 70))
 
@@ -64,7 +63,7 @@ def test_a_constant_row_is_restored_exactly(value: float) -> None:
 def test_products_are_those_of_the_restored_numbers(sizes: tuple[int, int, int], seed: int) -> None:
     t, k, n = sizes
     weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(rows_of(t, k, seed))
-    close(weights.applied(rows, np.empty((t, n), np.float32), Room()), product(rows, weights))
+    close(weights.applied(rows, np.empty((t, n), np.float32), Scratch()), product(rows, weights))
 
 
 @settings(deadline=None)
@@ -73,7 +72,7 @@ def test_gelu_of_a_product_is_quantised(sizes: tuple[int, int, int], seed: int) 
     t, k, n = sizes
     weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(rows_of(t, k, seed))
     result = Rows.empty(t, n)
-    passes.gelu_rows(*weights.product(rows, Room()), *result, 0, t)
+    passes.gelu_rows(*weights.product(rows, Scratch()), *result, 0, t)
     expected = torch.nn.functional.gelu(torch.from_numpy(product(rows, weights))).numpy()
     slack = 1e-5 * np.abs(expected).max(1, keepdims=True) + 2e-6
     assert (np.abs(restored(result) - expected) <= result.step[:, None] * 0.51 + slack).all()
@@ -95,7 +94,7 @@ def test_a_product_is_added_and_normed_in_the_rows_asked_for(
     x, gain, shift = (random.normal(0, 1, size).astype(np.float32) for size in ((t, n), n, n))
     stop = min(n_done, t)
     expected = np.concatenate([added_and_normed(x, product(rows, weights), gain, shift)[:stop], x[stop:]])
-    passes.norm_rows(*weights.product(rows, Room()), gain, shift, np.float32(1e-5), x, 0, stop)
+    passes.norm_rows(*weights.product(rows, Scratch()), gain, shift, np.float32(1e-5), x, 0, stop)
     np.testing.assert_allclose(x, expected, atol=2e-4, rtol=1e-3)
 
 
@@ -126,9 +125,9 @@ def test_products_by_float32_are_those_of_integers_however_deep(k: int) -> None:
 @pytest.mark.parametrize("fast", [True, False])
 def test_the_kind_of_product_changes_no_bit(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     weights, rows = Int8Weights.of(linear(40, 9, 1)), quantised(rows_of(6, 40, 1))
-    usual = weights.product(rows, Room()).acc.copy()
-    monkeypatch.setattr(encoder_int8, "has_int8_products", lambda: fast)
-    np.testing.assert_array_equal(weights.product(rows, Room()).acc, usual)
+    usual = weights.product(rows, Scratch()).acc.copy()
+    monkeypatch.setattr(int8, "has_int8_products", lambda: fast)
+    np.testing.assert_array_equal(weights.product(rows, Scratch()).acc, usual)
 
 
 def test_gelu_is_that_of_the_error_function() -> None:

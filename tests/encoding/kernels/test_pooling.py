@@ -1,0 +1,72 @@
+"""Every pooling keeps the contract: padding changes nothing, one token is its own vector, the formula holds."""
+
+from __future__ import annotations
+
+from typing import get_args
+
+import pytest
+import torch
+
+from recsys_spark.config.sections import Encoder
+from recsys_spark.encoding.kernels.pooling import POOLINGS
+
+
+class PoolingContract:
+    """Inherit it in a class whose name begins with Test, and give the name and the formula."""
+
+    name: str
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        """``[h]`` of the token vectors ``[t, h]`` of one text, float64."""
+        raise NotImplementedError
+
+    @pytest.fixture(params=[torch.float32, torch.bfloat16])
+    def batch(self, request: pytest.FixtureRequest) -> tuple[torch.Tensor, torch.Tensor]:
+        lengths, generator = torch.tensor([3, 1, 5]), torch.Generator().manual_seed(1)
+        mask = (torch.arange(5) < lengths[:, None]).long()
+        return torch.randn(3, 5, 4, generator=generator).to(request.param), mask
+
+    def test_each_text_is_pooled_by_the_formula(self, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+        hidden, mask = batch
+        pooled = POOLINGS[self.name].pool(hidden, mask)
+        assert pooled.shape == (3, 4)
+        for row, length in enumerate(mask.sum(1).tolist()):
+            expected = self.of_one_text(hidden[row, :length].double())
+            torch.testing.assert_close(pooled[row].double(), expected, atol=1e-6, rtol=1e-6)
+
+    def test_padding_changes_no_bit(self, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+        hidden, mask = batch
+        other = hidden.masked_fill(mask.unsqueeze(2) == 0, 7.0)
+        pool = POOLINGS[self.name].pool
+        assert torch.equal(pool(hidden, mask), pool(other, mask))
+
+    def test_one_token_is_the_text(self, batch: tuple[torch.Tensor, torch.Tensor]) -> None:
+        hidden, mask = batch
+        assert torch.equal(POOLINGS[self.name].pool(hidden, mask)[1].float(), hidden[1, 0].float())
+
+
+class TestMean(PoolingContract):
+    name = "mean"
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.mean(0)
+
+
+class TestFirst(PoolingContract):
+    name = "cls"
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens[0]
+
+
+class TestLast(PoolingContract):
+    name = "last"
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens[-1]
+
+
+def test_every_pooling_has_a_contract_and_a_value_in_the_configuration() -> None:
+    tested = {contract.name for contract in PoolingContract.__subclasses__()}
+    configured = set(get_args(Encoder.model_fields["pooling"].annotation))
+    assert tested == set(POOLINGS) == configured - {"auto"}
