@@ -27,7 +27,8 @@ from benchmarks.encode.texts import DESCRIPTIONS, TITLES
 if TYPE_CHECKING:
     from recsys_spark.encoder_choice.probe import Probe
     from recsys_spark.encoder_choice.sample import Sample
-    from recsys_spark.encoding.kernels.encoder import Floats, TextEncoder
+    from recsys_spark.encoding.kernels.encoder import TextEncoder
+    from recsys_spark.numerics.arrays import F32
 
 K = 10
 PLAIN_INT8 = "torch quantize_dynamic, per channel"
@@ -51,7 +52,7 @@ def plain_int8(case: Case, n_threads: int) -> TextEncoder:
     )
 
 
-def encode_all(case: Case, texts: Sequence[str], n_threads: int) -> dict[str, Floats]:
+def encode_all(case: Case, texts: Sequence[str], n_threads: int) -> dict[str, F32]:
     """Return the vectors of float32, int8 and the rival."""
     from recsys_spark.encoding.kernels import backends
 
@@ -66,12 +67,12 @@ def encode_all(case: Case, texts: Sequence[str], n_threads: int) -> dict[str, Fl
     }
 
 
-def cosines(one: Floats, other: Floats) -> Any:
+def cosines(one: F32, other: F32) -> Any:
     """Return cosines [n] of vectors of length 1."""
     return (one * other).sum(1)
 
 
-def neighbours(vectors: Floats, k: int = K) -> Any:
+def neighbours(vectors: F32, k: int = K) -> Any:
     """Return [n, k]: the other texts of highest cosine.
 
     >>> neighbours(np.array([[1, 0], [0.9, 0.1], [0, 1]], np.float32), 1).ravel().tolist()
@@ -94,7 +95,7 @@ def overlap(one: Any, other: Any) -> float:
     return float(np.mean([len(set(a) & set(b)) / len(a) for a, b in zip(one.tolist(), other.tolist(), strict=True)]))
 
 
-def compared(vectors: dict[str, Floats], probe: Probe | None) -> list[Row]:
+def compared(vectors: dict[str, F32], probe: Probe | None) -> list[Row]:
     """Return a row for each way of encoding, compared with the first, which is float32."""
     from recsys_spark.encoder_choice.probe import target_ranks
 
