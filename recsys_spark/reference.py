@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from recsys_spark.config.base import Section
 from recsys_spark.config.sections import Config
 from recsys_spark.config.sources import Join, Source
-from recsys_spark.tables import CONTRACT, STORED, Table
+from recsys_spark.tables import CONTRACT, REASONS, REJECTED_ROWS, STORED, Table
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WRITTEN = "<!-- Written by `python -m recsys_spark.reference`. Edit recsys_spark/{module} instead. -->"
@@ -58,7 +58,9 @@ def tables_markdown() -> str:
     parts += [_table_markdown(entry.table) for entry in CONTRACT.values()]
     parts += ["## Tables of the store\n"]
     # Items, users, relations and lists keep the columns of the contract, and are described there.
-    parts += [_table_markdown(table) for table in STORED if table.name not in CONTRACT]
+    for table in STORED:
+        parts += [_table_markdown(table)] if table.name not in CONTRACT else []
+        parts += [_reasons_markdown()] if table is REJECTED_ROWS else []
     return "\n".join(parts)
 
 
@@ -98,6 +100,10 @@ def _table_markdown(table: Table) -> str:
         _row(f"`{c.name}`", f"`{c.type.simpleString()}`", "yes" if c.nullable else "no", c.doc) for c in table.columns
     ]
     return "\n".join([*lines, ""])
+
+
+def _reasons_markdown() -> str:
+    return "\n".join(["Reasons:\n", *(f"- `{reason}`: {meaning}" for reason, meaning in REASONS.items()), ""])
 
 
 def _row(*cells: str) -> str:

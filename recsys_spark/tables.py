@@ -103,7 +103,7 @@ REASONS = {
     "null_id": "an id is null",
     "empty_id": "an id is empty or blank",
     "id_too_long": "an id is longer than 512 bytes",
-    "self_relation": "a user is related to the same user",
+    "self_relation": "`user_id` and `friend_id` are equal",
     "bad_ts": "the time is missing or cannot be read",
     "future_ts": "the time is in the future",
     "null_behaviour": "the behaviour type is missing or blank",
@@ -126,7 +126,7 @@ REJECTED_ROWS = Table(
         Col(
             "reason",
             STRING,
-            "Reason: " + "; ".join(f"`{reason}` ({meaning})" for reason, meaning in REASONS.items()) + ".",
+            "Why the row was not used: one of the reasons below.",
             nullable=False,
         ),
         Col("row", STRING, "The row as JSON.", nullable=False),

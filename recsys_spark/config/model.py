@@ -75,7 +75,7 @@ class Model(Section):
     processes: Count = 1
     """Number of tasks that train one model together in a barrier stage, each on users of its own. Spark must be able to
     run this many tasks at once, without dynamic allocation of executors. Each task holds the catalogue and the links.
-    More than one task compute on CPUs."""
+    Several tasks compute on CPUs."""
     threads: Annotated[int, Field(ge=0)] = 0
     """CPU threads of each training task. 0 divides the cores of an executor among its tasks."""
 

@@ -50,8 +50,8 @@ class Behaviours(Section):
     """Factor that `value` (hours, plays, stars) contributes to the weight: 1 (`none`), value (`linear`), log(1 + value)
     or sqrt(value). A null value contributes the factor 1."""
     half_life_days: Positive | None = 90.0
-    """Number of days before `as_of` in which the weight of a behaviour halves. A very large number switches decay
-    off."""
+    """The weight of a behaviour halves with every period of this many days between it and `as_of`. A very large number
+    switches decay off."""
     max_history: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 200
     """L: number of most recent behaviours kept per user."""
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import tables
 from recsys_spark.config.sources import Sources
 from recsys_spark.ingest.build import build_ingest
+from recsys_spark.ingest.row_checks import rejection_reason
 from recsys_spark.schema import STRING, Col
 from tests.builders import AS_OF
 from tests.ingest.ingest_inputs import catalogue, mapped, rows, values
@@ -26,6 +29,13 @@ def test_what_holds_for_one_night_is_not_read_by_a_backtest() -> None:
         "allow_list",
         "selected_users",
     }
+
+
+@pytest.mark.parametrize("name", tables.CONTRACT)
+def test_every_reason_why_a_row_is_rejected_has_a_meaning(spark: SparkSession, name: str) -> None:
+    reasons = re.findall(r"THEN '(\w+)' END", str(rejection_reason(tables.CONTRACT[name].table, now=AS_OF)))
+    assert "null_id" in reasons
+    assert set(reasons) <= set(tables.REASONS)
 
 
 def test_a_new_table_needs_one_entry(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> None:
