@@ -1,1 +1,1 @@
-"""Array types and compiled loops that several kernels share."""
+"""Array types, compiled loops and their machine code, shared by several kernels."""

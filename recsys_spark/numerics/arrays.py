@@ -1,4 +1,4 @@
-"""Sizes and array types that the scoring kernel and those who feed it agree on. Imports nothing heavy."""
+"""Array types of the project, and the sizes on which the scoring kernel and its callers agree. Imports nothing heavy."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ U64 = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
 Number = float | np.floating[Any]
 NO_ITEM = -1
-"""The position of no item, where a list is shorter than N."""
+"""Stands for a missing item where a list is shorter than N."""
 TILE = 1024
 """Items per step of the fold. Item blocks start at multiples of it, so that sums do not depend on the block size."""
 CHUNK = 512
 """Users per matrix product: enough that packing a tile for the product is cheap, and two tiles of scores are 4 MiB."""
 DEFAULT_BLOCK_BYTES = 64 * 1024 * 1024
-"""Item blocks where nobody said how large they may be."""
+"""Size of item blocks where the caller gives none."""

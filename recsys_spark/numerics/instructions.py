@@ -1,4 +1,4 @@
-"""What compiled code needs and Numba has no word for, written as LLVM instructions, which exist on every processor."""
+"""Operations that Numba does not offer, written as LLVM instructions, which exist on every processor."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from numba import types
 from numba.extending import intrinsic
 
 instruction = cast(Callable[[Callable[..., Any]], Any], intrinsic)
-"""Numba's decorator; its types do not know that the first argument is not the caller's."""
+"""Numba's decorator. Its types do not know that the caller does not give the first argument."""
 WORD = 64
 """Values per call of :func:`reaching`."""
 
 
 @instruction
 def times_two_to(_context: Any, value: Any, exponent: Any) -> Any:
-    """value * 2^n, both float32, where ``exponent`` is n + 1.5 * 2^23: its low bits are n."""
+    """Return value * 2^n, both float32, where ``exponent`` is n + 1.5 * 2^23: its low bits are n."""
 
     def build(_ctx: Any, builder: Any, _signature: Any, args: Any) -> Any:
         integer = ir.IntType(32)
@@ -29,7 +29,7 @@ def times_two_to(_context: Any, value: Any, exponent: Any) -> Any:
 
 @instruction
 def widened(_context: Any, value: Any) -> Any:
-    """A float32 as it is; a uint16, which holds the bits of a bfloat16, as the float32 of that value."""
+    """Return a float32 unchanged, and a uint16 with the bits of a bfloat16 as the float32 of that value."""
 
     def build(_ctx: Any, builder: Any, signature: Any, args: Any) -> Any:
         if signature.args[0] == types.float32:
@@ -43,7 +43,7 @@ def widened(_context: Any, value: Any) -> Any:
 
 @instruction
 def reaching(_context: Any, values: Any, at: Any, bound: Any) -> Any:
-    """Which of the float32 ``values[at : at + WORD]`` are at least ``bound``: bit k of a uint64 is value k."""
+    """Return which of the float32 ``values[at : at + WORD]`` are at least ``bound``: bit k of a uint64 is value k."""
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         vector = ir.VectorType(ir.FloatType(), WORD)
@@ -61,7 +61,7 @@ def reaching(_context: Any, values: Any, at: Any, bound: Any) -> Any:
 
 @instruction
 def lowest_bit(_context: Any, bits: Any) -> Any:
-    """The number, from 0, of the lowest bit that is set in a uint64 other than 0, as int64."""
+    """Return the number, from 0, of the lowest bit that is set in a uint64 other than 0, as int64."""
 
     def build(_ctx: Any, builder: Any, _signature: Any, args: Any) -> Any:
         return builder.cttz(args[0], ir.Constant(ir.IntType(1), 1))

@@ -1,7 +1,7 @@
 """Loops over a row that array operations cannot do in one pass, compiled by Numba.
 
-Loops may be fused and reordered by the compiler (``contract``, ``reassoc``). The bits of a result then depend on its inputs
-and on the kind of processor, never on other rows of the same call.
+The compiler may fuse and reorder loops (``contract``, ``reassoc``). The bits of a result then depend on its inputs and on
+the kind of processor, never on other rows of the same call.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ LOWEST = np.finfo(np.float32).min
 
 @compiled(FUSED)
 def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -> None:
-    """out = exp((logits + bias - highest) * scale), all float32 [w]; below e^-87 it is 0.
+    """Compute out = exp((logits + bias - highest) * scale), all float32 [w]; below e^-87 it is 0.
 
-    The largest of them is exactly 1 where ``highest`` is theirs, however large they are.
+    Where ``highest`` is the maximum of the sums, the largest result is exactly 1, however large the sums are.
     """
     for j in range(len(out)):
         x = (widened(logits[j]) + bias[j] - highest) * scale
@@ -53,7 +53,10 @@ def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -
 
 @compiled(FUSED)
 def exp_below(values: F32, highest: F32, scale: Number) -> None:
-    """values = exp((values - highest) * scale) in place, all float32 [w], ``values`` at most ``highest``; as :func:`exp_into`."""
+    """Compute values = exp((values - highest) * scale) in place, all float32 [w], as :func:`exp_into`.
+
+    ``values`` are at most ``highest``.
+    """
     for j in range(len(values)):
         x = (values[j] - highest[j]) * scale
         clamped = max(x, UNDERFLOW)
@@ -72,7 +75,7 @@ def exp_below(values: F32, highest: F32, scale: Number) -> None:
 
 @compiled(REORDERED)
 def total_of(values: F32) -> Number:
-    """Sum of float32 [w]."""
+    """Return the sum of float32 [w]."""
     total = f32(0.0)
     for j in range(len(values)):
         total += values[j]
@@ -81,7 +84,7 @@ def total_of(values: F32) -> Number:
 
 @compiled(REORDERED)
 def highest_of(logits: F32, bias: F32) -> Number:
-    """max(logits + bias), float32 [w]."""
+    """Return max(logits + bias), float32 [w]."""
     highest = f32(-np.inf)
     for j in range(len(logits)):
         value = widened(logits[j]) + bias[j]
@@ -98,7 +101,7 @@ def scores_into(scores: F32, logits: F32, cosines: F32, offsets: F32, ce: Number
 
 @compiled(FUSED)
 def group_maxima(maxima: F32, scores: F32) -> None:
-    """The largest of each group of float32 ``scores`` [r * RUN]: group 16 r + l is columns 128 r + l, + 16, + 32 ..."""
+    """Write the largest of each group of float32 ``scores`` [r * RUN]: group 16 r + l is columns 128 r + l, + 16, + 32 ..."""
     for run in range(len(scores) // RUN):
         for lane in range(LANES):
             highest = scores[run * RUN + lane]
@@ -110,7 +113,7 @@ def group_maxima(maxima: F32, scores: F32) -> None:
 
 @compiled(FUSED)
 def n_reaching(values: F32, bound: Number) -> int:
-    """How many of float32 ``values`` are at least ``bound``."""
+    """Return how many of float32 ``values`` are at least ``bound``."""
     count = np.int32(0)
     for j in range(len(values)):
         count += np.int32(values[j] >= bound)
@@ -119,7 +122,7 @@ def n_reaching(values: F32, bound: Number) -> int:
 
 @compiled(REORDERED)
 def least_reaching(values: F32, bound: Number) -> Number:
-    """The smallest of float32 ``values`` that are at least ``bound``; infinite where there is none."""
+    """Return the smallest of float32 ``values`` that are at least ``bound``; infinity where there is none."""
     least = f32(np.inf)
     for j in range(len(values)):
         value = values[j] if values[j] >= bound else f32(np.inf)
@@ -129,7 +132,7 @@ def least_reaching(values: F32, bound: Number) -> Number:
 
 @compiled(REORDERED)
 def largest(values: F32) -> Number:
-    """The largest of float32 ``values``."""
+    """Return the largest of float32 ``values``."""
     most = f32(-np.inf)
     for j in range(len(values)):
         most = values[j] if values[j] > most else most
@@ -138,10 +141,10 @@ def largest(values: F32) -> Number:
 
 @compiled()
 def nth_largest(values: F32, n: int) -> Number:
-    """The n-th largest (from 1) of float32 ``values``, -inf where fewer than n are above that.
+    """Return the n-th largest (from 1) of float32 ``values``, -inf where fewer than n are larger than that.
 
-    Halves the range of values rather than partitions them: counting is done sixteen at a time and predicts every branch,
-    which made it twice as fast as quickselect on the few hundred values of a shortlist.
+    Halves the range of values instead of partitioning them. Counting takes sixteen values at a time and has no branch to
+    predict. It was twice as fast as quickselect on the few hundred values of a shortlist.
     """
     low: Number = LOWEST
     high = largest(values)
@@ -165,7 +168,7 @@ def nth_largest(values: F32, n: int) -> Number:
 
 @compiled()
 def lowered(score: float, slack: float) -> Number:
-    """A float32 that is below ``score - slack`` whatever the roundings of this line."""
+    """Return a float32 below ``score - slack``, whatever the rounding errors of this line."""
     return f32(score - slack - abs(score) * 2.0**-22)
 
 

@@ -1,7 +1,7 @@
 """The decorator that compiles a function with Numba and keeps its machine code on disk.
 
-Machine code is made once per machine. It is kept next to the module of the function, or in the user's cache directory where
-that folder is not writable. ``NUMBA_CACHE_DIR`` names another place. All compiled functions release the GIL.
+Machine code is made once per machine. It is kept next to the function's module, or in the user's cache directory where that
+folder is not writable. ``NUMBA_CACHE_DIR`` names another place. All compiled functions release the GIL.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
 
 @contextmanager
 def _own_cache() -> Iterator[None]:
-    """Make Numba ask `CodeCache` where machine code is kept, as ``NUMBA_CACHE_LOCATOR_CLASSES`` does for a whole process."""
+    """Make Numba ask `CodeCache` for places; ``NUMBA_CACHE_LOCATOR_CLASSES`` would do so for the whole process."""
     if not hasattr(config, "CACHE_LOCATOR_CLASSES"):
         # Numba before 0.62 would take machine code of other sources for valid.
         raise RuntimeError("this version of Numba does not ask where machine code is kept")

@@ -1,1 +1,1 @@
-"""What a Python worker process keeps and knows, without Spark."""
+"""A Python worker process: its cache, threads, devices and group, without Spark."""

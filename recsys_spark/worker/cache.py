@@ -22,7 +22,7 @@ class Shared(Protocol[T_co]):
 
 
 MAX_KEPT = 8
-"""Values kept per process. The one unused for longest goes first, so that a long notebook session does not fill up."""
+"""Values kept per process. The least recently used goes first, so that a long notebook session does not fill up."""
 
 
 @dataclass
@@ -38,7 +38,7 @@ _KEPT: OrderedDict[Hashable, Kept] = OrderedDict()
 
 
 def cached(key: Hashable, make: Callable[[], T]) -> T:
-    """Return ``make()`` of the first call with ``key`` in this process; later calls and later tasks get the same object.
+    """Return ``make()`` of this process's first call with ``key``; later calls and later tasks get the same object.
 
     The key must contain everything that the value depends on. An error of ``make`` is raised, and nothing is kept.
 

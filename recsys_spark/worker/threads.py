@@ -8,7 +8,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def limit_threads(n: int) -> None:
-    """Let torch, BLAS and the tokenizer of this process use ``n`` threads; tasks on a machine x n = its cores.
+    """Let torch, BLAS and the tokenizer of this process use ``n`` threads; n times a machine's tasks is its cores.
 
     The variables reach only libraries that are loaded later. Torch is told directly, because Spark has already set
     OMP_NUM_THREADS to one executor's cores, or to 1 in local mode, before Python started.

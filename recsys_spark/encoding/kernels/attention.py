@@ -1,7 +1,7 @@
-"""Attention of texts that lie one after the other, without padding: ``softmax(q k^T / sqrt d) v`` within each text and head.
+"""Attention without padding: ``softmax(q k^T / sqrt d) v`` within each text and head; texts lie one after the other.
 
-A library's attention multiplies per text and head by a call each, and on texts of twenty tokens the calls take several
-times what they compute. Short texts are done by a compiled loop over products in registers, long ones by torch.
+A library makes one call per text and head. On texts of twenty tokens the calls take several times as
+long as the products. So a compiled loop over products in registers computes short texts, and torch computes long ones.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from recsys_spark.numerics.loops import exp_below
 from recsys_spark.numerics.machine_code import FUSED, compiled
 
 SHORT = 128
-"""Tokens up to which the loop is faster than torch's attention, with heads of width 32 as of width 64."""
+"""Up to this number of tokens the loop is faster than torch's attention, for heads of width 32 and 64."""
 LEAST_TEXTS = 4
 f32 = np.float32
 
 
 def attend(qkv: F32, starts: I64, n_heads: int, out: F32) -> F32:
-    """The heads' weighted means of values, float32 ``[t, h]``, in ``out``, which is given back.
+    """Return ``out``, filled with the heads' weighted means of values, float32 ``[t, h]``.
 
-    ``qkv`` float32 ``[t, 3 h]`` holds query, key and value of each token side by side; text i is its rows ``starts[i]`` to
-    ``starts[i + 1]``.
+    ``qkv`` float32 ``[t, 3 h]`` contains query, key and value of each token side by side.
+    Text i has the rows ``starts[i]`` to ``starts[i + 1]``.
     """
     lengths, width = np.diff(starts), out.shape[1] // n_heads
     longest = SHORT if width % LANES == 0 else 0
@@ -47,7 +47,7 @@ def attend(qkv: F32, starts: I64, n_heads: int, out: F32) -> F32:
 
 @compiled(FUSED)
 def highest_into(highest: F32, scores: F32) -> None:
-    """The largest of each column of float32 ``scores`` [n, w], into [w]."""
+    """Write the largest of each column of float32 ``scores`` [n, w] into ``highest`` [w]."""
     highest[:] = scores[0]
     for row in range(1, len(scores)):
         for column in range(len(highest)):
@@ -56,7 +56,10 @@ def highest_into(highest: F32, scores: F32) -> None:
 
 @compiled(FUSED)
 def weights_into(scores: F32, scale: Number, highest: F32, totals: F32) -> None:
-    """Each column of float32 ``scores`` [n, w] becomes softmax(scale * column); ``highest`` and ``totals`` [w] are scratch."""
+    """Replace each column of float32 ``scores`` [n, w] by softmax(scale * column).
+
+    ``highest`` and ``totals`` [w] are scratch memory.
+    """
     highest_into(highest, scores)
     totals[:] = f32(0.0)
     for row in range(len(scores)):
@@ -72,10 +75,21 @@ def weights_into(scores: F32, scale: Number, highest: F32, totals: F32) -> None:
 
 @compiled()
 def multiply_rows(
-    out: F32, o: int, o_row: int, n_rows: int, n_columns: int,
-    a: F32, a0: int, a_row: int, a_step: int, b: F32, b0: int, b_row: int, n: int,
-) -> None:  # fmt: skip
-    """``out = a b``, [n_rows, n] by [n, n_columns], each in flat memory; n_columns is whole LANES."""
+    out: F32,
+    o: int,
+    o_row: int,
+    n_rows: int,
+    n_columns: int,
+    a: F32,
+    a0: int,
+    a_row: int,
+    a_step: int,
+    b: F32,
+    b0: int,
+    b_row: int,
+    n: int,
+) -> None:
+    """Compute ``out = a b``, [n_rows, n] by [n, n_columns], each in flat memory; n_columns is a multiple of LANES."""
     for column in range(0, n_columns, LANES):
         row = 0
         while row + ROWS <= n_rows:
@@ -92,9 +106,9 @@ def multiply_rows(
 
 @compiled()
 def attend_short(qkv: F32, starts: I64, n_heads: int, longest: int, out: F32) -> None:
-    """:func:`attend` into ``out`` for the texts of at most ``longest`` tokens; rows of others are left as they are.
+    """Do :func:`attend` for the texts of at most ``longest`` tokens; rows of other texts stay unchanged.
 
-    Scores lie key by query, so that a query's maximum and sum go across rows, a register of queries at a time.
+    Scores are stored key by query. So maxima and sums of queries go across rows, a register of queries at a time.
     """
     h = out.shape[1]
     d = h // n_heads

@@ -1,4 +1,4 @@
-"""What multiplies, in which precision: token ids in, token vectors out."""
+"""Networks that turn token ids into token vectors, each in one precision."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ if TYPE_CHECKING:
 
 INT8, FLOAT32, BFLOAT16, FLOAT16 = "int8", "torch-float32", "torch-bfloat16", "torch-float16"
 BERTS = ("bert", "roberta", "xlm-roberta", "camembert")
-"""Model types that share BERT's layers and differ in their embeddings and tokenizers."""
+"""Model types that have BERT's layers, but other embeddings and tokenizers."""
 INT8_INSTRUCTIONS = {"avx512_vnni", "avx_vnni", "amx_int8"}
-"""CPU flags with which a product in int8 is several times faster than one in float32. Without them it is hardly faster."""
+"""CPU flags with which a product in int8 is several times faster than in float32. Without them it is hardly faster."""
 
 
 class Backend(Protocol):
-    """A network in memory. Its result depends on its inputs, the thread count and the kind of processor, on nothing else."""
+    """A network in memory.
+
+    Its result depends only on its inputs, the number of threads and the kind of processor.
+    """
 
     @property
     def packs(self) -> bool:
-        """Whether padding costs it nothing worth counting, where it is now."""
+        """Whether padding costs almost nothing on the present device."""
 
     def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """Token vectors ``[b, w, h]`` of token ids ``[b, w]``, in inference mode.
+        """Return token vectors ``[b, w, h]`` of token ids ``[b, w]``; called in inference mode.
 
-        ``mask`` int64 ``[b, w]`` is 1 at tokens, of which each row has one, and 0 at padding.
+        ``mask`` int64 ``[b, w]`` is 1 at tokens and 0 at padding. Each row has at least one token.
         """
 
     def to(self, device: str) -> Any:
@@ -34,7 +37,7 @@ class Backend(Protocol):
 
 
 class TorchBackend:
-    """A model of transformers as it comes, on CPU or GPU."""
+    """An unchanged model of transformers, on CPU or GPU."""
 
     packs = False
 
@@ -52,15 +55,15 @@ class TorchBackend:
 
 
 def make_backend(name: str, model: Any) -> Backend:
-    """The backend that ``encoder.backend`` names, of a model of transformers in float32, which it takes over.
+    """Return the backend that ``encoder.backend`` names for a model of transformers in float32, which it may change.
 
-    Raises EncoderError where the model cannot be computed so.
+    Raises EncoderError where the backend cannot compute the model.
     """
     import torch
 
     if name not in (INT8, FLOAT32):
-        # Cast once and here: a model that moves between devices keeps its bits. Parameters alone: rotary frequencies are
-        # buffers, and in half precision they would turn the later tokens of a long text the wrong way.
+        # Cast once and here: a model that moves between devices keeps its bits. Only parameters: rotary frequencies are
+        # buffers, and in half precision they would rotate the later tokens of a long text wrongly.
         for parameter in model.parameters():
             parameter.data = parameter.data.to(getattr(torch, name.removeprefix("torch-")))
         return TorchBackend(model)
@@ -75,9 +78,9 @@ def make_backend(name: str, model: Any) -> Backend:
 
 
 def fastest(config: Mapping[str, Any], *, on_gpu: bool, cpu_flags: set[str] | None = None) -> tuple[str, str]:
-    """The fastest backend for a model with this config.json that keeps its quality, and why.
+    """Return the fastest backend that keeps the quality of a model with this config.json, and the reason.
 
-    ``on_gpu`` says whether the encoder computes on a GPU; ``cpu_flags`` are the processor's, of this machine unless given.
+    ``on_gpu`` says whether the encoder computes on a GPU. ``cpu_flags`` are the processor's, by default this machine's.
 
     >>> fastest({"model_type": "bert"}, on_gpu=False, cpu_flags={"avx2", "avx512_vnni"})[0]
     'int8'
@@ -85,7 +88,7 @@ def fastest(config: Mapping[str, Any], *, on_gpu: bool, cpu_flags: set[str] | No
     'torch-float16'
     """
     if on_gpu:
-        # Float16 is finer, but a model trained in bfloat16 may leave its range.
+        # Float16 is more precise, but values of a model trained in bfloat16 may exceed its range.
         trained = str(config.get("dtype") or config.get("torch_dtype") or "")
         return (BFLOAT16 if trained.endswith("bfloat16") else FLOAT16), "it computes on a GPU"
     flags = INT8_INSTRUCTIONS & (own_cpu_flags() if cpu_flags is None else cpu_flags)
@@ -97,7 +100,7 @@ def fastest(config: Mapping[str, Any], *, on_gpu: bool, cpu_flags: set[str] | No
 
 
 def is_bert(config: Mapping[str, Any]) -> bool:
-    """Whether a model with this config.json has exactly BERT's layers, whatever its embeddings.
+    """Return whether a model with this config.json has exactly BERT's layers; its embeddings may differ.
 
     >>> is_bert({"model_type": "xlm-roberta"}), is_bert({"model_type": "bert", "hidden_act": "relu"})
     (True, False)
@@ -112,7 +115,7 @@ def is_bert(config: Mapping[str, Any]) -> bool:
 
 
 def own_cpu_flags() -> set[str]:
-    """The flags of this machine's processor; none where the system does not say."""
+    """Return the flags of this machine's processor; empty where the system does not tell them."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
     except OSError:

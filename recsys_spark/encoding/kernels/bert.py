@@ -1,6 +1,6 @@
-"""The BERT family's forward pass on a CPU, without padding: query, key and value in one product, in float32 or int8.
+"""The BERT family's forward pass on a CPU without padding, in float32 or int8; query, key and value are one product.
 
-Texts of a batch lie one after the other, ``[t, h]`` for t tokens. Between the matrix products each row is gone through once.
+Texts of a batch lie one after the other, ``[t, h]`` for t tokens. Between two matrix products each row is read once.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from recsys_spark.numerics.arrays import F32, I64
 
 @dataclass(frozen=True)
 class Norm:
-    """``LayerNorm(x + ...)``, the end of attention and of the feed-forward part."""
+    """``LayerNorm(x + ...)``, which ends attention and the feed-forward part."""
 
     gain: F32
     shift: F32
@@ -31,7 +31,7 @@ class Norm:
 
     @classmethod
     def of(cls, norm: nn.LayerNorm) -> Norm:
-        """From torch's module."""
+        """Return the norm of torch's module."""
         return cls(norm.weight.detach().numpy(), norm.bias.detach().numpy(), np.float32(norm.eps))
 
 
@@ -43,21 +43,19 @@ class Layer(Protocol):
 
 
 class Float32Layer:
-    """A layer in float32. It holds transformers' own weights, but query, key and value as one matrix that theirs are views of."""
+    """A layer in float32, with the weights of transformers.
+
+    Query, key and value are one matrix; the weights of transformers become views of it.
+    """
 
     def __init__(self, layer: Any) -> None:
         attention = layer.attention.self
         self.n_heads = attention.num_attention_heads
         self.query_key_value = _joined(attention.query, attention.key, attention.value)
-        self.attention_end, self.attention_norm = (
-            layer.attention.output.dense,
-            Norm.of(layer.attention.output.LayerNorm),
-        )
-        self.inner, self.outer, self.norm = (
-            layer.intermediate.dense,
-            layer.output.dense,
-            Norm.of(layer.output.LayerNorm),
-        )
+        self.attention_end = layer.attention.output.dense
+        self.attention_norm = Norm.of(layer.attention.output.LayerNorm)
+        self.inner, self.outer = layer.intermediate.dense, layer.output.dense
+        self.norm = Norm.of(layer.output.LayerNorm)
 
     def __call__(self, x: F32, starts: I64, scratch: Scratch) -> None:
         """See `Layer`."""
@@ -82,9 +80,8 @@ class Int8Layer:
         attention = layer.attention.self
         self.n_heads = attention.num_attention_heads
         self.query_key_value = Int8Weights.of(attention.query, attention.key, attention.value)
-        self.attention_end, self.attention_norm = (
-            Int8Weights.of(layer.attention.output.dense), Norm.of(layer.attention.output.LayerNorm)
-        )  # fmt: skip
+        self.attention_end = Int8Weights.of(layer.attention.output.dense)
+        self.attention_norm = Norm.of(layer.attention.output.LayerNorm)
         self.inner, self.outer = Int8Weights.of(layer.intermediate.dense), Int8Weights.of(layer.output.dense)
         self.norm = Norm.of(layer.output.LayerNorm)
 
@@ -104,13 +101,13 @@ class Int8Layer:
 
 
 class PackedBert:
-    """A `Backend` for a model of transformers for which ``encoder_backends.is_bert`` holds; on a GPU it is that model as it is."""
+    """A `Backend` for models of transformers with ``backends.is_bert``; on a GPU it is the unchanged model."""
 
     def __init__(self, model: Any, kind: type[Float32Layer] | type[Int8Layer]) -> None:
         self.model, self.kind, self.scratch = model, kind, Scratch()
         self.layers: list[Layer] = [kind(layer) for layer in model.encoder.layer]
         if kind is Int8Layer:
-            # Four bytes a weight that nobody uses again.
+            # Four bytes per weight that are not used again.
             model.encoder = None
 
     @property
@@ -135,14 +132,14 @@ class PackedBert:
         return embedded.view(*ids.shape, -1)
 
     def to(self, device: str) -> None:
-        """See `Backend`. In int8 it stays on the CPU, and `resolve_encoder` sees to it that nobody asks for another device."""
+        """See `Backend`. In int8 it stays on the CPU: `resolve_encoder` allows no other device."""
         if self.kind is Float32Layer:
             self.model.to(device)
             self.layers = [self.kind(layer) for layer in self.model.encoder.layer] if device == "cpu" else []
 
 
 def _joined(*linears: nn.Linear) -> tuple[Tensor, Tensor]:
-    """Weight ``[n, k]`` and bias ``[n]`` of layers with the same input, one below the other; theirs become views of it."""
+    """Return weight ``[n, k]`` and bias ``[n]`` of layers with one input, stacked; their own become views of them."""
     weight = torch.cat([linear.weight.detach() for linear in linears])
     bias = torch.cat([linear.bias.detach() for linear in linears])
     row = 0

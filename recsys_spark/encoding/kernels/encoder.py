@@ -1,4 +1,4 @@
-"""The text encoder: token budgets, pooling, length. Texts in, ``[n, h]`` float32 out."""
+"""The text encoder: from texts to vectors ``[n, h]`` in float32, in batches of a limited number of tokens."""
 
 from __future__ import annotations
 
@@ -25,35 +25,36 @@ log = logging.getLogger("recsys_spark")
 NOT_FINITE, OUT_OF_MEMORY = "not_finite", "out_of_memory"
 """Why a text has no vector."""
 TO_DO = {
-    NOT_FINITE: "check the model's weights and their precision (encoder.backend): half precision overflows with some models",
+    NOT_FINITE: "check the model's weights and their precision (encoder.backend): "
+    "half precision overflows with some models",
     OUT_OF_MEMORY: "see who else is on the GPU (nvidia-smi); lower encoder.max_length, or encode on the CPU",
 }
 PLAIN_TEXT = "text"
 CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1_024, 32_768
-"""Where the configuration does not say: what a core's cache holds, and what keeps a GPU at work."""
+"""Defaults of encoder.batch_tokens: what fits a core's cache, and what keeps a GPU busy."""
 MAX_CHARACTERS_PER_TOKEN = 64
-"""Text beyond max_length x this is not even tokenised: a megabyte of text would cost seconds and be cut anyway."""
+"""Text beyond max_length times this is not tokenised: a megabyte of text would take seconds and be cut anyway."""
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What became of n texts."""
+    """The result of encoding n texts."""
 
     vectors: F32
-    """``[n, h]`` in the order of the texts; zeros for a text without a token, and for one without a vector."""
+    """``[n, h]`` in the order of the texts; zeros for a text without a token and for a text without a vector."""
     reasons: Mapping[int, str]
-    """Row -> why it has no vector: NOT_FINITE or OUT_OF_MEMORY."""
+    """Row -> reason why it has no vector: NOT_FINITE or OUT_OF_MEMORY."""
     n_tokens: int
     """Tokens that passed through the network, special ones included."""
     n_slots: int
-    """The same and the padding of their batches, where the network computes it."""
+    """These tokens and the padding of their batches, where the network computes it."""
 
 
 class TextEncoder:
-    """A loaded encoder. Vectors depend on the texts, their order and the thread count, on nothing else.
+    """A loaded encoder. Vectors depend only on the texts, their order and the number of threads.
 
-    With one exception: where a GPU's memory was exhausted, ``batch_tokens`` stays lower from then on. Other batch-mates may
-    change a vector's last bits.
+    There is one exception. After a GPU's memory was exhausted, ``batch_tokens`` stays lower. Other texts in a batch may
+    change the last bits of a vector.
     """
 
     def __init__(self, backend: Backend, tokenizer: Any, spec: EncoderSpec, pad_id: int) -> None:
@@ -63,7 +64,7 @@ class TextEncoder:
 
     @property
     def batch_tokens(self) -> int:
-        """Tokens per forward pass at most, padding included."""
+        """Most tokens per forward pass, padding included."""
         asked = self.spec.batch_tokens or (CPU_BATCH_TOKENS if self.device == "cpu" else GPU_BATCH_TOKENS)
         return asked if self._fitting is None else min(asked, self._fitting)
 
@@ -73,7 +74,10 @@ class TextEncoder:
         self.device = device
 
     def prove(self) -> None:
-        """Raise EncoderError where not even a plain text gets a vector on this device: then none would. Costs one text, once per device."""
+        """Raise EncoderError where not even a plain text gets a vector on this device.
+
+        Then no text would. The check encodes one text, once per device.
+        """
         if self.device not in self._proven:
             reasons = self.encode_each([PLAIN_TEXT]).reasons
             if reasons:
@@ -83,7 +87,7 @@ class TextEncoder:
             self._proven.add(self.device)
 
     def encode(self, texts: Sequence[str]) -> F32:
-        """Vectors ``[n, h]`` as :meth:`encode_each` has them; raises EncoderError where a text has none."""
+        """Return the vectors ``[n, h]`` of :meth:`encode_each`; raises EncoderError where a text has no vector."""
         encoded = self.encode_each(texts)
         if encoded.reasons:
             counts = Counter(encoded.reasons.values())
@@ -91,7 +95,7 @@ class TextEncoder:
         return encoded.vectors
 
     def encode_each(self, texts: Sequence[str]) -> Encoded:
-        """What became of each text: a vector, of length 1 where the spec normalises, or the reason why there is none."""
+        """Return each text's vector, or the reason why it has none; the length is 1 where the spec normalises."""
         tokens = self.tokenise(texts)
         reasons: dict[int, str] = {}
         done, n_slots = [], 0
@@ -102,7 +106,7 @@ class TextEncoder:
                 size = len(rows) * int(left[rows[0]])
                 pooled = self._pooled([tokens[row] for row in rows])
                 if pooled is None and len(rows) > 1:
-                    # What is left is planned anew: the next batches would be as large.
+                    # The remaining texts are planned again: the next batches would be as large.
                     self._lower_budget(size)
                     break
                 if pooled is None:
@@ -120,26 +124,27 @@ class TextEncoder:
         return Encoded(unit_rows(vectors) if self.spec.normalise else vectors, reasons, n_tokens, n_slots)
 
     def _pooled(self, tokens: Sequence[list[int]]) -> Tensor | None:
-        """:meth:`forward`, or None where the GPU's memory does not suffice; what the attempt held is free again then."""
+        """Return :meth:`forward`, or None where the GPU's memory is too small; the attempt's memory is then free."""
         import torch
 
         try:
             return self.forward(tokens)
         except torch.cuda.OutOfMemoryError:
-            # Its traceback holds the tensors, so that they go only after this block.
+            # Its traceback refers to the tensors, so they are freed only after this block.
             pass
         except RuntimeError as error:
-            # cuBLAS finds no room for its own and says so in words alone.
+            # cuBLAS reports missing memory of its own only in the text of the error.
             if "ALLOC_FAILED" not in str(error):
                 raise
         torch.cuda.empty_cache()
         return None
 
     def _lower_budget(self, n_slots: int) -> None:
-        """After a batch of ``n_slots`` was too large. For good: the next batches of this process would fail as well."""
+        """Halve the budget for good after a batch of ``n_slots`` was too large: the next batches would fail as well."""
         lower = min(self.batch_tokens, n_slots) // 2
         log.warning(
-            "out of memory on %s: a batch has %d tokens at most from now on in this process, not %d; set encoder.batch_tokens",
+            "out of memory on %s: from now on a batch of this process has %d tokens at most, not %d; "
+            "set encoder.batch_tokens",
             self.device,
             lower,
             self.batch_tokens,
@@ -147,15 +152,15 @@ class TextEncoder:
         self._fitting = lower
 
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids per text, special tokens included, cut at ``max_length``."""
+        """Return token ids per text, special tokens included, cut at ``max_length``."""
         kept = self.spec.max_length * MAX_CHARACTERS_PER_TOKEN
         encodings = self.tokenizer.encode_batch_fast([valid_unicode(text[:kept]) for text in texts])
         return [encoding.ids for encoding in encodings]
 
     def forward(self, tokens: Sequence[list[int]]) -> Tensor:
-        """Pooled vectors float32 ``[b, h]``, not normalised, of one batch padded to its longest text.
+        """Return pooled vectors float32 ``[b, h]``, not normalised, of one batch padded to its longest text.
 
-        They are on the device still, and a GPU may be at work on them: nobody waits for it before the last batch.
+        They are still on the device, and a GPU may still compute them: nothing waits for it before the last batch.
         """
         import torch
 
@@ -168,14 +173,15 @@ class TextEncoder:
             attended = torch.from_numpy(mask).to(self.device)
             hidden = self.backend.hidden(torch.from_numpy(ids).to(self.device), attended)
             pooled = POOLINGS[self.spec.pooling].pool(hidden, attended)
-            # A copy: a slice would keep all of its batch in memory until the last batch.
+            # A copy: a slice would keep its whole batch in memory until the last batch.
             return pooled.to(torch.float32, copy=True)
 
 
 def plan_batches(lengths: I64, batch_tokens: int) -> Iterator[I64]:
-    """Row numbers of each batch, the longest texts first: rows x longest length fits the budget, or the batch is one row.
+    """Yield the row numbers of each batch, the longest texts first.
 
-    Rows without tokens are in no batch. Equal lengths keep their order.
+    Rows times the longest length is at most ``batch_tokens``, or the batch has one row. Rows without tokens are in no
+    batch. Rows of equal length keep their order.
 
     >>> [rows.tolist() for rows in plan_batches(np.array([2, 9, 3, 0, 2]), batch_tokens=6)]
     [[1], [2, 0], [4]]
@@ -190,7 +196,7 @@ def plan_batches(lengths: I64, batch_tokens: int) -> Iterator[I64]:
 
 
 def without_vectors(what: str, where: str, counts: Mapping[str, int], n_texts: int) -> EncoderError:
-    """The error for ``counts`` (reason -> texts) of ``n_texts`` that have no vector."""
+    """Return the error for ``counts`` (reason -> texts) of ``n_texts`` texts that have no vector."""
     return EncoderError(
         what,
         where=where,
@@ -202,7 +208,7 @@ def without_vectors(what: str, where: str, counts: Mapping[str, int], n_texts: i
 
 
 def valid_unicode(text: str) -> str:
-    """The text with every half of a surrogate pair that stands alone replaced; the tokenizer takes UTF-8 only.
+    """Return the text with every single half of a surrogate pair replaced; the tokenizer accepts only UTF-8.
 
     >>> valid_unicode("a" + chr(0xD83D) + "b") == "a" + chr(0xFFFD) + "b"
     True

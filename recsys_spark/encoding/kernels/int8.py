@@ -1,4 +1,4 @@
-"""Linear layers in int8, on the CPU: weights quantised once, activations row by row as they come."""
+"""Linear layers in int8 on the CPU: weights are quantised once, activations in each call, row by row."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Rows(NamedTuple):
 
     @classmethod
     def empty(cls, n_rows: int, width: int) -> Rows:
-        """Scratch for ``n_rows``."""
+        """Return memory for ``n_rows`` rows."""
         return cls(np.empty((n_rows, width), np.int8), np.empty(n_rows, np.float32), np.empty(n_rows, np.float32))
 
 
 def quantised(x: F32) -> Rows:
-    """Float32 ``x`` ``[t, k]`` row by row."""
+    """Return float32 ``x`` ``[t, k]``, quantised row by row."""
     result = Rows.empty(*x.shape)
     in_parts(len(x), partial(passes.quantise_rows, x, *result))
     return result
 
 
 class Product(NamedTuple):
-    """Of quantised rows and weights: ``(W x)_n + bias_n ~ step * steps_n * acc_n + middle * sums_n + bias_n``."""
+    """Rows times weights, quantised: ``(W x)_n + bias_n ~ step * steps_n * acc_n + middle * sums_n + bias_n``."""
 
     acc: I32
     """``[t, n]``, exact."""
@@ -67,13 +67,13 @@ class Int8Weights:
     steps: F32
     """``[n]``."""
     sums: F32
-    """``steps_n * sum_k w_nk``, ``[n]``: what a row's middle counts for."""
+    """``steps_n * sum_k w_nk``, ``[n]``: the factor of a row's middle."""
     bias: F32
     """``[n]``."""
 
     @classmethod
     def of(cls, *linears: nn.Linear) -> Int8Weights:
-        """Quantise one layer, or several with the same input side by side."""
+        """Return the quantised weights of one layer, or of several with the same input side by side."""
         weight = torch.cat([linear.weight.detach().float() for linear in linears])
         bias = torch.cat([_bias(linear) for linear in linears])
         largest = weight.abs().amax(1)
@@ -83,7 +83,7 @@ class Int8Weights:
         return cls(w.t().contiguous(), steps.numpy(), sums.numpy(), bias.numpy())
 
     def product(self, rows: Rows, scratch: Scratch) -> Product:
-        """Product with ``rows``, and all that makes float32 of it."""
+        """Return the product with ``rows`` and the factors that turn it into float32."""
         q, acc = torch.from_numpy(rows.q), scratch("acc", len(rows.q), self.w.shape[1], torch.int32)
         if has_int8_products():
             torch._int_mm(q, self.w, out=acc)
@@ -92,7 +92,7 @@ class Int8Weights:
         return Product(acc.numpy(), rows.step, rows.middle, self.steps, self.sums, self.bias)
 
     def applied(self, rows: Rows, out: F32, scratch: Scratch) -> F32:
-        """``x W^T + bias`` in ``out`` ``[t, n]``, which is given back."""
+        """Return ``out`` ``[t, n]``, filled with ``x W^T + bias``."""
         in_parts(len(out), partial(passes.product_rows, *self.product(rows, scratch), out))
         return out
 
@@ -105,14 +105,14 @@ class Int8Linear(nn.Module):
         self.weights, self.scratch = Int8Weights.of(linear), scratch
 
     def forward(self, x: Tensor) -> Tensor:
-        """float32 ``[..., k]`` to float32 ``[..., n]``."""
+        """Return float32 ``[..., n]`` for float32 ``[..., k]``."""
         flat = x.reshape(-1, x.shape[-1]).contiguous().numpy()
         out = np.empty((len(flat), len(self.weights.steps)), np.float32)
         return torch.from_numpy(self.weights.applied(quantised(flat), out, self.scratch)).view(*x.shape[:-1], -1)
 
 
 def with_int8_linears(model: nn.Module) -> nn.Module:
-    """``model`` with every ``torch.nn.Linear`` in it replaced, in place; raises EncoderError where it has none."""
+    """Return ``model`` with each ``torch.nn.Linear`` replaced, in place; raises EncoderError where it has none."""
     linears = [(name, module) for name, module in model.named_modules() if type(module) is nn.Linear]
     if not linears:
         raise EncoderError(
@@ -130,7 +130,7 @@ def with_int8_linears(model: nn.Module) -> nn.Module:
 
 
 def check_finite(model: nn.Module) -> None:
-    """Raises EncoderError where a weight is not finite: quantised, it would pass for a number."""
+    """Raise EncoderError where a weight is not finite: quantised, it would look like a number."""
     strange = [name for name, weight in model.named_parameters() if not torch.isfinite(weight).all()]
     if strange:
         raise EncoderError(

@@ -1,4 +1,4 @@
-"""Exact products of int8 matrices, by the processor's own instructions or, where it has none, by float32."""
+"""Exact products of int8 matrices: by the processor's own instructions, or by float32 where it has none."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from recsys_spark.worker.cache import cached
 log = logging.getLogger("recsys_spark")
 
 EXACT_DEPTH = 1024
-"""Products of int8 added up in float32 before a sum could leave the integers that float32 has: 128 * 127 * 1024 < 2^24."""
+"""Products of int8 that float32 can add exactly: 128 * 127 * 1024 < 2^24."""
 
 
 def exact_products(q: Tensor, w: Tensor, out: Tensor) -> None:
-    """``out = q w`` int32 ``[t, n]`` of int8 ``[t, k]`` and ``[k, n]``, by float32 products; every bit is that of integers."""
+    """Compute ``out = q w`` int32 ``[t, n]`` of int8 ``[t, k]`` and ``[k, n]`` by float32 products, exactly."""
     for first in range(0, q.shape[1], EXACT_DEPTH):
         piece = slice(first, first + EXACT_DEPTH)
         product = torch.mm(q[:, piece].float(), w[piece].float())
@@ -27,10 +27,10 @@ def exact_products(q: Tensor, w: Tensor, out: Tensor) -> None:
 
 
 def has_int8_products() -> bool:
-    """Whether torch multiplies int8 exactly and faster than float32 here, tried once per process.
+    """Return whether torch multiplies int8 exactly and faster than float32 here; tried once per process.
 
-    Where torch knows no instructions for it (AVX2 alone), a plain loop takes forty times as long. Both give the same bits, so
-    what is found changes no result.
+    Where torch knows no instructions for it (only AVX2), a plain loop takes forty times as long. Both give the same
+    bits, so the choice changes no result.
     """
     return cached("int8 products", _try_both)
 
@@ -38,7 +38,7 @@ def has_int8_products() -> bool:
 def _try_both() -> bool:
     if not hasattr(torch, "_int_mm"):
         return False
-    # The values farthest out, which a product that adds up in 16 bits would not get right.
+    # Extreme values, for which a product that adds in 16 bits would be wrong.
     q, w = torch.full((64, 256), -128, dtype=torch.int8), torch.full((256, 256), 127, dtype=torch.int8)
     out, exact = torch.empty(64, 256, dtype=torch.int32), torch.empty(64, 256, dtype=torch.int32)
 

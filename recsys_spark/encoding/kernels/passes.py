@@ -1,14 +1,15 @@
-"""The passes between a transformer's matrix products, compiled by Numba: each goes through a row once, in cache.
+"""The passes between a transformer's matrix products, compiled by Numba: each reads a row once, in cache.
 
-In float32 a pass takes a product without its bias. In int8:
+In float32 a pass is given a product without its bias. In int8:
 
-A row x of activations is quantised by its own range (dynamic, asymmetric): ``x_k ~ middle + step * q_k``, q in -128..127.
-A weight matrix W is quantised per output channel, symmetric: ``W_nk ~ steps_n * w_nk``. With ``acc = q . w`` in int32,
+A row x of activations is quantised by its own range (dynamic, asymmetric): ``x_k ~ middle + step * q_k`` with q from
+-128 to 127. A weight matrix W is quantised per output channel (symmetric): ``W_nk ~ steps_n * w_nk``.
+With ``acc = q . w`` in int32,
 
     (W x)_n ~ step * steps_n * acc_n + middle * sums_n,    sums_n = steps_n * sum_k w_nk
 
-which is exact up to the rounding of q and w. (Jacob et al. 2018, arXiv:1712.05877; per row and channel as in LLM.int8, Dettmers
-et al. 2022, arXiv:2208.07339.) The bits of a row's result depend on that row alone.
+which is exact up to the rounding of q and w. (Jacob et al. 2018, arXiv:1712.05877; per row and channel as in LLM.int8,
+Dettmers et al. 2022, arXiv:2208.07339.) The bits of a row's result depend only on that row.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Q4 = f32(-1.45660718464996e-05)
 
 @compiled(FUSED)
 def gelu(x: Number) -> Number:
-    """x * (1 + erf(x / sqrt 2)) / 2, within 1e-6 of it; float32."""
+    """Return x * (1 + erf(x / sqrt 2)) / 2 in float32, with an error below 1e-6."""
     z = min(max(x * ROOT_HALF, -ERF_END), ERF_END)
     y = z * z
     p = P6 * y + P5
@@ -61,7 +62,7 @@ def gelu(x: Number) -> Number:
 
 @compiled(REORDERED)
 def range_of(row: F32) -> tuple[Number, Number]:
-    """The smallest and the largest of float32 [k]."""
+    """Return the smallest and the largest of float32 [k]."""
     low, high = row[0], row[0]
     for k in range(len(row)):
         low = min(low, row[k])
@@ -71,7 +72,7 @@ def range_of(row: F32) -> tuple[Number, Number]:
 
 @compiled(FUSED)
 def quantise_into(out: I8, row: F32, low: Number, high: Number) -> tuple[Number, Number]:
-    """int8 [k] of float32 [k] whose range is given; returns (step, middle)."""
+    """Write int8 [k] of float32 [k] whose range is given; return (step, middle)."""
     step = (high - low) / LEVELS
     per_step = ONE / step if step > f32(0.0) else f32(0.0)
     for k in range(len(row)):
@@ -82,12 +83,12 @@ def quantise_into(out: I8, row: F32, low: Number, high: Number) -> tuple[Number,
 
 @compiled(FUSED)
 def scaled_into(out: F32, acc: I32, step: Number, middle: Number, steps: F32, sums: F32, bias: F32) -> None:
-    """One row of a product in float32, bias added; all [n]."""
+    """Write one row of a product in float32, bias added; all [n]."""
     for n in range(len(out)):
         out[n] = f32(acc[n]) * (step * steps[n]) + (middle * sums[n] + bias[n])
 
 
-# Each pass does rows ``first`` to ``stop``, so that several threads can share it.
+# Each pass computes the rows ``first`` to ``stop``, so that several threads can share it.
 
 
 @compiled()
@@ -102,21 +103,21 @@ def quantise_rows(x: F32, q: I8, step: F32, middle: F32, first: int, stop: int) 
 def product_rows(
     acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32, out: F32, first: int, stop: int
 ) -> None:
-    """The product int32 ``acc`` [t, n] in float32 ``out``."""
+    """Write the product int32 ``acc`` [t, n] into float32 ``out``."""
     for t in range(first, stop):
         scaled_into(out[t], acc[t], step[t], middle[t], steps, sums, bias)
 
 
 @compiled(FUSED)
 def gelu_row(row: F32) -> None:
-    """GELU of float32 [n] in place."""
+    """Apply GELU to float32 [n] in place."""
     for n in range(len(row)):
         row[n] = gelu(row[n])
 
 
 @compiled(FUSED)
 def bias_gelu_rows(product: F32, bias: F32, first: int, stop: int) -> None:
-    """product = GELU(product + bias), float32 [t, n]."""
+    """Compute product = GELU(product + bias), float32 [t, n]."""
     for t in range(first, stop):
         row = product[t]
         for n in range(len(bias)):
@@ -125,9 +126,19 @@ def bias_gelu_rows(product: F32, bias: F32, first: int, stop: int) -> None:
 
 @compiled()
 def gelu_rows(
-    acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32, q: I8, q_step: F32, q_middle: F32, first: int, stop: int
-) -> None:  # fmt: skip
-    """The product int32 ``acc`` [t, n] through GELU, quantised into ``q`` [t, n] with its steps and middles [t]."""
+    acc: I32,
+    step: F32,
+    middle: F32,
+    steps: F32,
+    sums: F32,
+    bias: F32,
+    q: I8,
+    q_step: F32,
+    q_middle: F32,
+    first: int,
+    stop: int,
+) -> None:
+    """Write GELU of the product int32 ``acc`` [t, n], quantised, into ``q`` [t, n] with its steps and middles [t]."""
     row = np.empty(acc.shape[1], np.float32)
     for t in range(first, stop):
         scaled_into(row, acc[t], step[t], middle[t], steps, sums, bias)
@@ -138,7 +149,7 @@ def gelu_rows(
 
 @compiled(REORDERED)
 def norm_row(row: F32, residual: F32, gain: F32, shift: F32, epsilon: Number) -> None:
-    """residual = LayerNorm(row + residual), float32 [n]; ``row`` is scratch."""
+    """Compute residual = LayerNorm(row + residual), float32 [n]; ``row`` is scratch memory."""
     n = len(row)
     total = f32(0.0)
     for k in range(n):
@@ -158,7 +169,7 @@ def norm_row(row: F32, residual: F32, gain: F32, shift: F32, epsilon: Number) ->
 def bias_norm_rows(
     product: F32, bias: F32, gain: F32, shift: F32, epsilon: Number, x: F32, first: int, stop: int
 ) -> None:
-    """x = LayerNorm(x + product + bias), float32 [t, n]; ``product`` is scratch."""
+    """Compute x = LayerNorm(x + product + bias), float32 [t, n]; ``product`` is scratch memory."""
     for t in range(first, stop):
         row = product[t]
         for n in range(len(bias)):
@@ -168,10 +179,20 @@ def bias_norm_rows(
 
 @compiled()
 def norm_rows(
-    acc: I32, step: F32, middle: F32, steps: F32, sums: F32, bias: F32,
-    gain: F32, shift: F32, epsilon: Number, x: F32, first: int, stop: int,
-) -> None:  # fmt: skip
-    """x = LayerNorm(x + product) [t, n] in place, of a product int32 ``acc``."""
+    acc: I32,
+    step: F32,
+    middle: F32,
+    steps: F32,
+    sums: F32,
+    bias: F32,
+    gain: F32,
+    shift: F32,
+    epsilon: Number,
+    x: F32,
+    first: int,
+    stop: int,
+) -> None:
+    """Compute x = LayerNorm(x + product) [t, n] in place, for a product int32 ``acc``."""
     row = np.empty(acc.shape[1], np.float32)
     for t in range(first, stop):
         scaled_into(row, acc[t], step[t], middle[t], steps, sums, bias)

@@ -17,7 +17,7 @@ class Pooling:
     mode: str
     """Its name in the files of sentence-transformers."""
     pool: Callable[[Tensor, Tensor], Tensor]
-    """Returns ``[b, h]`` for token vectors ``[b, w, h]`` and int64 ``[b, w]``, which is 1 at tokens and 0 at padding after them."""
+    """Returns ``[b, h]`` for token vectors ``[b, w, h]`` and int64 ``[b, w]``: 1 at tokens, 0 at padding after them."""
 
 
 def _mean(hidden: Tensor, mask: Tensor) -> Tensor:

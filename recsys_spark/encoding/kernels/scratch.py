@@ -1,4 +1,4 @@
-"""Memory for the results of matrix products, used again by the next batch."""
+"""Memory for the results of matrix products, which the next batch uses again."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from torch import Tensor
 
 
 class Scratch:
-    """Pieces of memory by name. Fresh pages for each product would cost a twentieth of the product."""
+    """Pieces of memory by name. New pages for each product would cost a twentieth of its time."""
 
     def __init__(self) -> None:
         self._pieces: dict[tuple[str, torch.dtype], Tensor] = {}
 
     def __call__(self, name: str, n_rows: int, width: int, dtype: torch.dtype = torch.float32) -> Tensor:
-        """``[n_rows, width]``, whatever is in it; good until the same name is asked for again."""
+        """Return ``[n_rows, width]`` with arbitrary content, valid until the same name is asked for again."""
         piece = self._pieces.get((name, dtype))
         if piece is None or len(piece) < n_rows * width:
             piece = self._pieces[name, dtype] = torch.empty(n_rows * width, dtype=dtype)

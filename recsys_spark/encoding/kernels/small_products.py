@@ -1,4 +1,4 @@
-"""Matrix products of a few rows, in vector registers: what a library's call costs more than."""
+"""Matrix products of a few rows in vector registers, for which the call of a library costs more than the product."""
 
 from __future__ import annotations
 
@@ -13,16 +13,29 @@ from recsys_spark.numerics.instructions import instruction
 LANES = 16
 """Columns of the result at a time: two vector registers of AVX2, one of AVX-512, four of NEON."""
 ROWS = 4
-"""Rows of the result at a time: with LANES columns they, and what they are made of, fit AVX2's sixteen registers."""
+"""Rows of the result at a time: with LANES columns, they and their factors fit AVX2's sixteen registers."""
 INTEGER, FLOAT = ir.IntType(64), ir.FloatType()
 VECTOR = ir.VectorType(FLOAT, LANES)
 
 
 def _product(n_rows: int) -> Any:
-    """A compiled ``out[r, l] = sum_k a[r, k] b[k, l]`` for ``n_rows`` rows r and LANES columns l."""
+    """Return a compiled ``out[r, l] = sum_k a[r, k] b[k, l]`` for ``n_rows`` rows r and LANES columns l."""
 
     @instruction
-    def product(_context: Any, out: Any, o: Any, o_row: Any, a: Any, a0: Any, a_row: Any, a_step: Any, b: Any, b0: Any, b_row: Any, n: Any) -> Any:  # fmt: skip
+    def product(
+        _context: Any,
+        out: Any,
+        o: Any,
+        o_row: Any,
+        a: Any,
+        a0: Any,
+        a_row: Any,
+        a_step: Any,
+        b: Any,
+        b0: Any,
+        b_row: Any,
+        n: Any,
+    ) -> Any:
         def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
             arrays = [
                 context.make_array(kind)(context, builder, arg).data
@@ -66,5 +79,5 @@ product_of_rows, product_of_row = _product(ROWS), _product(1)
 
 ``out[o + r o_row + l] = sum_{k < n} a[a0 + r a_row + k a_step] * b[b0 + k b_row + l]`` for r < ROWS (or 1), l < LANES.
 
-Nothing is checked: the caller sees to it that all of it lies inside the arrays.
+Nothing is checked: the caller makes sure that all positions lie inside the arrays.
 """

@@ -1,4 +1,4 @@
-"""What a worker needs to know of an encoder: the record that driver and workers agree on."""
+"""The record of an encoder on which driver and workers agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from recsys_spark.encoding.kernels.backends import FLOAT32
 
 @dataclass(frozen=True)
 class EncoderSpec:
-    """What a worker needs to load the encoder. ``encoder_id`` fingerprints all that a vector depends on."""
+    """What a worker needs to load the encoder. ``encoder_id`` is a fingerprint of all that a vector depends on."""
 
     model: str
     path: str
@@ -30,5 +30,5 @@ class EncoderSpec:
 
     @property
     def settings(self) -> tuple[str | int | bool, ...]:
-        """What a vector depends on beside the model's files."""
+        """The settings that a vector depends on, besides the model's files."""
         return (self.pooling, self.max_length, self.item_prefix, self.user_prefix, self.normalise, self.backend)

@@ -1,4 +1,4 @@
-"""Compiled passes over rows on as many threads as torch's products have."""
+"""Compiled passes over rows, on as many threads as torch uses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import torch
 from recsys_spark.worker.cache import cached
 
 LEAST_ROWS = 64
-"""Per thread: handing a part to another thread costs some twenty microseconds."""
+"""Per thread: giving a part to another thread costs about twenty microseconds."""
 
 
 def in_parts(n_rows: int, work: Callable[[int, int], None], least: int = LEAST_ROWS) -> None:
-    """``work(first, stop)`` for parts of ``n_rows`` rows, ``least`` at least, at once where torch has several threads.
+    """Call ``work(first, stop)`` for parts of ``n_rows`` rows, in parallel where torch has several threads.
 
-    ``work`` releases the GIL, and what it makes of a row does not depend on the part that the row is in.
+    A part has at least ``least`` rows. ``work`` releases the GIL. Its result for a row does not depend on the part.
     """
     n_threads = torch.get_num_threads()
     n_parts = min(n_threads, n_rows // least)
