@@ -8,6 +8,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, BooleanType, DataType, FloatType, MapType, StructField, StructType
 
+from recsys_spark.evaluation.kernels.metrics import METRICS as MEASURED
 from recsys_spark.schema import DOUBLE, FLOATS, INT, INTS, LONG, STRING, STRINGS, TIME, Col, Table
 
 __all__ = ["FLOATS", "Col", "Table"]  # defined in schema.py, and imported from here along with the tables
@@ -318,7 +319,7 @@ METRICS = Table(
     (
         Col("model", STRING, "`recsys-spark`, `popularity` or `als`.", nullable=False),
         Col("segment", STRING, "`all`, or a segment of user_profiles at the cut.", nullable=False),
-        Col("metric", STRING, "recall, ndcg, mrr, hit_rate or coverage.", nullable=False),
+        Col("metric", STRING, f"One of {', '.join(MEASURED)}.", nullable=False),
         Col("k", INT, "Cut-off.", nullable=False),
         Col("value", DOUBLE, "Mean over users. For coverage: share of the catalogue that appears in a list."),
         Col("ci_low", DOUBLE, "2.5% bootstrap quantile; null for coverage."),

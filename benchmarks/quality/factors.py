@@ -142,7 +142,7 @@ FACTORS = (
             for penalty in (0.001, 0.01, 0.1)
         ],
     ),
-    # A fit takes minutes of a core, and iALS shows what a wider grid is worth. The first are evaluation/baselines.py's.
+    # A fit takes minutes of a core, and iALS shows what a wider grid is worth. The first are evaluation/baselines/als.py's.
     Method(
         "MLlib ALS",
         fit_mllib,

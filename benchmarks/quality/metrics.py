@@ -14,12 +14,12 @@ import numpy.typing as npt
 
 from benchmarks.quality.data import Mask
 from benchmarks.quality.split import Split, hashes
-from recsys_spark.evaluation.kernels.metrics import METRICS, poisson_weights, user_metrics
+from recsys_spark.evaluation.kernels.bootstrap import poisson_weights
+from recsys_spark.evaluation.kernels.metrics import METRICS, user_metrics
 from recsys_spark.numerics.arrays import F64, I64
 
 K = 10
 SHOWN = ("recall", "ndcg")
-COLUMNS = [METRICS.index(name) for name in SHOWN]
 N_REPLICATES = 1_000
 INTERVAL = (2.5, 97.5)
 BLOCK_SCORES = 2**23
@@ -122,7 +122,7 @@ def _ranks_of_truth(score: Score, split: Split, user: I64, item: I64, cold_item:
 
 def _values(user: I64, rank: I64) -> Values:
     users, row, n_truth = np.unique(user, return_inverse=True, return_counts=True)
-    return Values(users, user_metrics(row, rank, n_truth, [K])[:, 0][:, COLUMNS])
+    return Values(users, user_metrics(row, rank, n_truth, [K], [METRICS[name] for name in SHOWN])[:, 0])
 
 
 def replicate_means(values: Values, user_ids: npt.NDArray[np.object_]) -> F64:

@@ -17,11 +17,11 @@ from recsys_spark.config.encoder import Encoder
 from recsys_spark.config.model import Mlflow, Model
 from recsys_spark.config.sources import Join, Source, Sources
 from recsys_spark.errors import nearest
+from recsys_spark.evaluation.kernels.metrics import METRICS
 
 # Defined beside this module, and imported from here.
 __all__ = ["Encoder", "Join", "Mlflow", "Model", "Section", "Source", "Sources"]
 
-METRIC_NAMES = ("recall", "ndcg", "mrr", "hit_rate", "coverage")
 TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
 MAX_PER_USER = 1000
 """Largest number of rows kept per user. Above it Spark no longer cuts a group to its first rows before the shuffle."""
@@ -235,7 +235,7 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _gates_are_measured(self) -> Self:
-        known = [f"{name}@{k}" for name in METRIC_NAMES for k in self.evaluate.k] if self.evaluate.enabled else []
+        known = [f"{name}@{k}" for name in METRICS for k in self.evaluate.k] if self.evaluate.enabled else []
         measured = ", ".join(known) or "nothing, because evaluate.enabled = false"
         for name in self.publish.min_metric:
             if name not in known:

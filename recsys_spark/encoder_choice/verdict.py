@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_spark.evaluation.kernels.metrics import SCALE, poisson_weights, replicate_sums
+from recsys_spark.evaluation.kernels.bootstrap import SCALE, poisson_weights, replicate_sums
 from recsys_spark.numerics.arrays import U64
 
 K = 10
@@ -50,7 +50,7 @@ def qualities(ranks: Sequence[Sequence[int]], speeds: Sequence[float], user_hash
     """Quality of each candidate from the targets' ranks ``[n_candidates][n_users]``; empty without users.
 
     The best is the one of highest recall, of equal ones the fastest. Poisson bootstrap over users
-    (:func:`kernels.metrics.poisson_weights`), the same users for all.
+    (:func:`kernels.bootstrap.poisson_weights`), the same users for all.
     """
     hits = np.asarray(ranks, np.int64).T <= K
     if not hits.size:

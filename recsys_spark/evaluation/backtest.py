@@ -14,9 +14,13 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError, DataError
-from recsys_spark.evaluation.kernels.metrics import METRICS, SCALE, Longs, poisson_weights, replicate_sums, user_metrics
+from recsys_spark.evaluation.kernels.bootstrap import SCALE, poisson_weights, replicate_sums
+from recsys_spark.evaluation.kernels.metrics import Metric, of_users, user_metrics
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.tables import METRICS as METRICS_TABLE
 
+OURS = "recsys-spark"
+"""Name of this project's own model next to the baselines."""
 ALL_SEGMENT, UNKNOWN_SEGMENT = "all", "unknown"
 INTERVAL = (0.025, 0.975)
 SECONDS_PER_DAY = 86_400
@@ -128,16 +132,19 @@ def build_metrics(
     ]
     shown = reduce(DataFrame.unionByName, ranked)
     users = _users_with_hits(shown, truth, user_segments, cfg.run.seed)
-    names = [f"{metric}_{k}" for k in ks for metric in METRICS]
+    metrics = of_users()
+    names = [f"{metric.name}_{k}" for k in ks for metric in metrics]
     schema = "model string, segment string, replicate int, n long, " + ", ".join(f"{name} long" for name in names)
-    partial = users.mapInArrow(_summing(models, ks, cfg.evaluate.n_bootstrap), schema)
+    partial = users.mapInArrow(_summing(models, ks, cfg.evaluate.n_bootstrap, metrics), schema)
     total = partial.groupBy("model", "segment", "replicate").agg(*(F.sum(name).alias(name) for name in ["n", *names]))
     accuracy = total.where("n > 0").select(
         "model",
         "segment",
         "replicate",
         "n",
-        F.explode(F.array(*(_value(m, k, F.col(f"{m}_{k}") / F.col("n") / SCALE) for k in ks for m in METRICS))),
+        F.explode(
+            F.array(*(_value(m.name, k, F.col(f"{m.name}_{k}") / F.col("n") / SCALE) for k in ks for m in metrics))
+        ),
     )
     # A model without a list in a segment still gets its row of coverage, 0.
     no_coverage = total.where("replicate = 0").select(
@@ -176,10 +183,12 @@ def _users_with_hits(shown: DataFrame, truth: DataFrame, user_segments: DataFram
     )
 
 
-def _summing(models: Sequence[str], ks: Sequence[int], n_bootstrap: int) -> Callable[[Batches], Batches]:
+def _summing(
+    models: Sequence[str], ks: Sequence[int], n_bootstrap: int, metrics: Sequence[Metric]
+) -> Callable[[Batches], Batches]:
     """The executor's part: users of a partition -> one row per model, segment and replicate (0 = the sample)."""
 
-    def add(state: dict[tuple[str, str], Longs], batch: pa.RecordBatch) -> None:
+    def add(state: dict[tuple[str, str], I64], batch: pa.RecordBatch) -> None:
         hashes = batch.column("user_hash").to_numpy().view(np.uint64)
         segments = batch.column("segment").dictionary_encode()
         n_truth = batch.column("n_truth").to_numpy()
@@ -190,18 +199,18 @@ def _summing(models: Sequence[str], ks: Sequence[int], n_bootstrap: int) -> Call
         codes = segments.indices.to_numpy()
         for position, name in enumerate(models):
             mine = model == position
-            values = user_metrics(user[mine], rank[mine], n_truth, ks).reshape(batch.num_rows, -1)
+            values = user_metrics(user[mine], rank[mine], n_truth, ks, metrics).reshape(batch.num_rows, -1)
             for code, segment in enumerate(segments.dictionary.to_pylist()):
                 sums = replicate_sums(values[codes == code], weights[codes == code])
                 for key in ((name, segment), (name, ALL_SEGMENT)):
                     state[key] = state[key] + sums if key in state else sums
 
     def summing(batches: Batches) -> Batches:
-        state: dict[tuple[str, str], Longs] = {}
+        state: dict[tuple[str, str], I64] = {}
         for batch in batches:
             for start in range(0, batch.num_rows, MAX_USERS):
                 add(state, batch.slice(start, MAX_USERS))
-        names = ["n", *(f"{metric}_{k}" for k in ks for metric in METRICS)]
+        names = ["n", *(f"{metric.name}_{k}" for k in ks for metric in metrics)]
         for (model, segment), sums in state.items():
             n = len(sums)
             columns = {"model": [model] * n, "segment": [segment] * n, "replicate": np.arange(n, dtype=np.int32)}

@@ -10,10 +10,11 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from recsys_spark.evaluation.backtest import OURS
+from recsys_spark.evaluation.baselines.registry import BASELINES
+from recsys_spark.evaluation.kernels.metrics import METRICS
 from recsys_spark.publishing.charts import Bar, bar_chart, curve_chart
 
-METRIC_ORDER = ("recall", "ndcg", "mrr", "hit_rate", "coverage")
-MODEL_ORDER = ("recsys-spark", "popularity", "als")
 SEGMENT_ORDER = ("all", "heavy", "regular", "light", "profile", "unknown")
 MAX_HISTORY = 8
 
@@ -107,9 +108,14 @@ def _position(order: Sequence[str], name: str) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order), name)
 
 
+def model_order() -> list[str]:
+    """Return the models in the order of the columns: ours, then the baselines."""
+    return [OURS, *BASELINES]
+
+
 def _sorted_metrics(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     def key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-        return (_position(METRIC_ORDER, row["metric"]), row["k"], _position(MODEL_ORDER, row["model"]))
+        return (_position(list(METRICS), row["metric"]), row["k"], _position(model_order(), row["model"]))
 
     return sorted(rows, key=key)
 
@@ -119,7 +125,7 @@ def _metric_tables(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     tables = []
     for segment in sorted({row["segment"] for row in rows}, key=lambda name: _position(SEGMENT_ORDER, name)):
         mine = _sorted_metrics([row for row in rows if row["segment"] == segment])
-        models = sorted({row["model"] for row in mine}, key=lambda name: _position(MODEL_ORDER, name))
+        models = sorted({row["model"] for row in mine}, key=lambda name: _position(model_order(), name))
         by_line: dict[tuple[str, int], dict[str, Mapping[str, Any]]] = {}
         for row in mine:
             by_line.setdefault((row["metric"], row["k"]), {})[row["model"]] = row

@@ -9,10 +9,11 @@ from typing import Any, TypedDict
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
+from recsys_spark.evaluation.backtest import OURS
+from recsys_spark.evaluation.kernels.metrics import METRICS
 from recsys_spark.shop.people import COLD, RICH, UNKNOWN
 
 SHOWCASE = {RICH: "a regular customer", COLD: "a customer without a history", UNKNOWN: "an unknown customer"}
-SHOWN_METRICS = ("recall", "ndcg", "hit_rate", "coverage")
 
 
 class Event(TypedDict):
@@ -138,7 +139,8 @@ def _days(as_of: datetime, ts: datetime) -> float:
 def metrics_of(metrics: DataFrame, *, k: int) -> list[Metric]:
     """Return the metrics that the demo shows, at cut-off ``k``: those of the trained model first, then the
     baselines."""
-    wanted = metrics.where((F.col("k") == k) & F.col("metric").isin(list(SHOWN_METRICS)))
+    shown = [name for name, metric in METRICS.items() if metric.in_demo]
+    wanted = metrics.where((F.col("k") == k) & F.col("metric").isin(shown))
     rows: list[dict[str, Any]] = [row.asDict() for row in wanted.collect()]
-    rows.sort(key=lambda row: (row["model"] != "recsys-spark", row["model"], SHOWN_METRICS.index(row["metric"])))
+    rows.sort(key=lambda row: (row["model"] != OURS, row["model"], shown.index(row["metric"])))
     return [Metric(**{name: row[name] for name in Metric.__annotations__}) for row in rows]  # type: ignore[typeddict-item]

@@ -6,19 +6,17 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
-from recsys_spark.config.sections import Score
 from recsys_spark.errors import DataError
-from recsys_spark.evaluation.backtest import build_held_out, build_metrics, build_truth, choose_cut
-from recsys_spark.evaluation.baselines import als_vectors, popularity_vectors
-from recsys_spark.scoring.score import build_candidates, build_exclusions
+from recsys_spark.evaluation.backtest import OURS, build_held_out, build_metrics, build_truth, choose_cut
+from recsys_spark.evaluation.baselines.baseline import Known
+from recsys_spark.evaluation.baselines.registry import build_baseline_lists
+from recsys_spark.scoring.score import build_exclusions
 from recsys_spark.steps.context import Context, Facts, Hidden
 from recsys_spark.steps.eligible import exclusions_of
 from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Attempt
 
 AREA = "backtest"
-OURS = "recsys-spark"
-LOGITS_ONLY = Score(w_cos=0.0, w_ce=1.0)
 
 
 def evaluate(ctx: Context, attempt: Attempt) -> Facts:
@@ -73,22 +71,15 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
 def _metrics(back: Context, truth: DataFrame) -> DataFrame:
     """METRICS of our lists and the baselines', all over the users of the truth."""
     cfg = back.cfg
-    interactions = back.table("ingest", tables.INTERACTIONS)
-    items = back.table("profiles", tables.ITEM_PROFILES)
     users = truth.select("user_id").distinct()
+    known = Known(
+        back.table("ingest", tables.INTERACTIONS), back.table("profiles", tables.ITEM_PROFILES), users, back.cfg
+    )
     exclusions = exclusions_of(back).join(users, "user_id", "left_semi")
-    n = max(cfg.evaluate.k)
-    lists = {OURS: back.table("rerank", tables.RECOMMENDATIONS).select("user_id", "rank", "item_id")}
-    popular = build_candidates(*popularity_vectors(interactions, items, users), exclusions, LOGITS_ONLY, n=n)
-    if "popularity" in cfg.evaluate.baselines:
-        lists["popularity"] = popular
-    if "als" in cfg.evaluate.baselines:
-        user_vectors, item_vectors = als_vectors(interactions, items, cfg)
-        served = user_vectors.join(users, "user_id", "left_semi")
-        known = build_candidates(served, item_vectors, exclusions, LOGITS_ONLY, n=n)
-        # What a shop with ALS does for users it has no factors for.
-        rest = popular.join(user_vectors.select("user_id"), "user_id", "left_anti")
-        lists["als"] = known.unionByName(rest)
+    lists = {
+        OURS: back.table("rerank", tables.RECOMMENDATIONS).select("user_id", "rank", "item_id"),
+        **build_baseline_lists(cfg.evaluate.baselines, known, exclusions, n=max(cfg.evaluate.k)),
+    }
     of_truth = {
         name: rows.join(users, "user_id", "left_semi").select("user_id", "rank", "item_id")
         for name, rows in lists.items()

@@ -8,11 +8,11 @@ from typing import Any
 from pyspark.sql import functions as F
 
 from recsys_spark import __version__, tables
+from recsys_spark.evaluation.backtest import OURS
 from recsys_spark.publishing.gates import ListFacts, check_gates, list_facts
 from recsys_spark.scoring.vector_checks import sound
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.eligible import exclusions_of, offered, served_users
-from recsys_spark.steps.evaluate import OURS
 from recsys_spark.steps.names import TIMED
 from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Attempt

@@ -16,13 +16,13 @@ PACKAGE = "recsys_spark"
 LAYERS = (
     "errors",
     "numerics",
+    # Metrics are arithmetic that the configuration names and training measures with, so they lie below both.
+    "evaluation.kernels",
     "config",
     "worker",
     "schema",
     "tables",
     "spark",
-    # Metrics are arithmetic that training measures with as well, so they lie below the data's order.
-    "evaluation.kernels",
     "ingest",
     "profiles.kernels",
     "profiles",

@@ -11,7 +11,7 @@ from pyspark.sql import DataFrame, Row, SparkSession
 
 from recsys_spark.errors import ConfigError, DataError
 from recsys_spark.evaluation.backtest import build_held_out, build_metrics, build_truth, choose_cut
-from recsys_spark.evaluation.kernels.metrics import METRICS as USER_METRICS
+from recsys_spark.evaluation.kernels.metrics import METRICS as MEASURED
 from recsys_spark.tables import INTERACTIONS, METRICS
 from tests.builders import AS_OF, config, frame, interaction
 
@@ -66,7 +66,7 @@ def test_values_equal_those_worked_out_by_hand(small: dict[Key, Row]) -> None:
 
 def test_every_user_with_truth_counts_in_every_model_also_without_a_list(small: dict[Key, Row]) -> None:
     for model in ("ours", "popularity"):
-        for metric in (*USER_METRICS, "coverage"):
+        for metric in MEASURED:
             n_users = {segment: small[model, segment, metric, 3].n_users for segment in ("all", "light", "heavy")}
             assert n_users == {"all": 4, "light": 2, "heavy": 1}
     assert "profile" not in {segment for _, segment, _, _ in small}, "a segment without truth has nothing to measure"

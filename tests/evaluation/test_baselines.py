@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark.evaluation.baselines import als_vectors, popularity_vectors
+from recsys_spark.evaluation.baselines.als import als_vectors
+from recsys_spark.evaluation.baselines.baseline import Known
+from recsys_spark.evaluation.baselines.popularity import popularity_vectors
 from recsys_spark.tables import INTERACTIONS, ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
 from tests.builders import config, frame, interaction
 
@@ -29,7 +31,7 @@ def test_popularity_orders_by_distinct_users_and_untouched_items_come_last(spark
     ]
     users = spark.createDataFrame([("u1",), ("newcomer",)], "user_id string")
     catalogue = profiles(spark, "liked", "clicked", "gone", "untouched")
-    user_vectors, item_vectors = popularity_vectors(frame(spark, INTERACTIONS, rows), catalogue, users)
+    user_vectors, item_vectors = popularity_vectors(Known(frame(spark, INTERACTIONS, rows), catalogue, users, config()))
     assert (user_vectors.schema, item_vectors.schema) == (
         USER_VECTORS.conform(user_vectors).schema,
         ITEM_VECTORS.conform(item_vectors).schema,
@@ -41,6 +43,10 @@ def test_popularity_orders_by_distinct_users_and_untouched_items_come_last(spark
     assert sorted(row.user_id for row in user_vectors.collect()) == ["newcomer", "u1"]
     logits = {tuple(row.theta) for row in item_vectors.collect()}
     assert logits == {(0.0,)}, "nothing but the bias may decide"
+
+
+def nobody(spark: SparkSession) -> DataFrame:
+    return spark.createDataFrame([], "user_id string")
 
 
 def two_tastes(unit: float = 1.0) -> list[dict[str, Any]]:
@@ -56,7 +62,9 @@ def fit(spark: SparkSession, rows: list[dict[str, Any]], n_partitions: int) -> t
         behaviours={"value_transform": "linear", "weights": {"browse": 1.0, "glance": 0.0}},
     )
     catalogue = profiles(spark, *(f"i{i}" for i in range(12)), "cold")
-    users, items = als_vectors(frame(spark, INTERACTIONS, rows).repartition(n_partitions), catalogue, cfg)
+    users, items = als_vectors(
+        Known(frame(spark, INTERACTIONS, rows).repartition(n_partitions), catalogue, nobody(spark), cfg)
+    )
     user_rows, item_rows = users.collect(), items.collect()
     assert {row.source for row in user_rows} == {"history"}
     assert {(row.bias, tuple(row.y), row.available) for row in item_rows} == {(0.0, (0.0, 0.0), True)}

@@ -167,15 +167,15 @@ class Asked:
 
     def ndcg(self, rank: Longs) -> F64:
         """[n] ndcg at K of each user; ``rank`` of each truth."""
-        return self._metrics(rank)[:, METRICS.index("ndcg")]
+        return self._metric("ndcg", rank)
 
     def recall(self, rank: Longs) -> F64:
         """[n] recall at K of each user."""
-        return self._metrics(rank)[:, METRICS.index("recall")]
+        return self._metric("recall", rank)
 
-    def _metrics(self, rank: Longs) -> F64:
+    def _metric(self, name: str, rank: Longs) -> F64:
         n_truth = np.bincount(self.held.truth_row, minlength=self.held.asked.n_users)
-        values: F64 = user_metrics(self.held.truth_row, rank, n_truth, [K])[:, 0]
+        values: F64 = user_metrics(self.held.truth_row, rank, n_truth, [K], [METRICS[name]])[:, 0, 0]
         return values
 
 

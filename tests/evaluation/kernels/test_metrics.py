@@ -9,14 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.evaluation.kernels.metrics import (
-    MAX_ROWS,
-    METRICS,
-    SCALE,
-    poisson_weights,
-    replicate_sums,
-    user_metrics,
-)
+from recsys_spark.evaluation.kernels.bootstrap import MAX_ROWS, SCALE, poisson_weights, replicate_sums
+from recsys_spark.evaluation.kernels.metrics import of_users, user_metrics
 
 
 def one_user(listed: list[int], truth: set[int], k: int) -> list[float]:
@@ -45,7 +39,7 @@ def test_metrics_equal_the_definitions_in_whatever_order_the_hits_come(people, k
     row, rank = np.array(hits, np.int64).reshape(-1, 2).T
     values = user_metrics(row, rank, np.array([len(truth) for _, truth in people]), ks)
     expected = [[one_user(list(listed), truth, k) for k in ks] for listed, truth in people]
-    assert values.shape == (len(people), len(ks), len(METRICS))
+    assert values.shape == (len(people), len(ks), len(of_users()))
     np.testing.assert_allclose(values, expected, atol=1e-12)
 
 

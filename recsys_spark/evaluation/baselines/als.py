@@ -1,14 +1,14 @@
-"""baselines: the rivals of the backtest, as vectors, so that the same scorer makes every model's lists."""
+"""Baseline `als`: the implicit matrix factorisation of Spark's MLlib."""
 
 from __future__ import annotations
 
 from pyspark.ml.recommendation import ALS
-from pyspark.sql import Column, DataFrame, Window
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Config
+from recsys_spark.evaluation.baselines.baseline import Baseline, Known, Vectors, as_tables, constant
 from recsys_spark.profiles.weights import exact, undecayed_weight
-from recsys_spark.tables import FLOATS, ITEM_VECTORS, USER_VECTORS, with_boost_columns
+from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 
 # Chosen on the truth itself, which favours the rival: of alpha 2, 10, 40 and regularisation 0.03 to 1 the best recall@10
 # and ndcg@10 on MovieLens ml-latest-small by time (10, 0.3); on Amazon Beauty by time 0.1 to 1 differ by less than 0.0015.
@@ -16,28 +16,7 @@ ALS_ALPHA, ALS_REG, ALS_ITERATIONS = 10.0, 0.3, 10
 PAIRS_PER_BLOCK, MAX_BLOCKS = 500_000, 200
 
 
-def popularity_vectors(
-    interactions: DataFrame, item_profiles: DataFrame, users: DataFrame
-) -> tuple[DataFrame, DataFrame]:
-    """Return (USER_VECTORS, ITEM_VECTORS) of width 1 that give everyone the items with the most distinct users.
-
-    The logit is the bias, log(1 + distinct users in ``interactions``); items nobody touched come last. ``users``
-    (user_id): whom to serve.
-    """
-    n_users = interactions.groupBy("item_id").agg(F.countDistinct("user_id").alias("n_users"))
-    items = item_profiles.select("item_id", "available").join(n_users, on="item_id", how="left")
-    bias = F.log1p(F.coalesce("n_users", F.lit(0)).cast("double"))
-    user_vectors = users.select("user_id", _constant(1.0, 1).alias("x"), F.lit("history").alias("source"))
-    item_vectors = items.select(
-        "item_id",
-        *(_constant(0.0, 1).alias(name) for name in ("y", "theta", "token")),
-        bias.alias("bias"),
-        "available",
-    )
-    return _as_tables(user_vectors, item_vectors)
-
-
-def als_vectors(interactions: DataFrame, item_profiles: DataFrame, cfg: Config) -> tuple[DataFrame, DataFrame]:
+def als_vectors(known: Known) -> Vectors:
     """Return (USER_VECTORS, ITEM_VECTORS) of width `evaluate.als_rank` by MLlib's implicit ALS; score with w_cos = 0.
 
     Only users and items with an interaction of positive weight have a vector. The strength of a pair is the sum of its
@@ -46,12 +25,15 @@ def als_vectors(interactions: DataFrame, item_profiles: DataFrame, cfg: Config) 
     Source: Hu, Koren and Volinsky 2008, "Collaborative filtering for implicit feedback datasets".
     """
     strengths = (
-        interactions.withColumn("weight", undecayed_weight(cfg.behaviours))
+        known.interactions.withColumn("weight", undecayed_weight(known.cfg.behaviours))
         .where("weight > 0")
         .groupBy("user_id", "item_id")
         .agg(F.sum(exact(F.col("weight"))).cast("double").alias("strength"))
     )
     [(total, n_pairs)] = strengths.agg(F.sum(exact(F.col("strength"))).cast("double"), F.count("strength")).collect()
+    if not n_pairs:
+        spark = known.interactions.sparkSession
+        return spark.createDataFrame([], USER_VECTORS.schema), spark.createDataFrame([], ITEM_VECTORS.schema)
     # Blocks follow the data, not the cluster: ALS draws its first factors per block.
     n_blocks = min(2 + n_pairs // PAIRS_PER_BLOCK, MAX_BLOCKS)
     users, items = _numbered(strengths, "user_id", "user"), _numbered(strengths, "item_id", "item")
@@ -61,12 +43,12 @@ def als_vectors(interactions: DataFrame, item_profiles: DataFrame, cfg: Config) 
         .select("user", "item", (F.col("strength") / F.lit(total / n_pairs)).cast("float").alias("rating"))
     )
     model = ALS(
-        rank=cfg.evaluate.als_rank,
+        rank=known.cfg.evaluate.als_rank,
         maxIter=ALS_ITERATIONS,
         regParam=ALS_REG,
         alpha=ALS_ALPHA,
         implicitPrefs=True,
-        seed=cfg.run.seed,
+        seed=known.cfg.run.seed,
         numUserBlocks=n_blocks,
         numItemBlocks=n_blocks,
         userCol="user",
@@ -78,16 +60,16 @@ def als_vectors(interactions: DataFrame, item_profiles: DataFrame, cfg: Config) 
     )
     item_vectors = (
         items.join(model.itemFactors.withColumnRenamed("id", "item"), on="item", how="inner")
-        .join(item_profiles.select("item_id", "available"), on="item_id", how="inner")
+        .join(known.item_profiles.select("item_id", "available"), on="item_id", how="inner")
         .select(
             "item_id",
             F.col("features").alias("theta"),
-            *(_constant(0.0, cfg.evaluate.als_rank).alias(name) for name in ("y", "token")),
+            *(constant(0.0, known.cfg.evaluate.als_rank).alias(name) for name in ("y", "token")),
             F.lit(0.0).alias("bias"),
             "available",
         )
     )
-    return _as_tables(user_vectors, item_vectors)
+    return as_tables(user_vectors, item_vectors)
 
 
 def _numbered(rows: DataFrame, id_column: str, number: str) -> DataFrame:
@@ -99,13 +81,4 @@ def _numbered(rows: DataFrame, id_column: str, number: str) -> DataFrame:
     return rows.select(id_column).distinct().select(id_column, (F.row_number().over(order) - 1).alias(number))
 
 
-def _as_tables(user_vectors: DataFrame, item_vectors: DataFrame) -> tuple[DataFrame, DataFrame]:
-    """USER_VECTORS and ITEM_VECTORS; these models have no links."""
-    return (
-        USER_VECTORS.conform(with_boost_columns(user_vectors, USER_VECTORS)),
-        ITEM_VECTORS.conform(with_boost_columns(item_vectors, ITEM_VECTORS)),
-    )
-
-
-def _constant(value: float, width: int) -> Column:
-    return F.array_repeat(F.lit(value).cast("float"), width).cast(FLOATS)
+BASELINE = Baseline("als", als_vectors)
