@@ -51,7 +51,7 @@ def run_pipeline(
     cut = parse_time(as_of) if as_of else datetime(day.year, day.month, day.day, tzinfo=UTC)
     store = Store(spark, cfg.run.store)
     with named_failures("store"):
-        store.recover(day.isoformat())
+        store.lists.recover(day.isoformat())
     ctx = Context(
         spark=spark,
         cfg=cfg,

@@ -33,10 +33,10 @@ def run(options: Options) -> int:
             tables={
                 "user_profiles": ctx.table("profiles", USER_PROFILES),
                 "item_profiles": ctx.table("profiles", ITEM_PROFILES),
-                "recommendations": ctx.store.published(ctx.run_date),
+                "recommendations": ctx.store.lists.published(ctx.run_date),
                 "metrics": ctx.table("evaluate", METRICS),
             },
-            published=ctx.store.published_path(ctx.run_date),
+            published=ctx.store.lists.path(ctx.run_date),
             w_cos=ctx.fact("score", "w_cos"),
         )
 

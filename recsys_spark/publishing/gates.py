@@ -1,92 +1,95 @@
-"""publish: the gates that must hold before a partition becomes visible."""
+"""The gates that must hold before a partition becomes visible: one entry a gate."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-
-from pyspark.sql import DataFrame
-from pyspark.sql import functions as F
+from typing import Literal
 
 from recsys_spark.config.sections import Publish
 from recsys_spark.errors import PublishRefused
+from recsys_spark.publishing.list_facts import ListFacts
 
 
 @dataclass(frozen=True)
-class ListFacts:
+class Night:
     """What the gates look at."""
 
-    n_users: int
-    n_lists: int
-    """Users with at least one item."""
-    n_full: int
-    """Users whose list has as many items as they may get."""
-    n_bad_scores: int
-    """Rows whose score is null or not a finite number."""
+    lists: ListFacts
+    metrics: Mapping[str, float]
+    """Backtest metrics of our model over all users, named `ndcg@10`."""
+    n_rejected: int
+    """Input rows that were rejected."""
+    n_input: int
+    """Input rows that were rejected or used."""
 
 
-def list_facts(
-    recommendations: DataFrame, users: DataFrame, exclusions: DataFrame, *, top_n: int, n_available: int
-) -> DataFrame:
-    """One row of ListFacts over ``users`` (user_id), those without a list too: a list is full with `min(top_n, available items - exclusions of the user)` rows.
+@dataclass(frozen=True)
+class Reading:
+    """One value that a gate compares with its bound."""
 
-    The exclusions of a user may name unavailable items, so the bound is a lower one and never refuses a right list.
-    """
-    excluded = exclusions.groupBy("user_id").agg(F.count(F.lit(1)).alias("n_excluded"))
-    finite = F.col("score").isNotNull() & ~F.isnan("score") & (F.abs("score") != F.lit(float("inf")))
-    lists = recommendations.groupBy("user_id").agg(
-        F.count(F.lit(1)).alias("n"), F.count(F.when(~finite, F.lit(1))).alias("bad")
-    )
-    left = F.lit(n_available) - F.coalesce("n_excluded", F.lit(0))
-    full = F.coalesce("n", F.lit(0)) >= F.least(F.lit(top_n), left)
-    return (
-        users.join(lists, "user_id", "left")
-        .join(excluded, "user_id", "left")
-        .agg(
-            F.count("n").alias("n_lists"),
-            F.count(F.lit(1)).alias("n_users"),
-            F.count(F.when(full, F.lit(1))).alias("n_full"),
-            F.coalesce(F.sum("bad"), F.lit(0)).alias("n_bad_scores"),
-        )
-    )
+    name: str
+    """As the manifest and a refusal say it."""
+    value: float
+    bound: float
 
 
-def check_gates(
-    gates: Publish, facts: ListFacts, metrics: Mapping[str, float], *, n_rejected: int, n_input: int
-) -> list[str]:
-    """Return the gates that hold, in words; raise PublishRefused naming those that do not.
+@dataclass(frozen=True)
+class Gate:
+    """One gate. It holds where each of its readings is on the right side of its bound; NaN never is."""
 
-    ``metrics`` are those of our model over all users, named `ndcg@10`.
-    """
-    full_share = facts.n_full / max(facts.n_users, 1)
-    rejected_share = n_rejected / max(n_input, 1)
-    checks: list[tuple[str, float, str, float, bool]] = [
-        ("publish.min_users", facts.n_lists, ">=", gates.min_users, facts.n_lists >= gates.min_users),
-        ("publish.min_full_share", full_share, ">=", gates.min_full_share, full_share >= gates.min_full_share),
-        ("scores that are no number", facts.n_bad_scores, "<=", 0, facts.n_bad_scores == 0),
-        (
-            "publish.max_rejected_share",
-            rejected_share,
-            "<=",
-            gates.max_rejected_share,
-            rejected_share <= gates.max_rejected_share,
-        ),
-    ]
-    for name, least in gates.min_metric.items():
-        value = metrics.get(name, float("nan"))
-        checks.append((f"publish.min_metric {name}", value, ">=", least, value >= least))
-    failed = [(name, f"{value:.6g}", f"{sign} {bound:g}") for name, value, sign, bound, holds in checks if not holds]
+    key: str | None
+    """Key of `[publish]` that has the bound; None for a gate that cannot be changed."""
+    sign: Literal[">=", "<="]
+    read: Callable[[Publish, Night], Iterable[Reading]]
+
+    def holds(self, reading: Reading) -> bool:
+        """Return whether a value is on the right side of its bound."""
+        return reading.value >= reading.bound if self.sign == ">=" else reading.value <= reading.bound
+
+
+def _min_users(cfg: Publish, night: Night) -> Iterator[Reading]:
+    yield Reading("publish.min_users", night.lists.n_lists, cfg.min_users)
+
+
+def _min_full_share(cfg: Publish, night: Night) -> Iterator[Reading]:
+    yield Reading("publish.min_full_share", night.lists.n_full / max(night.lists.n_users, 1), cfg.min_full_share)
+
+
+def _finite_scores(_: Publish, night: Night) -> Iterator[Reading]:
+    yield Reading("scores that are no number", night.lists.n_bad_scores, 0)
+
+
+def _max_rejected_share(cfg: Publish, night: Night) -> Iterator[Reading]:
+    yield Reading("publish.max_rejected_share", night.n_rejected / max(night.n_input, 1), cfg.max_rejected_share)
+
+
+def _min_metric(cfg: Publish, night: Night) -> Iterator[Reading]:
+    for name, least in cfg.min_metric.items():
+        yield Reading(f"publish.min_metric {name}", night.metrics.get(name, float("nan")), least)
+
+
+GATES: dict[str, Gate] = {
+    "users": Gate("min_users", ">=", _min_users),
+    "full lists": Gate("min_full_share", ">=", _min_full_share),
+    "finite scores": Gate(None, "<=", _finite_scores),
+    "rejected rows": Gate("max_rejected_share", "<=", _max_rejected_share),
+    "metrics": Gate("min_metric", ">=", _min_metric),
+}
+"""The one list of gates, in the order in which they are told."""
+
+
+def check_gates(cfg: Publish, night: Night) -> list[str]:
+    """Return the gates that hold, in words. Raises PublishRefused naming those that do not."""
+    told = [(gate, reading) for gate in GATES.values() for reading in gate.read(cfg, night)]
+    failed = [(gate, reading) for gate, reading in told if not gate.holds(reading)]
     if failed:
+        names = [reading.name for _, reading in failed]
         raise PublishRefused(
-            "The partition was not published: " + _sentence(name for name, _, _ in failed),
-            where=", ".join(name for name, _, _ in failed),
-            found=", ".join(f"{name} = {value}" for name, value, _ in failed),
-            expected=", ".join(f"{name} {bound}" for name, _, bound in failed),
+            f"The partition was not published: {', '.join(names)} {'does' if len(names) == 1 else 'do'} not hold",
+            where=", ".join(names),
+            found=", ".join(f"{reading.name} = {reading.value:.6g}" for _, reading in failed),
+            expected=", ".join(f"{reading.name} {gate.sign} {reading.bound:g}" for gate, reading in failed),
             action="Look at STORE/reports and rejected_rows; mend the input, or change the gate, and run again.",
         )
-    return [f"{name}: {value:.6g} {sign} {bound:g}" for name, value, sign, bound, _ in checks]
-
-
-def _sentence(names: Iterable[str]) -> str:
-    listed = list(names)
-    return f"{', '.join(listed)} {'does' if len(listed) == 1 else 'do'} not hold"
+    return [f"{reading.name}: {reading.value:.6g} {gate.sign} {reading.bound:g}" for gate, reading in told]

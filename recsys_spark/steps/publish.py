@@ -9,7 +9,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark import __version__, tables
 from recsys_spark.evaluation.backtest import OURS
-from recsys_spark.publishing.gates import ListFacts, check_gates, list_facts
+from recsys_spark.publishing.gates import Night, check_gates
+from recsys_spark.publishing.list_facts import ListFacts, list_facts
 from recsys_spark.scoring.vector_checks import sound
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.eligible import exclusions_of, offered, served_users
@@ -30,7 +31,8 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
     ingested = ctx.area.finished("ingest")
     n_rejected = ingested.rows["rejected_rows"]
     n_used = sum(ingested.rows[entry.stored.name] for entry in tables.CONTRACT.values())
-    gates = check_gates(ctx.cfg.publish, facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_rejected + n_used)
+    night = Night(facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_rejected + n_used)
+    gates = check_gates(ctx.cfg.publish, night)
     manifest = {
         "run_date": ctx.run_date,
         "as_of": ctx.as_of.isoformat(),
@@ -52,7 +54,7 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
         "gates": gates,
         "seconds": {name: ctx.area.finished(name).seconds for name in TIMED},
     }
-    path = ctx.store.publish(ctx.run_date, lists, manifest)
+    path = ctx.store.lists.publish(ctx.run_date, lists, manifest)
     return {"path": path, "gates": gates, "n_users": facts.n_users, "n_full": facts.n_full}
 
 
@@ -67,5 +69,5 @@ STAGE = Stage(
     ("rerank", "evaluate"),
     ("publish", "run.top_n", "score"),
     publish,
-    still_there=lambda ctx: ctx.store.published_manifest(ctx.run_date) is not None,
+    still_there=lambda ctx: ctx.store.lists.manifest(ctx.run_date) is not None,
 )

@@ -24,8 +24,9 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import tables
 from recsys_spark.errors import StoreError
+from recsys_spark.publishing.sinks.registry import SINKS
+from recsys_spark.publishing.sinks.sink import Sink
 from recsys_spark.spark.filesystem import FileSystem
 from recsys_spark.store.embeddings import Vectors
 from recsys_spark.tables import Table
@@ -54,6 +55,7 @@ class Store:
 
     def __init__(self, spark: SparkSession, root: str) -> None:
         self.spark, self.root, self.files = spark, root.rstrip("/"), FileSystem(spark)
+        self.lists: Sink = SINKS["folder"](spark, self.files, f"{self.root}/recommendations")
         self.vectors = Vectors(spark, self.files, f"{self.root}/embeddings")
 
     def area(self, run_date: str, name: str = "main") -> Area:
@@ -83,47 +85,6 @@ class Store:
         since = max((datetime.fromisoformat(b.used_since) for b in batches if b.used_since), default=None)
         used = of.used_at() if of else None
         return bool(batches) and (since is None or used is None or used >= since)
-
-    def recover(self, run_date: str) -> None:
-        """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""
-        target, replaced = self.published_path(run_date), f"{self.root}/recommendations/_replaced/{run_date}"
-        if self.files.exists(replaced) and not self.files.exists(target):
-            self.files.rename(replaced, target)
-
-    def published_path(self, run_date: str) -> str:
-        """Where the lists of a date are read."""
-        return f"{self.root}/recommendations/run_date={run_date}"
-
-    def publish(self, run_date: str, lists: DataFrame, manifest: Mapping[str, Any]) -> str:
-        """Write the lists and, last, the manifest beside the place; then move both there at once. Return the path."""
-        self.recover(run_date)
-        target = self.published_path(run_date)
-        staged = f"{self.root}/recommendations/_staging/{run_date}-{uuid.uuid4().hex[:12]}"
-        tables.RECOMMENDATIONS.conform(lists).write.parquet(staged)
-        self.files.write(f"{staged}/_MANIFEST.json", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
-        replaced = f"{self.root}/recommendations/_replaced/{run_date}"
-        if self.files.exists(target):
-            self.files.delete(replaced)
-            self.files.rename(target, replaced)
-        self.files.rename(staged, target)
-        self.files.delete(replaced)
-        staging = f"{self.root}/recommendations/_staging"
-        for name in self.files.names(staging):
-            if name.startswith(f"{run_date}-"):
-                self.files.delete(f"{staging}/{name}")
-        return target
-
-    def published(self, run_date: str) -> DataFrame:
-        """The published lists of a date, RECOMMENDATIONS. Raises StoreError where there are none."""
-        path = self.published_path(run_date)
-        if not self.files.exists(f"{path}/_MANIFEST.json"):
-            raise StoreError("Nothing was published for this date", where=path, action="Run the pipeline for it.")
-        return self.spark.read.parquet(path)
-
-    def published_manifest(self, run_date: str) -> dict[str, Any] | None:
-        """The manifest of a published partition, or None."""
-        path = f"{self.published_path(run_date)}/_MANIFEST.json"
-        return json.loads(self.files.read(path)) if self.files.exists(path) else None
 
     def write_report(self, run_date: str, html: str) -> str:
         """Write the report of a date and return its path."""

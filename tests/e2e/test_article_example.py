@@ -28,7 +28,7 @@ def run(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Contex
 
 @pytest.fixture(scope="module")
 def of_user_3(run: Context) -> list[Row]:
-    return run.store.published(RUN_DATE).where("user_id = '3'").orderBy("rank").collect()
+    return run.store.lists.published(RUN_DATE).where("user_id = '3'").orderBy("rank").collect()
 
 
 def test_profiles_hold_the_behaviours_with_their_weights(run: Context) -> None:

@@ -61,14 +61,14 @@ def test_profiles_of_rejected_texts_are_named(run: Context) -> None:
 
 
 def test_published_manifest_counts_rejected_texts(run: Context) -> None:
-    manifest = run.store.published_manifest(RUN_DATE)
+    manifest = run.store.lists.manifest(RUN_DATE)
     assert manifest is not None
     assert manifest["rejected_texts"] == {"not_finite": 2}
 
 
 def test_users_are_served_as_if_the_rejected_text_were_empty(run: Context) -> None:
     lists: dict[str, list[tuple[int, str, str]]] = {}
-    for row in run.store.published(RUN_DATE).orderBy("user_id", "rank").collect():
+    for row in run.store.lists.published(RUN_DATE).orderBy("user_id", "rank").collect():
         lists.setdefault(row["user_id"], []).append((row["rank"], row["item_id"], row["source"]))
     assert len(lists) == N_USERS + 4
     assert {len(rows) for rows in lists.values()} == {TOP_N}
@@ -82,7 +82,7 @@ def test_an_item_without_a_vector_is_scored_by_what_else_is_known_of_it(run: Con
     assert np.isfinite([*row["y"], *row["theta"], row["bias"]]).all()
     assert np.any(row["theta"]), "it was bought, and has a learned part"
     assert run.table("score", tables.REJECTED_ROWS).count() == 0
-    assert run.store.published(RUN_DATE).where(f"item_id = '{SPOILT_ITEM}'").count() > 0
+    assert run.store.lists.published(RUN_DATE).where(f"item_id = '{SPOILT_ITEM}'").count() > 0
 
 
 def test_the_next_run_tries_rejected_texts_again_and_goes_on(

@@ -85,10 +85,10 @@ def publish(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Pu
     def run(**settings: Any) -> Night:
         cfg = load(file, evaluate__enabled=False, **lists, **settings)
         ctx = run_pipeline(spark, cfg, RUN_DATE, stages=STAGE_NAMES[:-1])
-        manifest = ctx.store.published_manifest(RUN_DATE)
+        manifest = ctx.store.lists.manifest(RUN_DATE)
         assert manifest is not None
         assert manifest["config_fingerprint"] == cfg.fingerprint()
-        files = ds.dataset(Path(ctx.store.published_path(RUN_DATE)), format="parquet", exclude_invalid_files=True)
+        files = ds.dataset(Path(ctx.store.lists.path(RUN_DATE)), format="parquet", exclude_invalid_files=True)
         by_user: dict[str, list[dict[str, Any]]] = {}
         for row in sorted(files.to_table().to_pylist(), key=lambda r: (r["user_id"], r["rank"])):
             by_user.setdefault(row["user_id"], []).append(row)

@@ -37,7 +37,7 @@ def run(spark: SparkSession, shop: Path) -> Context:
 @pytest.fixture(scope="module")
 def lists(run: Context) -> dict[str, list[dict[str, object]]]:
     """Published rows by user, read without Spark."""
-    path = run.store.published_path(RUN_DATE)
+    path = run.store.lists.path(RUN_DATE)
     out: dict[str, list[dict[str, object]]] = {}
     rows = ds.dataset(path, format="parquet", exclude_invalid_files=True).to_table().to_pylist()
     for row in sorted(rows, key=lambda r: (r["user_id"], r["rank"])):
@@ -104,7 +104,7 @@ def test_the_planted_taste_comes_first(lists: dict[str, list[dict[str, object]]]
 
 
 def test_the_manifest_says_what_was_published(run: Context) -> None:
-    manifest = run.store.published_manifest(RUN_DATE)
+    manifest = run.store.lists.manifest(RUN_DATE)
     assert manifest is not None
     assert manifest["n_users"] == manifest["n_users_with_full_list"] == N_USERS + 3
     assert manifest["config_fingerprint"] == run.cfg.fingerprint()
@@ -169,7 +169,7 @@ def test_a_later_setting_reruns_only_what_depends_on_it(spark: SparkSession, sho
     again = run_pipeline(spark, load(shop, rerank__n_reasons=0, evaluate__enabled=False), RUN_DATE)
     changed = {name for name in STAGE_NAMES if again.area.finished(name).attempt != before[name]}
     assert changed == {"rerank", "evaluate", "publish", "report"}
-    assert not again.store.published(RUN_DATE).where(F.size("reasons") > 0).count()
+    assert not again.store.lists.published(RUN_DATE).where(F.size("reasons") > 0).count()
 
 
 def test_a_crash_leaves_nothing_visible_and_the_next_run_finishes_it(
@@ -189,11 +189,11 @@ def test_a_crash_leaves_nothing_visible_and_the_next_run_finishes_it(
     trained = json.loads((store / f"runs/run_date={RUN_DATE}/main/train.json").read_text())["attempt"]
     done = run_pipeline(spark, cfg, RUN_DATE)
     assert done.area.finished("train").attempt == trained
-    assert done.store.published(RUN_DATE).count() == (N_USERS + 3) * TOP_N
+    assert done.store.lists.published(RUN_DATE).count() == (N_USERS + 3) * TOP_N
     # A gate that does not hold keeps the earlier partition, and says which gate.
     with pytest.raises(PublishRefused, match=r"publish\.min_users"):
         run_pipeline(spark, load(tmp_path / "shop.toml", evaluate__enabled=False, publish__min_users=1000), RUN_DATE)
-    assert done.store.published(RUN_DATE).count() == (N_USERS + 3) * TOP_N
+    assert done.store.lists.published(RUN_DATE).count() == (N_USERS + 3) * TOP_N
     # A second run encodes nothing, for another date as well.
     other = run_pipeline(spark, cfg, "2026-01-02", stages=STAGE_NAMES[:3])
     assert other.fact("embed", "n_encoded") == 0
@@ -206,7 +206,7 @@ def test_probabilities_of_the_whole_catalogue_sum_to_one(spark: SparkSession, sh
     cfg = load(
         shop, run__top_n=20, run__store=str(tmp_path / "all"), score__exclude_seen=False, evaluate__enabled=False
     )
-    rows = run_pipeline(spark, cfg, RUN_DATE).store.published(RUN_DATE).select("user_id", "log_prob").collect()
+    rows = run_pipeline(spark, cfg, RUN_DATE).store.lists.published(RUN_DATE).select("user_id", "log_prob").collect()
     totals: dict[str, float] = {}
     for row in rows:
         totals[row["user_id"]] = totals.get(row["user_id"], 0.0) + math.exp(row["log_prob"])

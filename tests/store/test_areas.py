@@ -82,12 +82,12 @@ def test_a_published_partition_has_its_manifest_and_replaces_the_one_before(
     spark: SparkSession, store: Store, tmp_path: Path
 ) -> None:
     with pytest.raises(StoreError, match="Nothing was published"):
-        store.published("2026-01-01")
-    store.publish("2026-01-01", lists(spark, "a"), {"n": 1})
-    path = store.publish("2026-01-01", lists(spark, "a", "b"), {"n": 2})
-    assert store.published("2026-01-01").count() == 2
+        store.lists.published("2026-01-01")
+    store.lists.publish("2026-01-01", lists(spark, "a"), {"n": 1})
+    path = store.lists.publish("2026-01-01", lists(spark, "a", "b"), {"n": 2})
+    assert store.lists.published("2026-01-01").count() == 2
     assert json.loads((Path(path) / "_MANIFEST.json").read_text()) == {"n": 2}
-    store.publish("2026-01-02", lists(spark, "c"), {})
+    store.lists.publish("2026-01-02", lists(spark, "c"), {})
     everything = spark.read.parquet(str(tmp_path / "recommendations"))
     assert everything.groupBy("run_date").count().count() == 2
     assert everything.count() == 3
@@ -96,11 +96,11 @@ def test_a_published_partition_has_its_manifest_and_replaces_the_one_before(
 def test_a_crash_while_publishing_leaves_the_earlier_partition(
     spark: SparkSession, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store.publish("2026-01-01", lists(spark, "a"), {"n": 1})
+    store.lists.publish("2026-01-01", lists(spark, "a"), {"n": 1})
     monkeypatch.setattr(store.files, "write", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
-        store.publish("2026-01-01", lists(spark, "a", "b"), {"n": 2})
-    assert store.published("2026-01-01").count() == 1
+        store.lists.publish("2026-01-01", lists(spark, "a", "b"), {"n": 2})
+    assert store.lists.published("2026-01-01").count() == 1
     assert spark.read.parquet(str(tmp_path / "recommendations")).count() == 1
 
 

@@ -1,0 +1,1 @@
+"""Where published lists go: one file a sink, all behind one protocol."""
