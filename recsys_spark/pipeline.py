@@ -1,4 +1,4 @@
-"""STAGES: the table of contents. Running, skipping what is done, and resuming after a crash."""
+"""Runs the stages, skips those that are done, and resumes after a crash."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ def run_pipeline(
     as_of: str | None = None,
     stages: Sequence[str] = STAGE_NAMES,
 ) -> Context:
-    """Run stages for a date and return the context to read the results from.
+    """Run stages for a date and return the context from which the results are read.
 
-    A stage whose inputs and settings have not changed since it finished is skipped. Raises RecsysError; nothing that
-    an earlier run published is touched before all gates hold.
+    A stage whose inputs and settings have not changed since it finished is skipped. Raises RecsysError. What an earlier
+    run published stays untouched until all gates hold.
     """
     require_context(spark)
     if mlflow.RECORDED.keys() & set(stages):
@@ -71,10 +71,11 @@ def run_pipeline(
 
 
 def _check_encoder(ctx: Context, stages: Sequence[str]) -> None:
-    """Raise what embed would raise of its model and device before the hours that the stages ahead of it may take.
+    """Raise what embed would raise about its model and device, before the stages ahead of it may take hours.
 
-    Where embed is done as well: whether it is depends on the model. A rerun with nothing to do reads the model's files once
-    for that, in seconds where they have gigabytes; without it other weights at the same path would go unnoticed.
+    This is also done where embed has finished, because that depends on the model. A rerun with nothing to do reads
+    the model's files once, which takes seconds for gigabytes. Without it, other weights at the same path would go
+    unnoticed.
     """
     if {"ingest", "embed"} <= set(stages):
         with named_failures("embed"):
@@ -89,7 +90,7 @@ def run_stages(ctx: Context, names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in BY_NAME]
     if unknown:
         raise ConfigError(
-            "There is no such stage",
+            "The stage does not exist",
             where="stages",
             found=", ".join(unknown),
             expected=", ".join(BY_NAME),
@@ -128,10 +129,11 @@ def _run_stage(ctx: Context, stage: Stage) -> None:
 
 
 def stage_key(ctx: Context, stage: Stage, own: Mapping[str, Any] | None = None) -> str:
-    """16 hex digits of all a stage's result depends on: version, date, settings, input, encoder, and the stages before.
+    """Return 16 hex digits of everything that a stage's result depends on.
 
-    Input and encoder are those of ``own`` for a run of ingest or embed itself; later stages go by what these have recorded,
-    so that files which arrive while a run walks through its stages do not stop it half-way, and score needs no text encoder.
+    These are version, date, settings, input, encoder, and the stages before. For ingest and embed, ``own`` has the
+    input and the encoder of this moment. Later stages use what these two have recorded: files that arrive during a
+    run do not stop it half-way, and score needs no text encoder.
     """
     content: dict[str, Any] = {
         "version": __version__,
@@ -161,14 +163,14 @@ def _check_upstream(ctx: Context, stage: Stage) -> None:
 
 
 def parse_date(value: str | date) -> date:
-    """A run date. Raises ConfigError."""
+    """Return a run date. Raises ConfigError."""
     if isinstance(value, date):
         return value
     try:
         return date.fromisoformat(value)
     except ValueError as error:
         raise ConfigError(
-            "The run date is no date",
+            "The run date is not a date",
             where="--run-date",
             found=value,
             expected="YYYY-MM-DD",
@@ -177,12 +179,12 @@ def parse_date(value: str | date) -> date:
 
 
 def parse_time(value: str) -> datetime:
-    """A data cut-off, UTC where no zone is given. Raises ConfigError."""
+    """Return a data cut-off, in UTC where no zone is given. Raises ConfigError."""
     try:
         moment = datetime.fromisoformat(value)
     except ValueError as error:
         raise ConfigError(
-            "The data cut-off is no time",
+            "The data cut-off is not a time",
             where="--as-of",
             found=value,
             expected="YYYY-MM-DD or YYYY-MM-DDTHH:MM:SS, UTC where no zone is given",

@@ -10,7 +10,7 @@ from recsys_spark.commands.options import Options, Parser
 
 @dataclass(frozen=True)
 class Command:
-    """One command of `recsys-spark`. Its module imports Spark and torch inside functions only, so that help is quick."""
+    """One command of `recsys-spark`. Its module imports Spark and torch inside functions, so that help is quick."""
 
     name: str
     summary: str

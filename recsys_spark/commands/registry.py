@@ -1,4 +1,4 @@
-"""The one list of commands. The usage text, the help, and the tests of `submit.sh` and of the documents derive from it."""
+"""The one list of commands. The usage text and the tests of `submit.sh` and of the documents derive from it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Command `tune`: tries configurations of [model] on the validation slice, and writes the winner as a configuration file."""
+"""Command `tune`: tries configurations of [model] on the validation slice and writes the best as a file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""evaluate: where to cut time, what counts as truth, and the metrics of several models' lists with intervals."""
+"""The backtest: where to cut time, what counts as truth, and the metrics of several models' lists with intervals."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ Batches = Iterator[pa.RecordBatch]
 def choose_cut(interactions: DataFrame, cfg: Config) -> datetime:
     """Return the earlier as_of, in whole seconds UTC: `evaluate.cut`, or the time quantile `1 - holdout_share`.
 
-    The quantile is the second of the interaction that stands at that share in time order, and all interactions of that second
-    belong to the truth. It is exact, and found from two small histograms (days, then the seconds of one day).
-    Raises ConfigError where `evaluate.cut` is no date, DataError where one side of the cut has no interactions.
+    The quantile is the second of the interaction at that share in time order. All interactions of that second belong to
+    the truth. It is exact: two small histograms (days, then the seconds of one day) give it.
+    Raises ConfigError where `evaluate.cut` is not a date, and DataError where one side of the cut has no interactions.
     """
     given = None if cfg.evaluate.cut is None else _parse_cut(cfg.evaluate.cut)
     seconds = interactions.select(F.unix_seconds("ts").alias("second"))
@@ -49,7 +49,7 @@ def choose_cut(interactions: DataFrame, cfg: Config) -> datetime:
             found=cut.isoformat(),
             expected=f"after {datetime.fromtimestamp(first, UTC).isoformat()}, "
             f"at most {datetime.fromtimestamp(last, UTC).isoformat()}",
-            action="Choose another evaluate.cut, or evaluate.protocol = 'leave_out' for data without usable timestamps.",
+            action="Choose another evaluate.cut; for data without usable times, evaluate.protocol = 'leave_out'.",
         )
     return cut
 
@@ -59,7 +59,7 @@ def _parse_cut(text: str) -> datetime:
         cut = datetime.fromisoformat(text)
     except ValueError as error:
         raise ConfigError(
-            "`evaluate.cut` is no date",
+            "`evaluate.cut` is not a date",
             where="evaluate.cut",
             found=text,
             expected="a date or timestamp such as 2026-01-31 or 2026-01-31T12:00:00Z, UTC where no zone is given",
@@ -69,7 +69,7 @@ def _parse_cut(text: str) -> datetime:
 
 
 def _quantile_second(seconds: DataFrame, share: float) -> int:
-    """The value of column `second` at position floor(share x n) of the sorted rows, from 0."""
+    """Return the value of column `second` at position floor(share x n) of the sorted rows, from 0."""
     days = seconds.withColumn("day", F.floor(F.col("second") / F.lit(SECONDS_PER_DAY)))
     by_day = sorted((row["day"], row["count"]) for row in days.groupBy("day").count().collect())
     position = min(int(share * sum(n for _, n in by_day)), sum(n for _, n in by_day) - 1)
@@ -80,7 +80,7 @@ def _quantile_second(seconds: DataFrame, share: float) -> int:
 
 
 def _at_position(counts: Sequence[tuple[int, int]], position: int) -> tuple[int, int]:
-    """Of (value, count) in order: the value that holds the position, and the number of rows before that value."""
+    """Return the value at a position of (value, count) pairs in order, and the number of rows before that value."""
     ends = list(accumulate(n for _, n in counts))
     index = next(i for i, end in enumerate(ends) if position < end)
     return counts[index][0], ends[index] - counts[index][1]
@@ -89,8 +89,8 @@ def _at_position(counts: Sequence[tuple[int, int]], position: int) -> tuple[int,
 def build_truth(interactions_later: DataFrame, excluded: DataFrame) -> DataFrame:
     """Return the distinct (user_id, item_id) at or after the cut that are not in ``excluded`` (user_id, item_id).
 
-    Excluded pairs (those of score.build_exclusions at the cut) are left out of every list, so no model could hit them.
-    Interactions name catalogue items only, since ingest rejects the others.
+    No list has an excluded pair (score.build_exclusions at the cut), so no model could hit one. Interactions name items
+    of the catalogue only, because ingest rejects the others.
     """
     pairs = interactions_later.select("user_id", "item_id").distinct()
     return pairs.join(excluded.select("user_id", "item_id"), on=["user_id", "item_id"], how="left_anti")
@@ -99,8 +99,8 @@ def build_truth(interactions_later: DataFrame, excluded: DataFrame) -> DataFrame
 def build_held_out(interactions: DataFrame, cfg: Config) -> DataFrame:
     """Return one (user_id, item_id) of every user with two items or more: the truth of the `leave_out` protocol.
 
-    All interactions of that pair are to be dropped from training. `last` takes the item whose latest interaction is the
-    latest, ties by the greater item_id; `hash` takes the smallest xxhash64(user_id, item_id, seed).
+    Training must not see any interaction of that pair. `last` takes the item with the latest interaction, and of
+    several the greater item_id. `hash` takes the smallest xxhash64(user_id, item_id, seed).
     """
     pairs = interactions.groupBy("user_id", "item_id").agg(F.max("ts").alias("last_ts"))
     if cfg.evaluate.leave_out_order == "last":
@@ -116,12 +116,15 @@ def build_metrics(
 ) -> DataFrame:
     """Return METRICS of each model's lists, over all users and by segment.
 
-    ``lists``: model name -> (user_id, rank, item_id), unique by (user_id, rank) and by (user_id, item_id). ``truth``
-    (user_id, item_id) distinct: every user in it counts, with 0 where a model has no list for them. ``user_segments`` (user_id,
-    segment): a user without one is `unknown`. ``n_items``: recommendable items, the denominator of coverage, whose numerator
-    counts all lists of the segment, those of users without truth too.
+    ``lists``: model name -> (user_id, rank, item_id), unique by (user_id, rank) and by (user_id, item_id). ``truth``:
+    distinct (user_id, item_id). Every user in it counts, with 0 where a model has no list for the user.
+    ``user_segments``: (user_id, segment). A user without a segment is `unknown`. ``n_items``: recommendable items,
+    the denominator of coverage. Its numerator counts all lists of the segment, including those of users without
+    truth.
+
     The intervals are percentiles of a Poisson bootstrap over users, paired between models. No memory grows with the
-    number of users: each partition keeps one sum per model, segment, metric and replicate. Empty where the truth is.
+    number of users: each partition keeps one sum per model, segment, metric and replicate. The result is empty where
+    the truth is empty.
     """
     models, ks = sorted(lists), sorted(set(cfg.evaluate.k))
     ranked = [
@@ -167,7 +170,7 @@ def _value(metric: str, k: int, value: Column) -> Column:
 
 
 def _users_with_hits(shown: DataFrame, truth: DataFrame, user_segments: DataFrame, seed: int) -> DataFrame:
-    """(user_hash, segment, n_truth, hits array<struct<model, rank>> or null), one row per user with truth."""
+    """Return (user_hash, segment, n_truth, hits array<struct<model, rank>> or null), one row per user with truth."""
     hits = shown.join(truth, on=["user_id", "item_id"], how="inner").groupBy("user_id")
     return (
         truth.groupBy("user_id")
@@ -186,7 +189,7 @@ def _users_with_hits(shown: DataFrame, truth: DataFrame, user_segments: DataFram
 def _summing(
     models: Sequence[str], ks: Sequence[int], n_bootstrap: int, metrics: Sequence[Metric]
 ) -> Callable[[Batches], Batches]:
-    """The executor's part: users of a partition -> one row per model, segment and replicate (0 = the sample)."""
+    """Return the executor's part: users of a partition -> one row per model, segment and replicate (0 = the sample)."""
 
     def add(state: dict[tuple[str, str], I64], batch: pa.RecordBatch) -> None:
         hashes = batch.column("user_hash").to_numpy().view(np.uint64)
@@ -222,7 +225,7 @@ def _summing(
 def _coverage(
     shown: DataFrame, user_segments: DataFrame, models: Sequence[str], ks: Sequence[int], n_items: int
 ) -> DataFrame:
-    """(model, segment, replicate 0, n null, col): the share of the catalogue within rank k of any list."""
+    """Return (model, segment, replicate 0, n null, col): the share of the catalogue within rank k of any list."""
     segment = F.coalesce("segment", F.lit(UNKNOWN_SEGMENT))
     best = (
         shown.join(user_segments.select("user_id", "segment"), on="user_id", how="left")

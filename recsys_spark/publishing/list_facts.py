@@ -24,9 +24,10 @@ class ListFacts:
 def list_facts(
     recommendations: DataFrame, users: DataFrame, exclusions: DataFrame, *, top_n: int, n_available: int
 ) -> DataFrame:
-    """Return one row of ListFacts over ``users`` (user_id), those without a list too.
+    """Return one row of ListFacts over ``users`` (user_id), including users without a list.
 
-    A list is full with `min(top_n, available items - exclusions of the user)` rows. The exclusions of a user may name unavailable items, so the bound is a lower one and never refuses a right list.
+    A list is full with `min(top_n, available items - exclusions of the user)` rows. The exclusions of a user may name
+    unavailable items, so the bound is a lower one and never refuses a right list.
     """
     excluded = exclusions.groupBy("user_id").agg(F.count(F.lit(1)).alias("n_excluded"))
     finite = F.col("score").isNotNull() & ~F.isnan("score") & (F.abs("score") != F.lit(float("inf")))

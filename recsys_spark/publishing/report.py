@@ -1,4 +1,4 @@
-"""report: one HTML file about a run that opens offline, from plain values."""
+"""Renders the report of a run: one HTML file that opens offline, from plain values that steps/report.py gathers."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ MAX_HISTORY = 8
 
 @dataclass(frozen=True)
 class ReportInputs:
-    """All that the report shows, as plain values; mappings are rows with the named keys, others are ignored.
+    """All that the report shows, as plain values. Mappings are rows with the named keys; other keys are ignored.
 
-    Everything but the first five fields may be left empty: its section then says so.
+    All fields except the first five may stay empty: their section then says so.
     """
 
     run_date: str
@@ -49,14 +49,14 @@ class ReportInputs:
     losses: Sequence[Mapping[str, Any]] = ()
     """One row per epoch: `loss`, and where known `cross_entropy` and `bce`."""
     trial: Sequence[Mapping[str, Any]] = ()
-    """One row per epoch of the trial run, with `ndcg` on the behaviours it was not shown where that was looked at."""
+    """One row per epoch of the trial run; `ndcg` is on the hidden behaviours, in epochs where it was measured."""
     held_out: Mapping[str, float] | None = None
-    """`ndcg` and others of the trial run with what it chose; None where there was none."""
+    """`ndcg` and others of the trial run with its choices; None without a trial run."""
     chosen: str = ""
     """What the trial run chose, in words."""
     samples: Sequence[Mapping[str, Any]] = ()
-    """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest first) and
-    `recommendations` (rows `rank, item_id, title, score, reasons`)."""
+    """Users: `user_id`, `segment`, `source`, `interest_tags` (strings), `history` (rows `title, behaviour, ts`, newest
+    first) and `recommendations` (rows `rank, item_id, title, score, reasons`)."""
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -92,7 +92,7 @@ def _measure(value: float | None) -> str:
 
 
 def _duration(seconds: float) -> str:
-    """Seconds for people.
+    """Return seconds in words.
 
     >>> _duration(0.42), _duration(75), _duration(7384)
     ('0.4 s', '1 min 15 s', '2 h 3 min')
@@ -104,7 +104,7 @@ def _duration(seconds: float) -> str:
 
 
 def _position(order: Sequence[str], name: str) -> tuple[int, str]:
-    """Known names in their order, unknown ones after them by name."""
+    """Return a sort key: known names in their order, then unknown ones by name."""
     return (order.index(name) if name in order else len(order), name)
 
 
@@ -121,7 +121,7 @@ def _sorted_metrics(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]
 
 
 def _metric_tables(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """One table per segment: a line per metric and cut-off, a column per model, the best of each line marked."""
+    """Return one table per segment: a line per metric and cut-off, a column per model, the best of each line marked."""
     tables = []
     for segment in sorted({row["segment"] for row in rows}, key=lambda name: _position(SEGMENT_ORDER, name)):
         mine = _sorted_metrics([row for row in rows if row["segment"] == segment])
@@ -176,7 +176,7 @@ def _loss_chart(rows: Sequence[Mapping[str, Any]], trial: Sequence[Mapping[str, 
 
 
 def _trial(inputs: ReportInputs) -> dict[str, Any] | None:
-    """What the trial run found and chose."""
+    """Return what the trial run found and chose."""
     if not inputs.held_out:
         return None
     return {"epochs": len(inputs.trial), "ndcg": inputs.held_out["ndcg"], "chosen": inputs.chosen}

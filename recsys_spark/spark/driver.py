@@ -1,7 +1,7 @@
 """The one door to Spark's context: small named functions, and the check that a session has a context at all.
 
-A Spark Connect session, and a serverless one, sends plans to a server and has no context in this process. Everything that
-needs one goes through this folder, so that another kind of session is a change of this folder alone.
+A session of Spark Connect, and a serverless one, sends plans to a server and has no context in this process. All code
+that needs a context calls this folder, so that support for another kind of session changes this folder alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TO_DO = (
 
 
 def require_context(spark: SparkSession) -> SparkSession:
-    """Return the session. Raises ConfigError where it has no SparkContext, as under Spark Connect; nothing is read or written."""
+    """Return the session. Raises ConfigError where it has no SparkContext, as under Spark Connect."""
     try:
         context = spark.sparkContext
     except Exception as error:

@@ -19,7 +19,7 @@ _PART = re.compile(r"^  (where|found|expected|to do):\s+(.*)$")
 
 @contextmanager
 def named_failures(stage: str) -> Iterator[None]:
-    """Let this project's errors pass, those raised on a worker too; name the stage of everything else."""
+    """Let errors of this project pass, also those raised on a worker; let all others name the stage."""
     try:
         yield
     except RecsysError:
@@ -33,7 +33,7 @@ def named_failures(stage: str) -> Iterator[None]:
             f"The stage `{stage}` failed in Spark",
             where=stage,
             found=first_cause(text),
-            action="What was published before stays. --verbose shows the whole trace; the same command again continues.",
+            action="The same command again continues. What was published stays. --verbose shows the whole trace.",
         ) from error
     except OSError as error:
         raise StoreError(
@@ -45,7 +45,7 @@ def named_failures(stage: str) -> Iterator[None]:
 
 
 def worker_error(text: str) -> RecsysError | None:
-    """The error of this project that a Python worker raised, read back from a Spark failure's text.
+    """Return the error of this project that a Python worker raised, read from the text of a Spark failure; else None.
 
     >>> error = worker_error("x\\nrecsys_spark.errors.DataError: NaN in a vector\\n  where:    i1\\n\\tat java")
     >>> type(error).__name__, error.what, error.where
@@ -66,7 +66,7 @@ def worker_error(text: str) -> RecsysError | None:
 
 
 def first_cause(text: str) -> str:
-    """What a Spark failure says at its root: a Python worker's own error, the deepest `Caused by`, or the first line.
+    """Return the root of a Spark failure: the error of a Python worker, the deepest `Caused by`, or the first line.
 
     >>> first_cause("Job aborted\\nTraceback (most recent call last):\\n  File ...\\nKeyError: 'x'\\n\\tat org.apache")
     "KeyError: 'x'"

@@ -30,19 +30,19 @@ class FileSystem:
         return where.getFileSystem(self._conf), where
 
     def exists(self, path: str) -> bool:
-        """Whether a file or folder is there."""
+        """Return whether a file or folder exists."""
         fs, where = self._open(path)
         return bool(fs.exists(where))
 
     def names(self, folder: str) -> list[str]:
-        """Sorted names inside a folder; empty where it is not there."""
+        """Return sorted names inside a folder; empty where the folder does not exist."""
         fs, where = self._open(folder)
         if not fs.exists(where):
             return []
         return sorted(str(status.getPath().getName()) for status in fs.listStatus(where))
 
     def matches(self, pattern: str) -> list[FileStatus]:
-        """Files a path or glob matches, those inside matched folders too, sorted by path."""
+        """Return the files that a path or glob matches, including those inside matched folders, sorted by path."""
         fs, where = self._open(pattern)
         found: list[FileStatus] = []
         waiting = list(fs.globStatus(where) or [])
@@ -59,7 +59,7 @@ class FileSystem:
         return sorted(found, key=lambda f: f.path)
 
     def read(self, path: str) -> bytes:
-        """The whole content of a file."""
+        """Return the whole content of a file."""
         fs, where = self._open(path)
         stream = fs.open(where)
         try:
@@ -68,7 +68,7 @@ class FileSystem:
             stream.close()
 
     def qualified(self, path: str) -> str:
-        """The path with scheme and authority, spelt as :meth:`matches` spells what lies below it."""
+        """Return the path with scheme and authority, as :meth:`matches` writes the paths below it."""
         fs, where = self._open(path)
         return str(fs.makeQualified(where).toString())
 
@@ -76,11 +76,11 @@ class FileSystem:
         """Copy a file to this machine's disk, streamed inside the JVM: weights do not fit through :meth:`read`."""
         fs, where = self._open(path)
         local = self._jvm.org.apache.hadoop.fs.Path(target)
-        # The raw local file system, which leaves no .crc file beside the target.
+        # The raw local file system, which leaves no .crc file next to the target.
         fs.copyToLocalFile(False, where, local, True)
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file beside its place, then move it there, so that no reader sees half of it."""
+        """Write a file next to its place, then move it there, so that no reader sees half of it."""
         fs, where = self._open(path)
         beside = self._jvm.org.apache.hadoop.fs.Path(f"{where.getParent()}/.{where.getName()}.part")
         stream = fs.create(beside, True)
@@ -94,7 +94,7 @@ class FileSystem:
             raise OSError(f"cannot move {beside} to {where}")
 
     def rename(self, source: str, target: str) -> None:
-        """Move a file or folder; the target must not be there."""
+        """Move a file or folder; the target must not exist."""
         fs, where = self._open(source)
         destination = self._jvm.org.apache.hadoop.fs.Path(target)
         fs.mkdirs(destination.getParent())
@@ -102,6 +102,6 @@ class FileSystem:
             raise OSError(f"cannot move {source} to {target}")
 
     def delete(self, path: str) -> None:
-        """Remove a file or folder with all in it; nothing happens where it is not there."""
+        """Remove a file or a folder with its content; nothing happens where it does not exist."""
         fs, where = self._open(path)
         fs.delete(where, True)

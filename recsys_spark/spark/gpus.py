@@ -1,10 +1,12 @@
-"""GPUs for the stages that use them, and for those alone: what Spark is asked for, decided on the driver.
+"""Decides on the driver which GPUs Spark is asked for: only the stages that use GPUs get them.
 
-`spark.task.resource.gpu.amount` would hold every stage to one task per GPU. So that property stays unset, and the stage
-that computes on GPUs brings a resource profile of its own (Spark's stage-level scheduling):
+`spark.task.resource.gpu.amount` would limit every stage to one task per GPU. So that property stays unset, and a stage
+that computes on GPUs brings its own resource profile (Spark's stage-level scheduling):
 
-- executors fixed in number: a task profile. The executors have the GPUs all night, but only this stage's tasks ask for one.
-- dynamic allocation: a full profile. Executors with GPUs come for this stage and go when they idle; all others have none.
+- With a fixed number of executors it is a task profile. The executors have GPUs all night; only this stage's tasks ask
+  for one.
+- With dynamic allocation it is a full profile. Executors with GPUs start for this stage and stop when they idle; other
+  executors have none.
 """
 
 from __future__ import annotations
@@ -35,7 +37,7 @@ STAGE_LEVEL = ("spark://", "local-cluster", "yarn", "k8s://")
 
 @dataclass(frozen=True)
 class GpuPlan:
-    """How a stage gets its GPUs: by a profile for its tasks, by one for executors too, or by ``none`` at all; and why."""
+    """How a stage gets its GPUs, and why: by a profile for tasks, by one for tasks and executors, or not at all."""
 
     kind: Literal["none", "tasks", "executors"]
     why: str
@@ -46,16 +48,17 @@ class GpuPlan:
 
 
 def only_where_used(properties: Mapping[str, str]) -> dict[str, str]:
-    """What to change in a session's properties so that under dynamic allocation only the stages on GPUs hold them."""
+    """Return the properties to change so that under dynamic allocation only the stages on GPUs hold GPUs."""
     if _amount(properties, EXECUTOR_AMOUNT) and not _amount(properties, TASK_AMOUNT) and _is_dynamic(properties):
         return {EXECUTOR_AMOUNT: "0", STAGE_AMOUNT: properties[EXECUTOR_AMOUNT]}
     return {}
 
 
 def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
-    """How a stage whose device is set to ``device`` gets its GPUs. Raises ConfigError where what is set cannot work.
+    """Return how a stage with this ``device`` setting gets its GPUs. Raises ConfigError where the settings cannot work.
 
-    >>> gpu_plan({"spark.master": "yarn", "spark.executor.resource.gpu.amount": "2", "spark.executor.cores": "8"}, "auto")
+    >>> gpus = {"spark.executor.resource.gpu.amount": "2", "spark.executor.cores": "8"}
+    >>> gpu_plan({"spark.master": "yarn", **gpus}, "auto")
     GpuPlan(kind='tasks', why='one GPU and 4 cores per task, in executors with 2 GPUs', gpus=2, cpus=4)
     """
     if why_none := _why_none(properties, device):
@@ -64,20 +67,20 @@ def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
     gpus = _amount(properties, EXECUTOR_AMOUNT) or _amount(properties, STAGE_AMOUNT)
     if not dynamic and not _amount(properties, EXECUTOR_AMOUNT):
         raise ConfigError(
-            "executors with GPUs for one stage need dynamic allocation",
+            "Executors with GPUs for one stage need dynamic allocation",
             where=STAGE_AMOUNT,
             found=f"{DYNAMIC} is not true",
             expected="dynamic allocation, or GPUs in all executors",
-            action=f"set {DYNAMIC}=true, or {EXECUTOR_AMOUNT} instead of {STAGE_AMOUNT}",
+            action=f"Set {DYNAMIC}=true, or {EXECUTOR_AMOUNT} instead of {STAGE_AMOUNT}.",
         )
     cores = properties.get("spark.executor.cores")
     if dynamic and cores is None and properties["spark.master"].startswith("spark://"):
         raise ConfigError(
-            "without a number of cores one executor takes all of a standalone worker, and none with a GPU fits beside it",
+            "Without a number of cores one executor takes a whole standalone worker, and one with a GPU does not fit",
             where="spark.executor.cores",
             found="not set, with dynamic allocation and GPUs",
             expected="cores per executor, so that executors with and without GPUs fit on the workers",
-            action="set spark.executor.cores, or spark.dynamicAllocation.enabled=false; see docs/gpu.md",
+            action="Set spark.executor.cores, or spark.dynamicAllocation.enabled=false; see docs/gpu.md.",
         )
     # Where the number is not set, a guess that is too high would wait for ever.
     cpus = max(int(properties.get("spark.task.cpus", "1")), int(cores or 1) // gpus)
@@ -89,12 +92,12 @@ def gpu_plan(properties: Mapping[str, str], device: str) -> GpuPlan:
 
 
 def check_gpus(spark: SparkSession, device: str) -> None:
-    """Raise ConfigError where a stage whose device is set to ``device`` cannot get its GPUs as Spark is configured."""
+    """Raise ConfigError where a stage with this ``device`` setting cannot get its GPUs as Spark is configured."""
     gpu_plan(properties_of(spark), device)
 
 
 def on_gpus(spark: SparkSession, device: str) -> bool:
-    """Whether a stage whose device is set to ``device`` will compute on GPUs, as far as the driver can tell."""
+    """Return whether a stage with this ``device`` setting will compute on GPUs, as far as the driver can tell."""
     if device != "auto":
         return device == "cuda"
     properties = properties_of(spark)
@@ -106,7 +109,7 @@ def on_gpus(spark: SparkSession, device: str) -> bool:
 
 
 def _why_none(properties: Mapping[str, str], device: str) -> str | None:
-    """Why a stage asks Spark for no GPUs, None where it does."""
+    """Return why a stage does not ask Spark for GPUs; None where it does ask."""
     master = properties.get("spark.master", "")
     if device == "cpu":
         return "on the CPU, as configured"
@@ -122,7 +125,9 @@ def _why_none(properties: Mapping[str, str], device: str) -> str | None:
 
 
 def why_on_cpu(master: str, asked: str, device: str, backend: str) -> str | None:
-    """What a plan cannot know of an encoder: that its own machine has no GPU, or that the backend is for the CPU; else None.
+    """Return why an encoder computes on the CPU where the plan cannot know it; else None.
+
+    Either this machine has no GPU, or the backend is for the CPU only.
 
     ``asked`` is the setting, ``device`` what the backend left of it.
 
@@ -138,9 +143,9 @@ def why_on_cpu(master: str, asked: str, device: str, backend: str) -> str | None
 
 
 def gpu_profile(spark: SparkSession, stage: str, device: str, why: str | None = None) -> ResourceProfile | None:
-    """The ``profile`` of a stage's `mapInArrow` whose device is set to ``device``, None where it needs none; logs which and why.
+    """Return the ``profile`` of a stage's `mapInArrow`, None where it needs none; log which and why.
 
-    ``why`` is what to log where the caller knows better than the plan. Raises ConfigError, as :func:`gpu_plan` does.
+    ``why`` is what to log where the caller knows better than the plan. Raises ConfigError as :func:`gpu_plan` does.
     """
     properties = properties_of(spark)
     plan = gpu_plan(properties, device)
@@ -158,7 +163,7 @@ def gpu_profile(spark: SparkSession, stage: str, device: str, why: str | None = 
 
 
 def executor_requests(properties: Mapping[str, str], gpus: int) -> ExecutorResourceRequests:
-    """Executors as ``properties`` have them, with GPUs."""
+    """Return a request for executors like those of ``properties``, with GPUs."""
     script, vendor = properties.get(EXECUTOR_SCRIPT, ""), properties.get(EXECUTOR_VENDOR, "")
     requests = ExecutorResourceRequests().resource("gpu", gpus, script, vendor)
     if "spark.executor.cores" in properties:

@@ -1,6 +1,6 @@
-"""How far a stage is, from accumulators: a bar on the driver's terminal, else a log line now and then; a summary at the end.
+"""Shows how far a stage is: a bar on the driver's terminal or a log line now and then, and a summary at the end.
 
-Spark adds what a task has counted when the task ends. One that runs twice may count twice, so a share never exceeds 100%.
+Spark adds the counts of a task when the task ends. A task that runs twice may count twice, so a share is cut at 100%.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ class Sums(AccumulatorParam[dict[str, int]]):
     """Numbers by name."""
 
     def zero(self, value: dict[str, int]) -> dict[str, int]:
-        """No numbers."""
+        """Return no numbers."""
         return {}
 
     def addInPlace(self, value1: dict[str, int], value2: dict[str, int]) -> dict[str, int]:  # noqa: N802
-        """The sums by name, in a dictionary of its own: another thread reads the earlier one."""
+        """Return the sums by name in a new dictionary: another thread reads the earlier one."""
         return {name: value1.get(name, 0) + value2.get(name, 0) for name in {**value1, **value2}}
 
 
@@ -50,10 +50,10 @@ def progress(
     stream: TextIO | None = None,
     log_seconds: float = LOG_SECONDS,
 ) -> Iterator[Counts]:
-    """Show how much of ``n_rows`` is done for as long as the block lasts, and sum up if it ends well.
+    """Show how much of ``n_rows`` is done while the block runs, and log a summary if it ends without an error.
 
-    Gives the accumulator that tasks add to, by the keys above; ``rows`` and ``units`` say what they are. A bar is drawn
-    on ``stream``, standard error unless given, if it is a terminal.
+    Gives the accumulator to which tasks add counts by the keys above. ``rows`` and ``units`` are their names in
+    messages. A bar is drawn if ``stream`` (default: standard error) is a terminal.
     """
     counts: Counts = spark.sparkContext.accumulator({}, Sums())
     started, ended, on = time.monotonic(), threading.Event(), stream or sys.stderr
@@ -85,7 +85,7 @@ def progress(
 
 
 def so_far(label: str, n_rows: int, rows: str, units: str, counts: Mapping[str, int], seconds: float) -> str:
-    """What is done and how long the rest may take at the same pace, model loading included.
+    """Return what is done and how long the rest may take at the same pace, including the loading of the model.
 
     >>> so_far("embed", 2000, "texts", "tokens", {"rows": 500, "units": 9000}, 60.0)
     'embed: 500 of 2,000 texts (25%), 150 tokens/s, about 3 min left'
@@ -103,7 +103,7 @@ def so_far(label: str, n_rows: int, rows: str, units: str, counts: Mapping[str, 
 
 
 def summary(label: str, rows: str, units: str, counts: Mapping[str, int], seconds: float) -> str:
-    """What was done, where, at which pace.
+    """Return what was done, on which device and at which pace.
 
     >>> summary("embed", "texts", "tokens", {"rows": 2000, "units": 36000, "slots": 40000, "on cpu": 2000}, 240.0)
     'embed: 2,000 texts of 36,000 tokens in 4 min, 150 tokens/s, 10% padding, on cpu'
@@ -118,7 +118,7 @@ def summary(label: str, rows: str, units: str, counts: Mapping[str, int], second
 
 
 def in_words(seconds: float) -> str:
-    """A length of time for a reader.
+    """Return a length of time in words.
 
     >>> in_words(0.34), in_words(42), in_words(240), in_words(7_300)
     ('0.3 s', '42 s', '4 min', '2.0 h')

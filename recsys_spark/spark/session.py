@@ -1,4 +1,4 @@
-"""The Spark session: defaults that the stages rely on, below whatever the user or spark-submit sets."""
+"""Builds the Spark session with the defaults that the stages need; the user and spark-submit can override them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ DEFAULTS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.adaptive.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
-    # Threads of torch that wait for one another must not hold a core meanwhile: where another process wants one too, the thread
-    # that is waited for would get none; docs/measured/training.md says what that costs and gains. Read when a Python worker starts.
+    # Threads of torch that wait for one another must not hold a core. Where another process wants a core too, the
+    # thread that the others wait for would get none; docs/measured/training.md says what that costs and gains. A
+    # Python worker reads the variable when it starts.
     "spark.executorEnv.OMP_WAIT_POLICY": "PASSIVE",
 }
 LOCAL_DEFAULTS = {
@@ -58,11 +59,12 @@ def create_session(properties: Mapping[str, str] | None = None, app_name: str = 
 
 
 def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str] | None) -> dict[str, str]:
-    """What the builder must set, since it overrules spark-submit: only what spark-submit was not given, with one exception.
+    """Return the properties that the builder sets: only those that spark-submit was not given, with one exception.
 
-    Under dynamic allocation GPUs are taken from the executors of all stages and given to those of the stages on GPUs.
+    The builder overrules spark-submit. The exception: under dynamic allocation GPUs are taken from the executors of all
+    stages and given to the executors of the stages on GPUs.
 
-    ``submitted`` holds the properties from spark-submit's command line and files, None where there was none.
+    ``submitted`` holds the properties of spark-submit's command line and files; None without spark-submit.
     """
     chosen = dict(DEFAULTS)
     if submitted is None:
@@ -88,11 +90,11 @@ def _submitted() -> dict[str, str] | None:
 
 
 MEMORY_UNITS = {"k": 2**10, "m": 2**20, "g": 2**30, "t": 2**40}
-SMALLEST_BLOCK, LARGEST_BLOCK = 4 * 2**20, 128 * 2**20
+MIN_BLOCK, MAX_BLOCK = 4 * 2**20, 128 * 2**20
 
 
 def block_bytes(spark: SparkSession) -> int:
-    """How large an item block may be by default: 1/16 of the memory an executor has per task, within bounds.
+    """Return the default size of an item block in bytes: 1/16 of an executor's memory per task, within bounds.
 
     A task holds a block in several forms at once: in the JVM, in the Arrow batch, and prepared for the product.
     """
@@ -100,11 +102,11 @@ def block_bytes(spark: SparkSession) -> int:
         spark.conf.get("spark.driver.memory" if is_local(spark) else "spark.executor.memory", "1g") or "1g"
     )
     tasks = max(1, executor_threads(spark) // task_threads(spark))
-    return min(max(memory // tasks // 16, SMALLEST_BLOCK), LARGEST_BLOCK)
+    return min(max(memory // tasks // 16, MIN_BLOCK), MAX_BLOCK)
 
 
 def bytes_of(text: str) -> int:
-    """Spark's notation of a size; a bare number of `spark.*.memory` is in MiB.
+    """Return a size in Spark's notation as bytes; a bare number of `spark.*.memory` is in MiB.
 
     >>> bytes_of("4g"), bytes_of("512m"), bytes_of("1024")
     (4294967296, 536870912, 1073741824)
@@ -115,17 +117,17 @@ def bytes_of(text: str) -> int:
 
 
 def task_threads(spark: SparkSession) -> int:
-    """CPU threads of one task: what Spark set aside for it, so that tasks x threads = cores."""
+    """Return the CPU threads of one task: what Spark set aside for it, so that tasks x threads = cores."""
     return int(spark.conf.get("spark.task.cpus", "1") or 1)
 
 
 def is_local(spark: SparkSession) -> bool:
-    """Whether tasks run in the driver's process; not under `local-cluster[...]`, whose executors are processes of their own."""
+    """Return whether tasks run in the driver's process; executors of `local-cluster[...]` are other processes."""
     return master(spark).split("[")[0] == "local"
 
 
 def executor_threads(spark: SparkSession) -> int:
-    """CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
+    """Return the CPU threads of a task that runs alone on an executor, as training does: the executor's cores."""
     if is_local(spark):
         return parallelism(spark)
     cores = spark.conf.get("spark.executor.cores", None)
@@ -137,15 +139,15 @@ def executor_threads(spark: SparkSession) -> int:
 
 
 def shared_threads(spark: SparkSession, n_tasks: int) -> int:
-    """CPU threads of each of ``n_tasks`` that run at once and shall have all cores, as when several models are trained."""
+    """Return the CPU threads of each of ``n_tasks`` that run at once on all cores, as several trainings do."""
     return threads_of_each(n_tasks, parallelism(spark), executor_threads(spark), task_threads(spark))
 
 
 def threads_of_each(n_tasks: int, cores: int, executor_cores: int, task_cpus: int) -> int:
-    """The cores of an executor over the tasks that Spark puts there, which it deals out evenly.
+    """Return the cores of an executor divided by its tasks, which Spark deals out evenly.
 
-    >>> threads_of_each(2, cores=16, executor_cores=8, task_cpus=1), threads_of_each(3, 16, 8, 1), threads_of_each(99, 16, 8, 1)
-    (8, 4, 1)
+    >>> [threads_of_each(n, cores=16, executor_cores=8, task_cpus=1) for n in (2, 3, 99)]
+    [8, 4, 1]
     """
     executors = max(1, cores // executor_cores)
     together = min(math.ceil(n_tasks / executors), max(1, executor_cores // task_cpus))
@@ -153,7 +155,7 @@ def threads_of_each(n_tasks: int, cores: int, executor_cores: int, task_cpus: in
 
 
 def task_slots(spark: SparkSession) -> int:
-    """How many tasks run at once; where executors come and go, at least as many as a shuffle is made for."""
+    """Return how many tasks run at once; under dynamic allocation at least the partitions of a shuffle."""
     slots = max(1, parallelism(spark) // task_threads(spark))
     if spark.conf.get("spark.dynamicAllocation.enabled", "false") == "true":
         return max(slots, int(spark.conf.get("spark.sql.shuffle.partitions", "200") or "200"))

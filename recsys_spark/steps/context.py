@@ -1,4 +1,4 @@
-"""One walk through the stages: what every step is given."""
+"""Holds what every step is given: one walk through the stages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from recsys_spark.worker.devices import possible_devices
 
 @dataclass(frozen=True)
 class Hidden:
-    """What a backtest hides from ingest, and whom it serves all the same."""
+    """What a backtest hides from ingest, and which users it serves all the same."""
 
     label: str
     """Names the protocol and cut; part of the ingest stage's key."""
@@ -47,13 +47,14 @@ class Context:
     now: datetime
     hidden: Hidden | None = None
     run_backtest: Callable[[Context], None] | None = None
-    """Runs the stages ingest to rerank in the context of a backtest. The pipeline sets it: a step does not import the pipeline."""
+    """Runs the stages ingest to rerank in the context of a backtest. The pipeline sets it: steps do not import it."""
 
     @cached_property
     def encoder(self) -> tuple[EncoderSpec, Provided]:
-        """The checked encoder of ``[encoder]`` and where the driver has it; nothing is loaded. Raises EncoderError, ConfigError.
+        """The checked encoder of ``[encoder]`` and where the driver has it. Raises EncoderError, ConfigError.
 
-        All that can be known of the model and its device before there are texts. Found once: large models take long to hash.
+        It is all that can be known of the model and its device before there are texts; nothing is loaded. It is found
+        once, because large models take long to hash.
         """
         encoder = self.cfg.encoder
         check_gpus(self.spark, encoder.device)
@@ -69,18 +70,18 @@ class Context:
         return self.store.embeddings(self.fact("embed", "encoder_id"))
 
     def walk_of(self, area: Area, as_of: datetime, hidden: Hidden) -> Context:
-        """Another walk of the same run, with the encoder that this one has found, if it has: large models take long to hash."""
+        """Return another walk of the same run. It keeps the encoder if it is known: large models take long to hash."""
         other = replace(self, area=area, as_of=as_of, hidden=hidden)
         if "encoder" in self.__dict__:
             other.__dict__["encoder"] = self.encoder
         return other
 
     def table(self, stage: str, table: tables.Table) -> DataFrame:
-        """A table of a finished stage of this walk."""
+        """Return a table of a finished stage of this walk."""
         return self.area.table(stage, table)
 
     def fact(self, stage: str, name: str) -> Any:
-        """A fact of a finished stage's manifest."""
+        """Return a fact of a finished stage's manifest."""
         return self.area.finished(stage).facts[name]
 
 

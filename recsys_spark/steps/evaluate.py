@@ -1,4 +1,4 @@
-"""The evaluate step: the same pipeline at an earlier as_of, then our lists and the baselines' against what came next."""
+"""The evaluate step: runs the pipeline at an earlier as_of and compares its lists with what came next."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def evaluate(ctx: Context, attempt: Attempt) -> Facts:
             "The backtest has nothing to compare with: no user did anything new after the cut",
             where="evaluate",
             found=back.hidden.label if back.hidden else "",
-            action="Choose an earlier evaluate.cut or a larger evaluate.holdout_share, or set evaluate.enabled = false.",
+            action="Choose an earlier evaluate.cut or a larger evaluate.holdout_share, or evaluate.enabled = false.",
         )
     if ctx.run_backtest is None:
         raise RuntimeError("evaluate runs inside a pipeline, which sets Context.run_backtest")
@@ -47,9 +47,9 @@ def evaluate(ctx: Context, attempt: Attempt) -> Facts:
 
 
 def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
-    """The context of the earlier walk, and the truth (user_id, item_id)."""
-    interactions = ctx.table("ingest", tables.INTERACTIONS)
-    if ctx.cfg.evaluate.protocol == "leave_out":
+    """Return the context of the earlier walk, and the truth (user_id, item_id)."""
+    interactions, asked = ctx.table("ingest", tables.INTERACTIONS), ctx.cfg.evaluate
+    if asked.protocol == "leave_out":
         as_of, held_out = ctx.as_of, build_held_out(interactions, ctx.cfg)
         truth = held_out
     else:
@@ -61,7 +61,7 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
         )
     hidden = Hidden(
         # The seed decides which pairs `hash` hides, so it names them too.
-        label=f"{ctx.cfg.evaluate.protocol} {ctx.cfg.evaluate.leave_out_order} {as_of.isoformat()} seed {ctx.cfg.run.seed}",
+        label=f"{asked.protocol} {asked.leave_out_order} {as_of.isoformat()} seed {ctx.cfg.run.seed}",
         held_out=held_out,
         users=truth.select("user_id").distinct(),
     )
@@ -69,7 +69,7 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
 
 
 def _metrics(back: Context, truth: DataFrame) -> DataFrame:
-    """METRICS of our lists and the baselines', all over the users of the truth."""
+    """Return METRICS of our lists and of the baselines' lists, all over the users of the truth."""
     cfg = back.cfg
     users = truth.select("user_id").distinct()
     known = Known(

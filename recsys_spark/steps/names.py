@@ -1,4 +1,4 @@
-"""The one list of stage names, in the order in which the pipeline runs them. It imports nothing, so the command line stays quick."""
+"""The one list of stage names, in the order of the pipeline. It imports nothing, so the command line stays quick."""
 
 from __future__ import annotations
 
@@ -18,4 +18,4 @@ STAGE_NAMES = tuple(STAGES)
 BACKTESTED = STAGE_NAMES[: STAGE_NAMES.index("rerank") + 1]
 """The stages that a backtest runs at its earlier as_of."""
 TIMED = STAGE_NAMES[: STAGE_NAMES.index("publish")]
-"""The stages whose rows and seconds the manifest and the report of a night show: all that finish before either is written."""
+"""The stages whose rows and seconds the manifest and the report show: those that finish before either is written."""

@@ -1,4 +1,4 @@
-"""The report step: gathers what a finished run shows and writes one HTML file."""
+"""The report step: gathers the values of a finished run and writes the file. publishing/report.py renders it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def report(ctx: Context, attempt: Attempt) -> Facts:
 
 
 def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
-    """Rows of each table over the stages that wrote some of it, as several do of `rejected_rows`.
+    """Return the rows of each table, summed over stages, because several write `rejected_rows`.
 
     >>> summed([{"items": 7, "rejected_rows": 3}, {"rejected_rows": 0}])
     {'items': 7, 'rejected_rows': 3}
@@ -41,7 +41,7 @@ def summed(rows: Iterable[Mapping[str, int]]) -> dict[str, int]:
 
 
 def report_inputs(ctx: Context) -> ReportInputs:
-    """Read manifests, metrics and the sample users' lists."""
+    """Return all that the report shows, from manifests, metrics and the lists of the sample users."""
     manifests = {name: ctx.area.finished(name) for name in TIMED}
     metrics = ctx.table("evaluate", tables.METRICS).collect()
     evaluated = manifests["evaluate"].facts
@@ -72,7 +72,10 @@ def report_inputs(ctx: Context) -> ReportInputs:
 
 
 def samples(served: DataFrame, item_profiles: DataFrame, lists: DataFrame) -> list[dict[str, Any]]:
-    """Up to five of the users who were ``served`` (USER_PROFILES), one of each segment first, chosen by the hash of their id; newest history first."""
+    """Return what up to five of the ``served`` users (USER_PROFILES) did and get, newest behaviour first.
+
+    They are chosen by the hash of their id, one of each segment first.
+    """
     users = _chosen(served)
     ids = [user["user_id"] for user in users]
     shown = lists.where(F.col("user_id").isin(ids) & (F.col("rank") <= N_SHOWN)).orderBy("user_id", "rank").collect()
@@ -135,10 +138,11 @@ def _evaluation(facts: dict[str, Any]) -> str:
     if not facts.get("enabled"):
         return "The backtest is switched off (evaluate.enabled = false)."
     how = {
-        "time": f"Trained on what happened before {facts['as_of']}, compared with what users did after it.",
-        "leave_out": "One item of every user with two or more was held out of training and is to be found again.",
+        "time": f"Trained on what happened before {facts['as_of']} and compared with what users did after it.",
+        "leave_out": "One item of every user with two or more was held out of training, and the lists must find it.",
     }[facts["protocol"]]
-    return f"{how} {facts['n_truth_users']:,} users, {facts['n_truth']:,} items to find; the whole catalogue is ranked. Tags, friends and items are those of today."
+    found = f"{facts['n_truth_users']:,} users, {facts['n_truth']:,} items to find; the whole catalogue is ranked."
+    return f"{how} {found} Tags, friends and items are those of today."
 
 
 # Not after publish: a refused partition has a report as well.

@@ -1,4 +1,4 @@
-"""What the sources looked like when they were read, so that a rerun knows whether they changed."""
+"""Records the files of the sources when they are read, so that a rerun knows whether they changed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from recsys_spark.tables import inputs_read
 
 
 def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
-    """The files behind the sources: path, bytes, modification time; of a catalog table the hash of its file names.
+    """Return the files of the sources: path, bytes, modification time; of a catalog table the hash of its file names.
 
-    Only of what ingest reads: a backtest is not run again because of a new campaign.
+    Only the sources that ingest reads are in it: a new campaign does not run a backtest again.
     """
     names = [read.table.name for read in inputs_read(backtest=ctx.hidden is not None)]
     return [entry for name in names for source in ctx.cfg.sources.of(name) for entry in _of(ctx, source)]
@@ -33,7 +33,7 @@ def _of(ctx: Context, source: Source) -> Iterator[dict[str, Any]]:
 
 
 def _table_files(ctx: Context, table: str) -> str | None:
-    """Changes whenever the table is written, as new data are new files; None where it has none that Spark can name."""
+    """Return a hash that changes whenever the table is written, since new data are new files; None without files."""
     try:
         names = sorted(ctx.spark.table(table).inputFiles())
     except PySparkException:

@@ -1,4 +1,4 @@
-"""What a stage is: its name, what it depends on, and its step. Each module of a stage exports one as ``STAGE``."""
+"""Says what a stage is: its name, what it depends on, and its step. The module of a stage exports one as ``STAGE``."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from recsys_spark.store.areas import Attempt
 
 @dataclass(frozen=True)
 class OwnInput:
-    """An input of a stage that is neither a setting nor the result of an earlier stage, such as the files of the sources.
+    """An input of a stage that is neither a setting nor an earlier stage's result, such as the files of the sources.
 
-    Its value is part of the stage's key and becomes a fact of the stage's manifest. Later stages use the recorded value,
-    so that files which arrive during a run do not stop it half-way.
+    Its value is part of the stage's key and becomes a fact of the stage's manifest. Later stages use the recorded
+    value, so that files which arrive during a run do not stop it half-way.
     """
 
     fact: str

@@ -1,4 +1,4 @@
-"""The module that knows where things are: areas, attempts, manifests, published partitions; embeddings.py has theirs.
+"""Knows where everything is: areas, attempts, manifests, reports; embeddings and sinks know their own folders.
 
 ```
 STORE/recommendations/run_date=D/        published lists and _MANIFEST.json, plain Parquet
@@ -59,11 +59,11 @@ class Store:
         self.vectors = Vectors(spark, self.files, f"{self.root}/embeddings")
 
     def area(self, run_date: str, name: str = "main") -> Area:
-        """One walk through the stages."""
+        """Return one walk through the stages."""
         return Area(self, f"{self.root}/runs/run_date={run_date}/{name}")
 
     def areas(self) -> list[Area]:
-        """Every walk that was begun, of any date."""
+        """Return every walk that was begun, of any date."""
         return [
             self.area(date, name)
             for date in self.run_dates()
@@ -71,16 +71,16 @@ class Store:
         ]
 
     def run_dates(self) -> list[str]:
-        """Every run date that was begun, ascending."""
+        """Return every run date that was begun, ascending."""
         names = self.files.names(f"{self.root}/runs")
         return [name.removeprefix("run_date=") for name in names if name.startswith("run_date=")]
 
     def embeddings(self, encoder_id: str) -> DataFrame:
-        """All vectors of an encoder, EMBEDDINGS; empty before the first."""
+        """Return all vectors of an encoder, EMBEDDINGS; empty before the first."""
         return self.vectors.snapshot(encoder_id).read()
 
     def has_embeddings(self, encoder_id: str, of: Area | None = None) -> bool:
-        """Whether there are vectors of an encoder, and no vacuum may have dropped those of a walk since."""
+        """Return whether an encoder has vectors, and no vacuum since can have dropped those of a walk."""
         batches = self.vectors.snapshot(encoder_id).batches
         since = max((datetime.fromisoformat(b.used_since) for b in batches if b.used_since), default=None)
         used = of.used_at() if of else None
@@ -93,11 +93,11 @@ class Store:
         return path
 
     def tuning_path(self, run_date: str, key: str) -> str:
-        """Where the rounds of a tuning are."""
+        """Return where the rounds of a tuning are."""
         return f"{self.root}/tuning/run_date={run_date}/{key}"
 
     def tuning_rounds(self, run_date: str, key: str) -> list[tuple[str, bytes]]:
-        """Names and contents of the rounds of a tuning, in the order of their names."""
+        """Return names and contents of the rounds of a tuning, in the order of their names."""
         folder = self.tuning_path(run_date, key)
         names = [name for name in self.files.names(folder) if name.endswith(".json")]
         return [(name, self.files.read(f"{folder}/{name}")) for name in names]
@@ -114,7 +114,7 @@ class Area:
         self.store, self.folder = store, folder
 
     def manifest(self, stage: str) -> StageManifest | None:
-        """The manifest of a finished stage, or None."""
+        """Return the manifest of a finished stage, or None."""
         path = f"{self.folder}/{stage}.json"
         if not self.store.files.exists(path):
             return None
@@ -126,7 +126,7 @@ class Area:
             ) from error
 
     def finished(self, stage: str) -> StageManifest:
-        """The manifest of a stage that must have run. Raises StoreError."""
+        """Return the manifest of a stage that must have run. Raises StoreError."""
         found = self.manifest(stage)
         if found is None:
             raise StoreError(
@@ -137,25 +137,25 @@ class Area:
         return found
 
     def table(self, stage: str, table: Table) -> DataFrame:
-        """A table as the stage's manifest resolves it."""
+        """Return a table of the attempt that the stage's manifest names."""
         return self._read(self.path(stage, table), table)
 
     def path(self, stage: str, table: Table) -> str:
-        """Where the manifest of a finished stage says that a table is."""
+        """Return where a table of a finished stage is, by its manifest."""
         return f"{self.finished(stage).attempt}/{table.name}"
 
     def used_at(self) -> datetime | None:
-        """When this walk last asked for embeddings, as its profiles and embed stages tell; None where they do not."""
+        """Return when this walk last used embeddings, by its manifests of profiles and embed; None if not known."""
         found = [self.manifest(stage) for stage in ("profiles", "embed")]
         times = [datetime.fromisoformat(m.finished_at) for m in found if m is not None and m.finished_at is not None]
         return max(times, default=None)
 
     def file(self, stage: str, name: str) -> bytes:
-        """A file the stage wrote."""
+        """Return a file that the stage wrote."""
         return self.store.files.read(f"{self.finished(stage).attempt}/{name}")
 
     def attempt(self, stage: str, key: str = "") -> Attempt:
-        """A fresh folder to write a stage's output to, that goes by ``key``; nobody reads it before :meth:`Attempt.commit`."""
+        """Return a new folder for a stage's output with this ``key``; nothing reads it before its commit."""
         return Attempt(self, stage, f"{self.folder}/{stage}/attempt-{uuid.uuid4().hex[:12]}", key)
 
     def _read(self, path: str, table: Table) -> DataFrame:
@@ -180,11 +180,11 @@ class Attempt:
 
     @property
     def checkpoint(self) -> str:
-        """Address of a file for the state of this stage's unfinished work; the next attempt finds it, a commit drops it."""
+        """Address of a file for unfinished work of this stage; the next attempt finds it, and a commit drops it."""
         return self.area.store.files.qualified(f"{self.area.folder}/{self.stage}/checkpoint.safetensors")
 
     def write_file(self, name: str, content: bytes) -> None:
-        """Write a small file beside the tables."""
+        """Write a small file next to the tables."""
         self.area.store.files.write(f"{self.folder}/{name}", content)
 
     def commit(self, facts: Mapping[str, Any], seconds: float) -> StageManifest:

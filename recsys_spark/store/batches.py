@@ -1,4 +1,4 @@
-"""What a batch of embeddings says of itself, and what follows from it: who is read, and which batches may overlap.
+"""The manifest of a batch of embeddings, and what follows from it: which batches are read, and which may overlap.
 
 No batch is ever changed. A batch is one of two things: what an append brought, or what a compaction made of earlier
 batches, its sources. Both are there from the moment their manifest is.
@@ -24,11 +24,11 @@ class Batch:
     written_at: str
     """ISO time at which the manifest was written."""
     knew: tuple[str, ...] = ()
-    """The batches whose texts the writer of an append left out: no vector of theirs is in it."""
+    """The batches whose texts the writer of an append left out: none of their vectors is in it."""
     sources: tuple[str, ...] = ()
     """The batches a compaction replaces; empty for an append."""
     used_since: str | None = None
-    """Where a vacuum went by: texts that only runs before this time used may be missing."""
+    """Set by a vacuum: texts that only runs before this time used may be missing."""
 
     @property
     def written(self) -> datetime:
@@ -36,18 +36,18 @@ class Batch:
         return datetime.fromisoformat(self.written_at)
 
     def to_json(self) -> bytes:
-        """The manifest's content."""
+        """Return the manifest's content."""
         return json.dumps(asdict(self), indent=1).encode()
 
     @staticmethod
     def from_json(content: bytes) -> Batch:
-        """Raises ValueError, KeyError or TypeError where the content is no manifest."""
+        """Return the batch. Raises ValueError, KeyError or TypeError where the content is not a manifest."""
         found = json.loads(content)
         return Batch(**{**found, "knew": tuple(found["knew"]), "sources": tuple(found["sources"])})
 
 
 def live(batches: Iterable[Batch]) -> tuple[Batch, ...]:
-    """The batches that no other one replaces. Together they hold every vector.
+    """Return the batches that no other one replaces. Together they hold every vector.
 
     >>> a, b = Batch("a", 1, ""), Batch("b", 1, "")
     >>> [batch.name for batch in live([a, b, Batch("c", 2, "", sources=("a", "b"))])]
@@ -59,10 +59,10 @@ def live(batches: Iterable[Batch]) -> tuple[Batch, ...]:
 
 
 def split(batches: Sequence[Batch]) -> tuple[list[Batch], list[Batch]]:
-    """(settled, doubtful): no text of a settled batch is in any other one; doubtful ones may have texts in common.
+    """Return (settled, doubtful): no text of a settled batch is in another batch; doubtful ones may share texts.
 
-    Nights one after another are settled. Two runs at once are doubtful, and so is a compaction beside the append of a
-    run that had not seen all its sources; the next compaction makes one batch of them.
+    Nights one after another are settled. Two runs at once are doubtful. So is a compaction next to the append of a
+    run that had not seen all its sources. The next compaction makes one batch of the doubtful ones.
 
     >>> a, b = Batch("a", 1, ""), Batch("b", 1, "", knew=("a",))
     >>> settled, doubtful = split([a, b, Batch("c", 1, "", knew=("a",))])
@@ -83,12 +83,12 @@ def _left_out(writer: Batch, other: Batch) -> bool:
 
 
 def name_at(moment: datetime, token: str) -> str:
-    """The name of a batch that is begun now; a later one sorts behind it."""
+    """Return the name of a batch that is begun now; a later one sorts behind it."""
     return f"batch-{moment.astimezone(UTC):%Y%m%dT%H%M%S}-{token}"
 
 
 def begun(name: str) -> datetime | None:
-    """When a batch of that name was begun; None where the name does not say.
+    """Return when a batch of that name was begun; None where the name does not say.
 
     >>> begun("batch-20260102T030405-0a1b").isoformat(), begun("batch-0a1b")
     ('2026-01-02T03:04:05+00:00', None)

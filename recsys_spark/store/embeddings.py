@@ -1,13 +1,13 @@
-"""Vectors of texts, shared by all runs: appended, read, compacted, dropped. Knows what lies in STORE/embeddings.
+"""Appends, reads, compacts and drops the vectors of texts that all runs share. Knows what is in STORE/embeddings.
 
 ```
 encoder_id=E/batch-TIME-TOKEN/rejected=false/   EMBEDDINGS, plain Parquet
 encoder_id=E/batch-TIME-TOKEN/rejected=true/    the texts of the same encoding that have no vector, with the reason
 encoder_id=E/batch-TIME-TOKEN/_BATCH.json       the manifest, written last: without it nobody reads the batch
 ```
-Nothing is changed in place. A compaction is one more batch, whose manifest names those it replaces: before that file
-is there readers take the old ones, after it the new one. Replaced batches and what a crash left stay for GRACE, so
-that a reader who has listed files finds them.
+Nothing is changed in place. A compaction is one more batch, whose manifest names the batches that it replaces. Before
+that file exists, readers take the old batches; after it, they take the new one. Replaced batches and what a crash
+left stay for GRACE, so that a reader who has listed files finds them.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Clock = Callable[[], datetime]
 
 @dataclass(frozen=True)
 class Appended:
-    """What became of an encoding."""
+    """The result of an append."""
 
     n_vectors: int
     rejected: DataFrame
@@ -52,10 +52,10 @@ class Snapshot:
     vectors: Vectors
     encoder_id: str
     batches: tuple[Batch, ...]
-    """Those that count; replaced ones are not among them."""
+    """The batches that count; replaced ones are not among them."""
 
     def read(self, batches: Sequence[Batch] | None = None) -> DataFrame:
-        """EMBEDDINGS, each text once; of some of the batches where they are given."""
+        """Return EMBEDDINGS, each text once, of all batches or of those given."""
         settled, doubtful = split(self.batches if batches is None else batches)
         frames = [self._files(settled)] if settled or not doubtful else []
         if doubtful:
@@ -66,7 +66,7 @@ class Snapshot:
         return frames[0] if len(frames) == 1 else frames[0].unionByName(frames[1])
 
     def files(self) -> list[FileStatus]:
-        """The Parquet files of the vectors."""
+        """Return the Parquet files of the vectors."""
         found = [f for batch in self.batches for f in self.vectors.files.matches(self._path(batch))]
         return [file for file in found if file.path.endswith(".parquet")]
 
@@ -84,23 +84,23 @@ class Vectors:
         self.spark, self.files, self.root, self.clock = spark, files, root, clock
 
     def folder(self, encoder_id: str) -> str:
-        """Where the batches of an encoder are."""
+        """Return where the batches of an encoder are."""
         return f"{self.root}/encoder_id={encoder_id}"
 
     def encoders(self) -> list[str]:
-        """The encoders that have a folder, sorted."""
+        """Return the encoders that have a folder, sorted."""
         names = self.files.names(self.root)
         return [name.removeprefix("encoder_id=") for name in names if name.startswith("encoder_id=")]
 
     def snapshot(self, encoder_id: str) -> Snapshot:
-        """The batches of an encoder as they are now; none before the first."""
+        """Return the batches of an encoder as they are now; none before the first."""
         return Snapshot(self, encoder_id, live(self._manifests(encoder_id)))
 
     def append(self, encoder_id: str, encoded: DataFrame, *, known: Snapshot) -> Appended:
-        """Add the rows of ENCODED that have a vector as one batch, all or nothing; give back those that have none.
+        """Add the rows of ENCODED that have a vector as one batch, all or nothing; return the rows that have none.
 
-        ``encoded`` is evaluated once. It holds each text once, and none of ``known``: what was left out when the texts
-        were chosen.
+        ``encoded`` is evaluated once. It holds each text once and no text of ``known``, which were left out when the
+        texts were chosen.
         """
         name = self._begin()
         folder = f"{self.folder(encoder_id)}/{name}"
@@ -117,7 +117,7 @@ class Vectors:
         return Appended(n, self.table(tables.ENCODED, *paths[REJECTED]))
 
     def compact(self, encoder_id: str) -> bool:
-        """Make one batch of well-sized files, sorted by content_hash, of all batches; say whether there was need to."""
+        """Make one sorted batch of well-sized files of all batches; return whether there was need to."""
         snapshot = self.snapshot(encoder_id)
         if needed := _scattered(snapshot):
             self.rewrite(snapshot, snapshot.read())
@@ -134,7 +134,8 @@ class Vectors:
     ) -> bool:
         """Replace the batches of a snapshot by one of ``rows``: all of its vectors, or those used since a time.
 
-        ``confirm`` is asked when all is written and nothing replaced yet; where it says no, all stays as it was.
+        ``confirm`` is called when all is written and nothing is replaced yet. Where it returns False, all stays as it
+        was.
         """
         name, n_bytes = self._begin(), sum(file.n_bytes for file in snapshot.files())
         folder = f"{self.folder(snapshot.encoder_id)}/{name}"
@@ -176,7 +177,7 @@ class Vectors:
             self.files.delete(self.folder(encoder_id))
 
     def young(self, encoder_id: str) -> bool:
-        """Whether an append to this encoder was begun or finished within GRACE, by a run that may be going on."""
+        """Return whether an append to this encoder was begun or finished within GRACE: its run may still go on."""
         before = self.clock() - GRACE
         there = {batch.name: batch for batch in self._manifests(encoder_id)}
         appends = [batch for batch in there.values() if not batch.sources]
@@ -186,7 +187,7 @@ class Vectors:
         )
 
     def table(self, table: Table, *paths: str) -> DataFrame:
-        """A table read from some folders; empty where none is given."""
+        """Return a table read from some folders; empty where none is given."""
         read = self.spark.read.schema(table.schema)
         return read.parquet(*paths) if paths else self.spark.createDataFrame([], table.schema)
 
@@ -227,7 +228,7 @@ class Vectors:
 
 
 def _scattered(snapshot: Snapshot) -> bool:
-    """Whether there is more than one batch, or one of more files than it needs. What was compacted never is."""
+    """Return whether there is more than one batch, or one append with more files than it needs."""
     if len(snapshot.batches) != 1 or snapshot.batches[0].sources:
         return len(snapshot.batches) > 1
     sizes = [file.n_bytes for file in snapshot.files()]

@@ -1,4 +1,4 @@
-"""Keeps the embeddings small: compaction, and dropping the vectors of texts that no profile uses any more."""
+"""Keeps the embeddings small: drops the vectors of texts that no profile uses any more, and compacts."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ class Vacuumed:
     n_bytes: int
     """Of all its vectors."""
     done: bool
-    """False for a dry run, and where a run wrote profiles meanwhile, or begins to use the encoder: nothing was dropped."""
+    """False where nothing was dropped: in a dry run, or because a run wrote profiles or began to use the encoder."""
 
     @property
     def unused_bytes(self) -> int:
-        """About what goes; all vectors of an encoder are equally long."""
+        """Estimated bytes of the unused vectors; all vectors of an encoder are equally long."""
         return self.n_bytes * self.n_unused // max(1, self.n_vectors)
 
 
@@ -45,10 +45,10 @@ class Walk:
 
 
 def vacuum(store: Store, days: float, *, dry_run: bool = False) -> list[Vacuumed]:
-    """Drop the vectors whose text no profile of any walk of the last ``days`` has, encoder by encoder; then compact.
+    """Drop the vectors of texts that no profile of a walk of the last ``days`` has, encoder by encoder; then compact.
 
-    A walk is as old as its manifests of profiles and embed, by the clock: a backfill of last year's dates that ran
-    last night has used its texts last night. Appends of the last GRACE stay, whoever uses them.
+    The age of a walk is the age of its manifests of profiles and embed: a backfill of last year's dates that ran last
+    night used its texts last night. Appends of the last GRACE stay in any case.
     """
     return [_vacuum(store, encoder_id, days, dry_run) for encoder_id in store.vectors.encoders()]
 
@@ -81,7 +81,7 @@ def _vacuum(store: Store, encoder_id: str, days: float, dry_run: bool) -> Vacuum
 
 
 def recent_walks(store: Store, since: datetime) -> list[Walk]:
-    """The walks that used embeddings at or after a time. Raises StoreError where a manifest cannot be read."""
+    """Return the walks that used embeddings at or after a time. Raises StoreError where a manifest cannot be read."""
     found = [(area, area.used_at()) for area in store.areas() if area.manifest("profiles") is not None]
     # A manifest of an earlier version does not say when it was written.
     return [_walk(area) for area, used_at in found if used_at is None or used_at >= since]
@@ -96,7 +96,7 @@ def _walk(area: Area) -> Walk:
 
 
 def _used(store: Store, encoder_id: str, walks: Sequence[Walk]) -> DataFrame:
-    """(content_hash) of the profiles that walks used with an encoder."""
+    """Return (content_hash) of the profiles that walks used with an encoder."""
     paths = [path for walk in walks if walk.encoder_id in (None, encoder_id) for path in walk.profiles]
     schema = StructType([StructField("content_hash", STRING)])
     if not paths:
@@ -105,7 +105,7 @@ def _used(store: Store, encoder_id: str, walks: Sequence[Walk]) -> DataFrame:
 
 
 def _young(snapshot: Snapshot) -> DataFrame:
-    """(content_hash) of appends of the last GRACE: of notebooks, and of runs whose dates were run again meanwhile."""
+    """Return (content_hash) of appends of the last GRACE: of notebooks, and of runs whose dates were run again."""
     before = snapshot.vectors.clock() - GRACE
     young = [batch for batch in snapshot.batches if batch.written >= before and not batch.sources]
     return snapshot.read(young).select("content_hash")

@@ -48,7 +48,7 @@ LAYERS = (
     "cli",
     "reference",
 )
-"""From the ground up: a module imports its own layer and those listed before it. The capabilities follow the order of the data."""
+"""From the ground up: a module imports its own layer and those before it. Capabilities follow the order of the data."""
 WITHOUT_SPARK = ("errors", "numerics", "config", "worker")
 FOUNDATION = ("errors", "config", "schema", "tables", "spark.session")
 HEAVY = ("torch", "transformers", "matplotlib", "jinja2")

@@ -1,4 +1,4 @@
-"""embed inside the pipeline: each text once, the same bytes in every store, and a night that goes on without some vectors."""
+"""embed inside the pipeline: each text once, the same bytes in every store, a night without some vectors."""
 
 from __future__ import annotations
 

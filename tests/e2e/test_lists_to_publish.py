@@ -1,8 +1,8 @@
 """Allow list, deny list, selected users and the best of each category, through to what is published.
 
-One training serves all tests: they change settings of scoring and reranking only. With `top_n` as large as the allow list
-a user's list is everything that the user may get, in order. So what it must hold is plain arithmetic on sets, and what
-every shorter list must hold follows from it exactly.
+One training serves all tests: they change settings of scoring and reranking only. With `top_n` as large as the allow
+list a user's list is everything that the user may get, in order. So what it must hold is plain arithmetic on sets,
+and what every shorter list must hold follows from it exactly.
 """
 
 from __future__ import annotations

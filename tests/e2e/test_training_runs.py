@@ -1,4 +1,4 @@
-"""train inside the pipeline: it goes on where it was killed, and starts from last night's model where that is asked for."""
+"""train inside the pipeline: it goes on where it was killed, and starts from last night's model where asked to."""
 
 from __future__ import annotations
 

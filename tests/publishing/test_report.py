@@ -133,7 +133,7 @@ def test_charts_are_named_for_screen_readers_and_ids_are_unique(full: str) -> No
 def test_the_trial_run_is_told(full: str) -> None:
     text = " ".join(Outline(full).text.split())
     assert (
-        "A trial run of 8 epochs that was not shown some of the last behaviours had ndcg@10 0.0871 on those. "
+        "A trial run of 8 epochs did not see some of the last behaviours and had ndcg@10 0.0871 on them. "
         "It chose: links count 3.0 times, w_cos is 0.80."
     ) in text
     assert "held-out ndcg@10 from 0.05 to 0.08" in text
@@ -169,7 +169,7 @@ def test_run_without_metrics_losses_or_samples_says_so() -> None:
     page = render_report(ReportInputs("2026-01-01", "2026-01-01T00:00:00Z", "c", "e", "m"))
     assert Outline(page).open == []
     assert "<svg" not in page
-    for sentence in ("no backtest", "No losses", "No users were sampled", "No row was rejected", "No timings"):
+    for sentence in ("no backtest", "No losses", "No users were sampled", "No rows were rejected", "No timings"):
         assert sentence in page
 
 

@@ -17,7 +17,7 @@ from tests.builders import config
 
 
 class Elsewhere:
-    """Like a session of Spark Connect: no attribute of the JVM is there. Whatever else is asked of it fails the test."""
+    """Like a session of Spark Connect: no attribute of the JVM is there. Any other use of it fails the test."""
 
     def __getattr__(self, name: str) -> Any:
         if name == "sparkContext":

@@ -17,9 +17,9 @@ LOGITS_ONLY = Score(w_cos=0.0, w_ce=1.0)
 
 
 def build_baseline_lists(names: Iterable[str], known: Known, exclusions: DataFrame, *, n: int) -> dict[str, DataFrame]:
-    """Return name -> the lists (user_id, rank, item_id ...) of each named baseline for ``known.users``, ``n`` items each.
+    """Return name -> lists (user_id, rank, item_id ...) of each named baseline: ``n`` items for each user.
 
-    ``exclusions`` (user_id, item_id) are in no list. A user of whom a baseline knows nothing gets the popular list, as in a
+    No list has a pair of ``exclusions`` (user_id, item_id). A user who has no vector gets the popular list, as in a
     shop that runs that model.
     """
     users = known.users

@@ -60,8 +60,9 @@ _POISSON_OF_DRAW = _poisson_table()
 def replicate_sums(values: F64, weights: npt.NDArray[np.uint8]) -> I64:
     """Return ``[1 + n_replicates, 1 + n_values]``, to be added over batches and partitions in any order.
 
-    ``values`` ``[n, n_values]`` in [0, 1], ``weights`` ``[n, n_replicates]``. Row 0 is the sample itself, the others are the
-    replicates; column 0 is the sum of weights, the others the weighted sums of values in units of 1/SCALE.
+    ``values`` ``[n, n_values]`` in [0, 1], ``weights`` ``[n, n_replicates]``. Row 0 is the sample itself, the other
+    rows are the replicates. Column 0 is the sum of weights, the other columns are weighted sums of values in units of
+    1/SCALE.
     """
     n, n_values = values.shape
     total = np.zeros((1 + weights.shape[1], 1 + n_values), np.int64)

@@ -1,7 +1,8 @@
-"""Whether a probability is worth reading as one: reliability bins, the expected calibration error, and what chance alone gives.
+"""Measures whether a probability can be read as one: reliability bins, calibration error, and what chance alone gives.
 
-An error of a finite sample is never 0: of few rows the observed share of a bin is far from its probability even where every
-probability is true. So what a calibrated model would have shown with the same predictions stands beside each figure.
+The error of a finite sample is never 0. With few rows, the observed share of a bin is far from its probability even
+where every probability is true. So each figure has next to it what a calibrated model would show with the same
+predictions.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ INTERVAL = (2.5, 97.5)
 
 @dataclass(frozen=True)
 class Reliability:
-    """b bins of n predictions, ascending; none of them is empty, so b is 0 where n is."""
+    """Holds b bins of n predictions, ascending. No bin is empty, so b is 0 where n is 0."""
 
     count: Longs
     """[b] rows, at least 1"""
@@ -34,26 +35,27 @@ class Reliability:
 
     @property
     def ece(self) -> float:
-        """Expected calibration error, sum over bins of count / n * |observed - predicted|; NaN where there is no row.
+        """Return the expected calibration error; NaN without rows.
 
-        Naeini, Cooper and Hauskrecht 2015, "Obtaining well calibrated probabilities using Bayesian binning"; Guo et al. 2017,
-        "On calibration of modern neural networks", equation 3.
+        It is the sum over bins of count / n * |observed - predicted|. Naeini, Cooper and Hauskrecht 2015, "Obtaining
+        well calibrated probabilities using Bayesian binning"; Guo et al. 2017, "On calibration of modern neural
+        networks", equation 3.
         """
         return _error(self.count, self.observed - self.predicted)
 
     @property
     def gap(self) -> float:
-        """Mean probability minus share of events over all rows: positive where the model is too sure; NaN where there is no row."""
+        """Return mean probability minus share of events over all rows; NaN without rows. Above 0: too sure."""
         n = int(self.count.sum())
         return float(self.count @ (self.predicted - self.observed)) / n if n else float("nan")
 
 
 @dataclass(frozen=True)
 class Chance:
-    """What the bins of a calibrated model with the same n predictions would show."""
+    """Holds what the bins of a calibrated model with the same n predictions would show."""
 
     ece: float
-    """Mean of its error; NaN where there is no row"""
+    """Mean of its error; NaN without rows"""
     ece_high: float
     """The error that it exceeds in one of 40 samples"""
     low: Floats
@@ -63,11 +65,12 @@ class Chance:
 
 
 def reliability(p: npt.ArrayLike, happened: npt.ArrayLike, n_bins: int = N_BINS) -> Reliability:
-    """At most ``n_bins`` bins of about equally many rows, of ``p`` [n] in [0, 1] and ``happened`` [n] bool.
+    """Return at most ``n_bins`` bins of about equally many rows, of ``p`` [n] in [0, 1] and ``happened`` [n] bool.
 
-    Equal mass and not equal width, as Guo et al. have it: the probability of one item among thousands would be in the first
-    bin always. Equal probabilities share a bin, so the order of rows says nothing. Raises ValueError for a probability that
-    is NaN or not in [0, 1], for events that are not bool, for lengths that differ, and for ``n_bins`` below 1.
+    The bins have equal mass, not equal width as in Guo et al.: with equal width, the probability of one item among
+    thousands would always be in the first bin. Equal probabilities share a bin, so the order of rows does not matter.
+    Raises ValueError for a probability that is NaN or not in [0, 1], for events that are not bool, for lengths that
+    differ, and for ``n_bins`` below 1.
 
     >>> found = reliability([0.1] * 10 + [0.7] * 10, [True] + [False] * 9 + [True] * 5 + [False] * 5)
     >>> found.count.tolist(), found.predicted.round(3).tolist(), found.observed.tolist(), round(found.ece, 3)
@@ -83,10 +86,10 @@ def reliability(p: npt.ArrayLike, happened: npt.ArrayLike, n_bins: int = N_BINS)
 
 
 def chance(p: npt.ArrayLike, n_bins: int = N_BINS, n_draws: int = N_DRAWS, seed: int = 0) -> Chance:
-    """Draw the events of ``p`` [n] from the probabilities themselves, ``n_draws`` times, and look at the same bins.
+    """Return what the same bins show where the events of ``p`` [n] are drawn from the probabilities, ``n_draws`` times.
 
-    Consistency resampling (Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams"). Raises ValueError
-    as `reliability` does.
+    This is consistency resampling (Bröcker and Smith 2007, "Increasing the reliability of reliability diagrams").
+    Raises ValueError as `reliability` does.
 
     >>> found = chance(np.full(400, 0.5))
     >>> round(found.ece, 2), found.low.round(2).tolist(), found.high.round(2).tolist()

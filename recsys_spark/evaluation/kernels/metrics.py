@@ -84,10 +84,10 @@ def of_users() -> tuple[Metric, ...]:
 
 
 def user_metrics(row: I64, rank: I64, n_truth: I64, ks: Sequence[int], metrics: Sequence[Metric] | None = None) -> F64:
-    """Return ``[n_users, len(ks), n_metrics]``: each of ``metrics`` (default: :func:`of_users`) of each user at each cut-off.
+    """Return ``[n_users, len(ks), n_metrics]``: ``metrics`` (default: :func:`of_users`) of each user at each cut-off.
 
-    ``row`` and ``rank`` ``[n_hits]`` name each hit: the user's index into ``n_truth`` ``[n_users]`` (items of the truth,
-    at least 1) and its rank in the list, from 1. A user without a hit has zeros.
+    ``row`` and ``rank`` ``[n_hits]`` name each hit: the index of its user in ``n_truth``, and its rank in the list
+    from 1. ``n_truth`` ``[n_users]`` counts the items of the truth, at least 1. A user without a hit has zeros.
 
     >>> hits = np.array([0, 0]), np.array([1, 3])
     >>> user_metrics(*hits, np.array([2, 1]), [3])[:, 0].round(4).tolist()

@@ -34,13 +34,13 @@ class FolderSink:
         return f"{self.root}/run_date={run_date}"
 
     def recover(self, run_date: str) -> None:
-        """Put back the earlier partition of a date where a crash came between moving it away and moving the new one in."""
+        """Put the earlier partition of a date back where a crash came before the new one was moved in."""
         target, replaced = self.path(run_date), f"{self.root}/_replaced/{run_date}"
         if self.files.exists(replaced) and not self.files.exists(target):
             self.files.rename(replaced, target)
 
     def publish(self, run_date: str, lists: DataFrame, manifest: Mapping[str, Any]) -> str:
-        """Write the lists and, last, the manifest next to the place; then move both there at once. Return the folder."""
+        """Write the lists and then the manifest to a staging folder, move both in at once, and return the folder."""
         self.recover(run_date)
         target, staging = self.path(run_date), f"{self.root}/_staging"
         staged = f"{staging}/{run_date}-{uuid.uuid4().hex[:12]}"
