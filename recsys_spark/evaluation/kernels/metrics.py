@@ -109,7 +109,7 @@ def hits_within(k: int, row: I64, rank: I64, n_truth: I64) -> Hits:
     np.minimum.at(first, users, ranks)
     # Sorted, so that the gains add up alike whatever the order in which a shuffle brought the hits.
     order = np.lexsort((ranks, users))
-    gain = np.bincount(users[order], weights=discount(ranks[order]), minlength=len(n_truth))
+    gain = np.bincount(users[order], weights=discount(ranks[order]), minlength=len(n_truth)).astype(np.float64)
     return Hits(k, n_truth, np.bincount(users, minlength=len(n_truth)), first, gain)
 
 
