@@ -248,8 +248,8 @@ ENCODED = Table(
     EMBEDDINGS.key,
     (*EMBEDDINGS.columns, Col("reason", STRING, "Reason why there is no vector; null where there is one.")),
 )
-SEGMENT = "segment"
-"""Optional column of item tables given to scoring: the best of each segment are wanted, not of the whole."""
+LIST_CATEGORY = "list_category"
+"""Optional column of the item tables that scoring reads: lists hold the best items of each of its values."""
 ITEM_VECTORS = Table(
     "item_vectors",
     "What the model computes for each item.",

@@ -25,6 +25,7 @@ from benchmarks.quality.methods import Fitted, Method, Settings, Texts, Train
 from benchmarks.quality.profiles import decayed_popularity, input_table
 from recsys_spark.config.sections import Model, Score
 from recsys_spark.numerics.arrays import F64, I64
+from recsys_spark.scoring.kernels import rank
 
 if TYPE_CHECKING:
     from recsys_spark.model.kernels.artifact import Artifact
@@ -148,7 +149,7 @@ def combined(x: Real, y_unit: Real, theta: Real, bias: Real, score: Score, boost
     [[0.3069, -1.6931]]
     """
     log_p = log_probabilities(x, theta, bias, score.temperature, boosts)
-    scores: F64 = score.cosine_weight * (_unit(x) @ y_unit.T) + score.w_ce * log_p
+    scores: F64 = rank.combined(rank.Rank.of(score), _unit(x) @ y_unit.T, log_p)
     return scores
 
 

@@ -89,7 +89,7 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
     spark = session(case.cores)
     user_vectors, item_vectors = read_vectors(spark, path)
     max_bytes = case.block_bytes or block_bytes(spark)
-    items = with_boost_columns(item_vectors, ITEM_VECTORS).withColumn("segment", F.lit(""))
+    items = with_boost_columns(item_vectors, ITEM_VECTORS).withColumn("category", F.lit(""))
     # It must stay where it is until the run is over: executors fetch it from there.
     file = path / f"blocks-{next(NUMBERS)}.arrow"
     write_blocks(stage.pack_catalogue(items, max_bytes, one_block=False), file)

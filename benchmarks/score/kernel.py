@@ -47,13 +47,13 @@ def folds(world: World) -> Callable[..., State]:
     import numpy as np
 
     from recsys_spark.scoring.kernels.blocks import item_block, user_block
-    from recsys_spark.scoring.kernels.prepared import Weights
+    from recsys_spark.scoring.kernels.rank import Rank
     from recsys_spark.scoring.kernels.topn import empty_state, fold
 
     m, n_items = len(world.x), len(world.y)
     items = item_block(0, world.y, world.theta, np.zeros(n_items, np.float32), np.ones(n_items, bool))
     users = user_block(world.x)
-    return lambda n, *, log_z: fold(empty_state(m, n), users, items, Weights(log_z=log_z))
+    return lambda n, *, log_z: fold(empty_state(m, n), users, items, Rank(log_z=log_z))
 
 
 def kernel_rows(n_users: int, n_items: int, repeats: int) -> list[Row]:

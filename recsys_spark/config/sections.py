@@ -126,11 +126,6 @@ class Score(Section):
             raise ValueError("w_cos and w_ce are both 0, so every item would have the same score")
         return self
 
-    @property
-    def cosine_weight(self) -> float:
-        """Return `w_cos`, or 1 where it is not set."""
-        return 1.0 if self.w_cos is None else self.w_cos
-
     def chosen(self, w_cos: float) -> Score:
         """Return the section with the weight of the cosine that a model chose, unless the configuration sets it.
 

@@ -93,13 +93,6 @@ def highest_of(logits: F32, bias: F32) -> Number:
 
 
 @compiled(FUSED)
-def scores_into(scores: F32, logits: F32, cosines: F32, offsets: F32, ce: Number, cosine: Number) -> None:
-    """scores = ce * logits + cosine * cosines + offsets, float32 [w]."""
-    for j in range(len(scores)):
-        scores[j] = ce * widened(logits[j]) + (cosine * widened(cosines[j]) + offsets[j])
-
-
-@compiled(FUSED)
 def group_maxima(maxima: F32, scores: F32) -> None:
     """Write the largest of each group of float32 ``scores`` [r * RUN]: group 16 r + l is columns 128 r + l, + 16, + 32 ..."""
     for run in range(len(scores) // RUN):
@@ -170,13 +163,3 @@ def nth_largest(values: F32, n: int) -> Number:
 def lowered(score: float, slack: float) -> Number:
     """Return a float32 below ``score - slack``, whatever the rounding errors of this line."""
     return f32(score - slack - abs(score) * 2.0**-22)
-
-
-@compiled(REORDERED)
-def exact_terms(x: F32, y: F32, theta: F32) -> tuple[float, float]:
-    """(x . y, x . theta) in float64 of float32 vectors [d]; the bits depend on these vectors alone."""
-    dot = product = 0.0
-    for k in range(len(x)):
-        dot += np.float64(x[k]) * np.float64(y[k])
-        product += np.float64(x[k]) * np.float64(theta[k])
-    return dot, product

@@ -1,1 +1,1 @@
-"""Reranking: rules over the candidates, and the reasons of an item."""
+"""Re-ranking: rules over the candidates, and the reasons of an item."""

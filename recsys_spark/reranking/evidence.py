@@ -1,8 +1,9 @@
-"""Why an item is in a list: which behaviour, tag or friend, taken alone, speaks most for it.
+"""The evidence for an item: how much each behaviour, the tags or the friends of a user, taken alone, speak for it.
 
-A reason's strength is the combined rank the item would get from a user who had only that one behaviour (or only the
-tags, or only the friends), plus gamma x log(weight): the prior by which the tower's attention weighs old and light
-behaviours down. One forward pass per distinct (item, behaviour) of a batch, then small products.
+The strength of a reason is the combined rank that the item would get from a user who had only that one behaviour (or
+only the tags, or only the friends). A behaviour's strength also has gamma x log(weight), the prior by which the
+tower's attention lowers old and light behaviours. It takes one forward pass per distinct (item, behaviour) of a batch,
+then small products.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import numpy.typing as npt
 
 from recsys_spark.model.kernels.histories import Floats, Histories, Ints
 from recsys_spark.model.kernels.recommender import Recommender
+from recsys_spark.scoring.kernels.rank import Rank, combined
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """Alone-vectors of a batch of users and the log weight behind each."""
+    """Vectors that users of a batch would have by one behaviour, their tags or their friends alone."""
 
     history: Floats
-    """[total, d] x of a user with only this behaviour; rows as Histories.items"""
+    """[total, d] x of a user with only this behaviour; rows as in ``Histories.items``"""
     history_prior: npt.NDArray[np.float64]
     """[total] gamma x log(weight / largest weight of the user)"""
     text: Floats
@@ -31,7 +33,7 @@ class Evidence:
 
 
 def evidence(recommender: Recommender, histories: Histories, item_tokens: Floats) -> Evidence:
-    """Compute the alone-vectors of n users."""
+    """Return the evidence of n users."""
     pairs = np.stack([histories.items, histories.behaviours])
     distinct, at = np.unique(pairs, axis=1, return_inverse=True)
     alone = recommender.user_vectors(_single(distinct[0], distinct[1], histories.texts.shape[1]), item_tokens)
@@ -52,21 +54,28 @@ def evidence(recommender: Recommender, histories: Histories, item_tokens: Floats
     )
 
 
-def strengths(x: Floats, y: Floats, theta: Floats, *, w_cos: float, w_ce: float) -> npt.NDArray[np.float64]:
-    """w_cos * cos(x, y) + w_ce * theta.x, [m, n], of m alone-vectors and n items.
+def strengths(x: Floats, y: Floats, theta: Floats, rank: Rank) -> npt.NDArray[np.float64]:
+    """Return the combined rank [m, n] of m vectors and n items, without the bias, which is the same for all reasons.
 
     >>> one = np.array([[1.0, 0.0]], dtype=np.float32)
-    >>> strengths(one, one, one, w_cos=1.0, w_ce=1.0).tolist()
+    >>> strengths(one, one, one, Rank()).tolist()
     [[2.0]]
     """
-    cosine = _unit(x) @ _unit(y).T
-    return np.asarray(w_cos * cosine + w_ce * (x @ theta.T), dtype=np.float64)
+    # The products are not scaled one by one: their weight is.
+    unscaled = rank._replace(w_ce=rank.w_product)
+    return np.asarray(combined(unscaled, cosines(x, y), x @ theta.T), dtype=np.float64)
+
+
+def cosines(x: Floats, y: Floats) -> Floats:
+    """Return the cosines [m, n] of the rows of two matrices; 0 where a row is zero."""
+    return np.asarray(_unit(x) @ _unit(y).T, dtype=np.float32)
 
 
 def best_rows(strength: npt.NDArray[np.float64], items: Ints, n_reasons: int) -> Ints:
-    """The rows of the strongest evidence per column, [n_items, <= n_reasons]; a repeated item counts once.
+    """Return the rows of the strongest evidence for each column, [n_items, n_reasons], -1 where there are fewer.
 
-    Equal strengths are ordered by row, the most recent behaviour last in Histories, so later rows win.
+    A repeated item counts once. Of equal strengths the later row wins, because the most recent behaviour is the last
+    one.
     """
     order = np.argsort(-strength[::-1], axis=0, kind="stable")
     rows = len(strength) - 1 - order
@@ -88,7 +97,7 @@ def _unit(matrix: Floats) -> Floats:
 
 
 def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
-    """log(weight / the user's largest), flat."""
+    """Return log(weight / the largest of the user), flat."""
     logs = np.log(np.maximum(weights.astype(np.float64), 1e-30))
     lengths = np.diff(offsets)
     if not len(logs):
@@ -99,7 +108,7 @@ def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
 
 
 def _single(items: Ints, behaviours: Ints, text_width: int) -> Histories:
-    """Users with one behaviour each and nothing else."""
+    """Return users with one behaviour each and nothing else."""
     n = len(items)
     return Histories(
         offsets=np.arange(n + 1, dtype=np.int64),

@@ -1,4 +1,4 @@
-"""Vectors that cannot be scored: set aside by id before any work, or refused where they do not fit the model."""
+"""Vectors that cannot be scored: they are set aside by id before any work, or refused if they do not fit the model."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ NOT_FINITE = "vector_not_finite"
 
 
 def sound(vectors: DataFrame) -> DataFrame:
-    """The rows of USER_VECTORS or ITEM_VECTORS whose vectors are there and finite."""
+    """Return the rows of USER_VECTORS or ITEM_VECTORS whose vectors are there and finite."""
     return vectors.where(_problem(vectors).isNull())
 
 
 def rejected_vectors(user_vectors: DataFrame, item_vectors: DataFrame) -> DataFrame:
-    """REJECTED_ROWS naming the ids that :func:`sound` leaves out; reason `no_vector` or `vector_not_finite`."""
+    """Return REJECTED_ROWS with the ids that :func:`sound` leaves out, as `no_vector` or `vector_not_finite`."""
 
     def of(vectors: DataFrame, table: str, key: str) -> DataFrame:
         bad = vectors.select(key, _problem(vectors).alias("reason")).where("reason is not null")
@@ -45,7 +45,7 @@ def check_widths(user_vectors: DataFrame, item_vectors: DataFrame, width: int) -
             "Vectors differ in width from the model",
             where="score",
             found=", ".join(f"{row['count']} {row['what']} of width {row['width']}" for row in wrong),
-            expected=f"width {width}, as the model's",
+            expected=f"width {width}, the width of the model",
             action="Run the train and score stages again; do not mix vectors of two models.",
         )
 

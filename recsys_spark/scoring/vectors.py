@@ -1,4 +1,4 @@
-"""Model output per item and per user, computed on executors from profiles and embeddings."""
+"""Vectors of items and of users, computed by the model on executors from profiles and embeddings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from recsys_spark.worker.threads import limit_threads
 
 
 def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: str, n_threads: int) -> DataFrame:
-    """ITEM_VECTORS for model_inputs.item_inputs; new items get theirs from text alone."""
+    """Return ITEM_VECTORS for the rows of ``model.inputs.item_inputs``; new items get their vectors from text alone."""
 
     def vectors(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         limit_threads(n_threads)
@@ -49,7 +49,7 @@ def build_item_vectors(items: DataFrame, model: Shared[Artifact], *, model_id: s
 def build_user_vectors(
     users: DataFrame, model: Shared[Artifact], items: Shared[ItemMatrix], *, model_id: str, n_threads: int
 ) -> DataFrame:
-    """USER_VECTORS for model_inputs.user_inputs; a user without usable history is served from the profile."""
+    """Return USER_VECTORS for the rows of ``model.inputs.user_inputs``; without usable history the profile serves."""
     return users.mapInArrow(_user_vectors(model, items, model_id, n_threads), USER_VECTORS.schema)
 
 
@@ -75,7 +75,7 @@ def _user_vectors(
 
 
 def _boost_lists(boosts: Evidence, n_users: int) -> tuple[pa.Array, pa.Array]:
-    """Link numbers and values of each user, as columns of arrays."""
+    """Return link numbers and values of each user as columns of arrays."""
     offsets = pa.array(np.searchsorted(boosts.row, np.arange(n_users + 1)).astype(np.int32))
     columns = (pa.array(boosts.item.astype(np.int32)), pa.array(boosts.value))
     linked, values = (pa.ListArray.from_arrays(offsets, column) for column in columns)
@@ -83,7 +83,7 @@ def _boost_lists(boosts: Evidence, n_users: int) -> tuple[pa.Array, pa.Array]:
 
 
 def _lists(matrix: npt.NDArray[np.float32]) -> pa.Array:
-    """A matrix as a column of arrays, without a loop over rows."""
+    """Return a matrix as a column of arrays, without a loop over rows."""
     n, width = matrix.shape
     offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32)
     return pa.ListArray.from_arrays(pa.array(offsets), pa.array(np.ascontiguousarray(matrix).reshape(-1)))

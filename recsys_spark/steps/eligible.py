@@ -1,4 +1,4 @@
-"""Whom and what to serve: users with a list, items on offer, and pairs that are excluded."""
+"""The users who get a list, the items on offer, and the pairs that are excluded."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from recsys_spark.steps.context import Context
 
 
 def served_users(ctx: Context) -> DataFrame:
-    """USER_PROFILES of the users who get a list: all, or those of `sources.selected_users`."""
+    """Return USER_PROFILES of the users who get a list: all users, or those of `sources.selected_users`."""
     users = ctx.table("profiles", tables.USER_PROFILES)
     if tables.SELECTED_USERS.name not in ctx.fact("ingest", "given"):
         return users
@@ -19,7 +19,7 @@ def served_users(ctx: Context) -> DataFrame:
 
 
 def exclusions_of(ctx: Context) -> DataFrame:
-    """Pairs (user_id, item_id) that must not be recommended to the users who get a list."""
+    """Return the pairs (user_id, item_id) that must not be recommended to the users who get a list."""
     pairs = build_exclusions(ctx.table("ingest", tables.INTERACTIONS), ctx.cfg, ctx.table("ingest", tables.DENY_LIST))
     if tables.SELECTED_USERS.name not in ctx.fact("ingest", "given"):
         return pairs
@@ -27,17 +27,17 @@ def exclusions_of(ctx: Context) -> DataFrame:
 
 
 def excludes(ctx: Context) -> bool:
-    """Whether :func:`exclusions_of` may hold a pair at all, as the configuration says."""
+    """Return whether the configuration lets :func:`exclusions_of` hold a pair at all."""
     return bool(ctx.cfg.score.exclude_seen) or tables.DENY_LIST.name in ctx.fact("ingest", "given")
 
 
 def offered(ctx: Context, items: DataFrame) -> DataFrame:
-    """Items (item_id, available, ...) after the allow-list, with the segment whose best are wanted."""
+    """Return items (item_id, available, ...) after the allow list, with `list_category` for `score.top_n_per`."""
     if tables.ALLOW_LIST.name in ctx.fact("ingest", "given"):
         items = restrict_items(items, ctx.table("ingest", tables.ALLOW_LIST), ctx.cfg.score)
     if ctx.cfg.score.top_n_per:
         category = ctx.table("profiles", tables.ITEM_PROFILES).select(
-            "item_id", F.col("category").alias(tables.SEGMENT)
+            "item_id", F.col("category").alias(tables.LIST_CATEGORY)
         )
         items = items.join(category, "item_id", "left")
     return items

@@ -5,6 +5,7 @@ from __future__ import annotations
 from recsys_spark import tables
 from recsys_spark.model.inputs import user_inputs
 from recsys_spark.reranking.rerank import build_recommendations, choose
+from recsys_spark.reranking.rules import with_settings
 from recsys_spark.spark.driver import broadcast
 from recsys_spark.spark.session import task_threads
 from recsys_spark.steps.context import Context, Facts
@@ -38,4 +39,4 @@ def rerank(ctx: Context, attempt: Attempt) -> Facts:
     return {"users_by_source": {r["source"]: r["count"] for r in sources}}
 
 
-STAGE = Stage("rerank", ("profiles", "score"), ("rerank", "run.top_n", "score"), rerank)
+STAGE = Stage("rerank", ("profiles", "score"), with_settings("rerank", "run.top_n", "score"), rerank)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
-import math
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
-from recsys_spark.config.sections import MAX_PER_USER, Config, Score
+from recsys_spark.config.sections import Score
 from recsys_spark.ingest.checks import check_top_n, check_top_n_of_list
 from recsys_spark.model.inputs import item_inputs, user_inputs
+from recsys_spark.reranking.rules import candidates_needed, with_settings
 from recsys_spark.scoring.kernels.packing_items import rows_per_block
+from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.popular import build_popular_candidates
 from recsys_spark.scoring.score import CatalogueSize, build_candidates, user_tasks
 from recsys_spark.scoring.vector_checks import check_widths, rejected_vectors, sound
@@ -30,17 +32,11 @@ log = logging.getLogger("recsys_spark")
 
 def score(ctx: Context, attempt: Attempt) -> Facts:
     """Profiles, embeddings, model -> item_vectors, user_vectors, rejected_rows, candidates."""
-    # Ingest has checked it as well, but a larger top_n does not run ingest again.
-    check_top_n(ctx.cfg, ctx.area.finished("profiles").rows["item_profiles"], ctx.fact("profiles", "available_items"))
-    if tables.ALLOW_LIST.name in ctx.fact("ingest", "given"):
-        check_top_n_of_list(
-            ctx.cfg, ctx.table("profiles", tables.ITEM_PROFILES), ctx.table("ingest", tables.ALLOW_LIST)
-        )
-    n_threads, model_id = task_threads(ctx.spark), ctx.fact("train", "model_id")
+    _check_lengths(ctx)
     artifact = load_artifact(ctx)
     model = broadcast(ctx.spark, artifact)
-    item_profiles = ctx.table("profiles", tables.ITEM_PROFILES)
-    served = served_users(ctx)
+    model_id, n_threads = ctx.fact("train", "model_id"), task_threads(ctx.spark)
+    item_profiles, served = ctx.table("profiles", tables.ITEM_PROFILES), served_users(ctx)
     items = attempt.write(
         tables.ITEM_VECTORS,
         build_item_vectors(item_inputs(item_profiles, ctx.embeddings), model, model_id=model_id, n_threads=n_threads),
@@ -57,20 +53,9 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         log.warning("score: %d vectors cannot be scored; see rejected_rows", attempt.rows["rejected_rows"])
     size = CatalogueSize(attempt.rows["item_vectors"], width)
     score_cfg = with_block_bytes(ctx, size).chosen(artifact.facts.choices.w_cos)
-    exclusions, n = exclusions_of(ctx), candidates_per_user(ctx.cfg)
-    known = build_candidates(
-        sound(users),
-        offered(ctx, sound(items)),
-        exclusions if excludes(ctx) else None,
-        score_cfg,
-        n=n,
-        catalogue=size,
-        n_tasks=user_tasks(attempt.rows["user_vectors"], task_slots(ctx.spark)),
-        profile=gpu_profile(ctx.spark, "score", score_cfg.device),
+    candidates = attempt.write(
+        tables.CANDIDATES, _candidates(ctx, sound(users), sound(items), score_cfg, size, attempt.rows["user_vectors"])
     )
-    unknown = served.select("user_id").join(sound(users), "user_id", "left_anti")
-    popular = build_popular_candidates(unknown, offered(ctx, item_profiles), exclusions, score_cfg, n=n)
-    candidates = attempt.write(tables.CANDIDATES, known.unionByName(popular))
     model.destroy()
     matrix.destroy()
     n_users, n_lists = served.count(), candidates.where("rank = 1").count()
@@ -81,25 +66,57 @@ def score(ctx: Context, attempt: Attempt) -> Facts:
         # Everything they could get is excluded.
         "users_with_empty_list": n_users - n_lists,
         "max_block_bytes": score_cfg.max_block_bytes,
-        "w_cos": score_cfg.cosine_weight,
+        "w_cos": Rank.of(score_cfg).w_cos,
     }
 
 
+def _check_lengths(ctx: Context) -> None:
+    """Raise DataError where lists of `run.top_n` items cannot be filled.
+
+    Ingest checks it, too, but does not run again for a larger `run.top_n`.
+    """
+    check_top_n(ctx.cfg, ctx.area.finished("profiles").rows["item_profiles"], ctx.fact("profiles", "available_items"))
+    if tables.ALLOW_LIST.name in ctx.fact("ingest", "given"):
+        check_top_n_of_list(
+            ctx.cfg, ctx.table("profiles", tables.ITEM_PROFILES), ctx.table("ingest", tables.ALLOW_LIST)
+        )
+
+
+def _candidates(
+    ctx: Context, users: DataFrame, items: DataFrame, score_cfg: Score, size: CatalogueSize, n_users: int
+) -> DataFrame:
+    """Return CANDIDATES: the best items of the users with a vector, and popular items for those without one.
+
+    ``n_users`` is the number of user vectors.
+    """
+    exclusions, n = exclusions_of(ctx), candidates_needed(ctx.cfg)
+    known = build_candidates(
+        users,
+        offered(ctx, items),
+        exclusions if excludes(ctx) else None,
+        score_cfg,
+        n=n,
+        catalogue=size,
+        n_tasks=user_tasks(n_users, task_slots(ctx.spark)),
+        profile=gpu_profile(ctx.spark, "score", score_cfg.device),
+    )
+    unknown = served_users(ctx).select("user_id").join(users, "user_id", "left_anti")
+    item_profiles = ctx.table("profiles", tables.ITEM_PROFILES)
+    popular = build_popular_candidates(unknown, offered(ctx, item_profiles), exclusions, score_cfg, n=n)
+    return known.unionByName(popular)
+
+
 def with_block_bytes(ctx: Context, size: CatalogueSize) -> Score:
-    """The score section with its block size filled in, which is logged."""
+    """Return the score section with the size of blocks filled in, and log it."""
     max_bytes = ctx.cfg.score.max_block_bytes or block_bytes(ctx.spark)
     log.info(
         "score: %d items of width %d, in blocks of at most %d items (%.1f MiB of float32 vectors)",
-        size.n_items, size.width, rows_per_block(size.width, max_bytes), max_bytes / 2**20,
-    )  # fmt: skip
+        size.n_items,
+        size.width,
+        rows_per_block(size.width, max_bytes),
+        max_bytes / 2**20,
+    )
     return ctx.cfg.score.model_copy(update={"max_block_bytes": max_bytes})
 
 
-def candidates_per_user(cfg: Config) -> int:
-    """How many candidates rerank needs to choose from."""
-    if not cfg.rerank.max_per_category:
-        return cfg.run.top_n
-    return min(math.ceil(cfg.run.top_n * cfg.score.oversample), MAX_PER_USER)
-
-
-STAGE = Stage("score", ("profiles", "embed", "train"), ("score", "run.top_n", "rerank.max_per_category"), score)
+STAGE = Stage("score", ("profiles", "embed", "train"), with_settings("score", "run.top_n"), score)

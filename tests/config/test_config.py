@@ -270,7 +270,6 @@ def test_the_models_weight_of_the_cosine_goes_with_that_of_the_logits() -> None:
     """Lists are by w_cos cos + w_ce logit / T: what a model chose keeps its share, whatever w_ce and T are."""
     for score in (Score(), Score(w_ce=2.0), Score(temperature=4.0), Score(w_ce=3.0, temperature=0.5)):
         chosen = score.chosen(0.8)
-        assert chosen.cosine_weight * chosen.temperature / chosen.w_ce == pytest.approx(0.8)
-    assert Score(w_cos=0.3).chosen(0.8).cosine_weight == 0.3, "what is configured counts"
-    assert Score(w_ce=0.0).chosen(0.0).cosine_weight == 1.0, "the cosine alone"
-    assert Score().cosine_weight == 1.0
+        assert chosen.w_cos * chosen.temperature / chosen.w_ce == pytest.approx(0.8)
+    assert Score(w_cos=0.3).chosen(0.8).w_cos == 0.3, "what is configured counts"
+    assert Score(w_ce=0.0).chosen(0.0).w_cos is None, "the cosine alone"

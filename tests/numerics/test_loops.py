@@ -9,6 +9,8 @@ from numba import njit
 
 from recsys_spark.numerics import instructions, loops
 from recsys_spark.numerics.arrays import F32, Number
+from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.rank.float32 import scores_into
 
 
 def test_exp_equals_float64_up_to_the_last_digits_of_float32() -> None:
@@ -54,5 +56,5 @@ def test_bits_of_bfloat16_are_widened_to_its_value() -> None:
     values = np.array([1.5, -2.0, 3e38, 0.0], np.float32)
     halves = (values.view(np.uint32) >> 16).astype(np.uint16)
     out, zeros = np.empty(4, np.float32), np.zeros(4, np.float32)
-    loops.scores_into(out, halves, halves, zeros, np.float32(1), np.float32(0))
+    scores_into(out, halves, halves, zeros, Rank(w_cos=0.0))
     assert out.tolist() == (halves.astype(np.uint32) << 16).view(np.float32).tolist()

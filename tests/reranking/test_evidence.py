@@ -8,6 +8,7 @@ import pytest
 from recsys_spark.config.sections import Model
 from recsys_spark.model.kernels.recommender import ItemVectors, Recommender
 from recsys_spark.reranking.evidence import best_rows, evidence, strengths
+from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.training.kernels.fit import fit
 from tests.model.worlds import catalogue, data, histories, tasteful_users
 
@@ -43,8 +44,8 @@ def test_a_behaviour_of_the_items_taste_is_the_reason(recommender: Recommender, 
     """The user did three things of taste A and one, the latest, of taste B."""
     user = histories([[0, 1, 2, 25]])
     found = evidence(recommender, user, items.token)
-    of_b = strengths(found.history, items.y[[21]], items.theta[[21]], w_cos=1.0, w_ce=1.0)
-    of_a = strengths(found.history, items.y[[5]], items.theta[[5]], w_cos=1.0, w_ce=1.0)
+    of_b = strengths(found.history, items.y[[21]], items.theta[[21]], Rank())
+    of_a = strengths(found.history, items.y[[5]], items.theta[[5]], Rank())
     assert best_rows(of_b, user.items, 1)[0, 0] == 3
     assert best_rows(of_a, user.items, 1)[0, 0] in (0, 1, 2)
 
@@ -58,7 +59,7 @@ def test_removing_the_reason_costs_more_than_removing_another_behaviour(
     for row in rows:
         user = histories([row])
         found = evidence(recommender, user, items.token)
-        strength = strengths(found.history, items.y[[target]], items.theta[[target]], w_cos=1.0, w_ce=1.0)
+        strength = strengths(found.history, items.y[[target]], items.theta[[target]], Rank())
         reason = int(best_rows(strength, user.items, 1)[0, 0])
         whole = logit(recommender, items, row, target)
         for k in range(len(row)):

@@ -6,10 +6,11 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from recsys_spark.numerics.arrays import F32, F64, NO_ITEM
+from recsys_spark.numerics.arrays import F32, NO_ITEM
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
-from recsys_spark.scoring.kernels.prepared import Weights
+from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.kernels.topn import State, empty_state, fold
+from tests.scoring.rank_oracle import best_of, terms_of
 
 
 class World:
@@ -26,21 +27,11 @@ class World:
         self.available = rng.random(n) > 0.2
         self.seen = rng.random((m, n)) < rng.random((m, 1)) * 0.6
 
-    def brute_force(self, n: int, weights: Weights) -> State:
-        x, y, theta = (v.astype(np.float64) for v in (self.x, self.y, self.theta))
-        logit: F64 = np.array([(row * theta).sum(1) for row in x]) + self.bias.astype(np.float64)
-        logit /= weights.temperature
-        norms = np.sqrt((x**2).sum(1))[:, None] * np.sqrt((y**2).sum(1))
-        dots = np.array([(row * y).sum(1) for row in x])
-        cosine = np.clip(np.divide(dots, norms, out=np.zeros_like(norms), where=norms > 0), -1, 1)
-        raw = weights.cosine * cosine + weights.ce * logit
-        raw[self.seen | ~self.available] = -np.inf
-        order = np.argsort(-raw, axis=1, kind="stable")[:, :n]
-        position = np.full((len(x), n), NO_ITEM)
-        position[:, : order.shape[1]] = np.where(np.take_along_axis(raw, order, 1) > -np.inf, order, NO_ITEM)
-        top = logit.max(1)
-        log_sum = top + np.log(np.exp(logit - top[:, None]).sum(1))
-        return State(position, cosine, logit, raw, log_sum, np.ones(len(x)))
+    def brute_force(self, n: int, rank: Rank, boost: F32 | float = 0.0) -> State:
+        """The state after all items; its terms are [m, n_items], and ``raw`` is -inf for closed items."""
+        terms, closed = terms_of(self.x, self.y, self.theta, self.bias, rank, boost), self.seen | ~self.available
+        raw = np.where(closed, -np.inf, terms.raw)
+        return State(best_of(terms.raw, closed, n), terms.cosine, terms.logit, raw, terms.log_z, np.ones(len(self.x)))
 
     def users(self) -> UserBlock:
         rows = [np.flatnonzero(row).astype(np.int32) for row in self.seen]
@@ -56,15 +47,15 @@ class World:
             for low, high in zip([0, *cuts], [*cuts, len(self.y)], strict=True)
         ]
 
-    def folded(self, n: int, weights: Weights, cuts: list[int], screen: torch.dtype | None = None) -> State:
+    def folded(self, n: int, rank: Rank, cuts: list[int], screen: torch.dtype | None = None) -> State:
         state = empty_state(len(self.x), n)
         for items in self.blocks(cuts):
-            state = fold(state, self.users(), items, weights, screen=screen)
+            state = fold(state, self.users(), items, rank, screen=screen)
         return state
 
 
-def drawn_case(data: st.DataObject) -> tuple[World, Weights, int, list[int]]:
-    """A world, weights, N and where to cut the items into blocks."""
+def drawn_case(data: st.DataObject) -> tuple[World, Rank, int, list[int]]:
+    """A world, a rank, N and where to cut the items into blocks."""
     n_items = data.draw(st.integers(1, 300), "items")
     world = World(
         data.draw(st.integers(1, 40), "users"),
@@ -74,14 +65,14 @@ def drawn_case(data: st.DataObject) -> tuple[World, Weights, int, list[int]]:
         scale=data.draw(st.sampled_from([1e-20, 0.1, 1.0, 5.0, 100.0]), "scale"),
         levels=data.draw(st.sampled_from([0, 0, 1, 3]), "levels"),
     )
-    weights = Weights(
+    rank = Rank(
         data.draw(st.sampled_from([0.0, 0.3, 1.0])),
         data.draw(st.sampled_from([0.0, 0.3, 1.0])),
-        data.draw(st.sampled_from([1.0, 1.0, 0.5, 4.0])),
+        data.draw(st.sampled_from([1.0, 1.0, 2.0, 0.25])),
     )
     n = data.draw(st.integers(1, 80), "n")
     cuts = sorted(data.draw(st.sets(st.integers(1, n_items - 1), max_size=4), "cuts")) if n_items > 1 else []
-    return world, weights, n, cuts
+    return world, rank, n, cuts
 
 
 def assert_lists(got: State, want: State) -> None:

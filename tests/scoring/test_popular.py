@@ -58,15 +58,15 @@ def test_popular_lists_stay_full_whatever_is_excluded(spark: SparkSession) -> No
         assert [row[1] for row in lists["u2"]] == [i for i, _, _ in items][:7]
 
 
-def test_popular_lists_hold_the_best_of_each_segment(spark: SparkSession) -> None:
+def test_popular_lists_hold_the_best_of_each_category(spark: SparkSession) -> None:
     profiles = frame(spark, ITEM_PROFILES, [{"item_id": i, "popularity": p, "available": a} for i, p, a in SHOP])
-    segments = spark.createDataFrame(
-        [("a", "x"), ("b", "x"), ("f", "x"), ("d", "y"), ("e", None)], "item_id string, segment string"
+    categories = spark.createDataFrame(
+        [("a", "x"), ("b", "x"), ("f", "x"), ("d", "y"), ("e", None)], "item_id string, list_category string"
     )
     users = spark.createDataFrame([("u1",), ("u2",)], "user_id string")
     found = build_popular_candidates(
         users,
-        profiles.join(segments, "item_id"),
+        profiles.join(categories, "item_id"),
         spark.createDataFrame([("u2", "b")], PAIRS),
         Score(top_n_per="category"),
         n=2,

@@ -12,10 +12,13 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Score
 from recsys_spark.errors import ConfigError, DataError
+from recsys_spark.numerics.arrays import NO_ITEM
+from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.score import CatalogueSize, build_candidates, build_exclusions, restrict_items
 from recsys_spark.scoring.vector_checks import check_widths, rejected_vectors, sound
 from recsys_spark.tables import CANDIDATES, DENY_LIST, INTERACTIONS, ITEM_VECTORS, USER_VECTORS
 from tests.builders import config, frame, interaction
+from tests.scoring.rank_oracle import best_of, terms_of
 
 N_USERS, N_ITEMS, WIDTH = 30, 70, 8
 PAIRS = "user_id string, item_id string"
@@ -63,17 +66,14 @@ class World:
         return spark.createDataFrame([*pairs, ("nobody", "i001"), ("u01", "no such item")], PAIRS)
 
     def brute_force(self, n: int, score: Score) -> list[tuple[Any, ...]]:
-        x, y, theta = (v.astype(np.float64) for v in (self.x, self.y, self.theta))
-        cosine = (x / np.linalg.norm(x, axis=1)[:, None]) @ (y / np.linalg.norm(y, axis=1)[:, None]).T
-        logit = x @ theta.T + self.bias + self.boost
-        log_prob = logit - np.log(np.exp(logit).sum(1))[:, None]
-        total = score.cosine_weight * cosine + score.w_ce * log_prob
+        rank = Rank.of(score)
+        terms = terms_of(self.x, self.y, self.theta, self.bias, rank, self.boost)
+        best, total = best_of(terms.raw, self.seen | ~self.available, n), terms.score(rank)
         rows = []
         for i, user in enumerate(self.users):
-            allowed = [j for j in np.argsort(-total[i]) if self.available[j] and not self.seen[i, j]]
             rows += [
-                (user, rank, self.items[j], total[i, j], cosine[i, j], log_prob[i, j], "history")
-                for rank, j in enumerate(allowed[:n], start=1)
+                (user, place, self.items[j], total[i, j], terms.cosine[i, j], terms.log_prob[i, j], "history")
+                for place, j in enumerate(best[i][best[i] != NO_ITEM], start=1)
             ]
         return rows
 
@@ -210,7 +210,7 @@ def test_one_block_needs_no_shuffle_after_it_and_gives_the_same_rows(spark: Spar
 def test_more_items_than_were_said_is_an_error(spark: SparkSession) -> None:
     world = World()
     few = CatalogueSize(20, WIDTH)
-    with pytest.raises(Exception, match="more items than were said"):
+    with pytest.raises(Exception, match="more item vectors than build_candidates was told"):
         build_candidates(
             world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark),
             Score(max_block_bytes=4096), n=5, catalogue=few,
@@ -226,18 +226,18 @@ def test_temperature_flattens_the_probabilities(spark: SparkSession) -> None:
     np.testing.assert_allclose([r[3:6] for r in warm], [r[3:6] for r in want], rtol=1e-5, atol=1e-5)
 
 
-def test_the_best_of_each_segment_in_one_pass(spark: SparkSession) -> None:
+def test_the_best_of_each_category_in_one_pass(spark: SparkSession) -> None:
     world = World(8)
-    segment = {item: "abc"[j % 3] for j, item in enumerate(world.items)}
-    segments = spark.createDataFrame(list(segment.items()), "item_id string, segment string")
-    items = world.item_vectors(spark).join(segments, "item_id")
+    category = {item: "abc"[j % 3] for j, item in enumerate(world.items)}
+    categories = spark.createDataFrame(list(category.items()), "item_id string, list_category string")
+    items = world.item_vectors(spark).join(categories, "item_id")
     for max_bytes in (None, 4096, 600):
         score = Score(top_n_per="category", max_block_bytes=max_bytes)
         got = rows_of(build_candidates(world.user_vectors(spark), items, world.exclusions(spark), score, n=3))
         want: list[tuple[Any, ...]] = []
         for user in world.users:
             every = [row for row in world.brute_force(N_ITEMS, Score()) if row[0] == user]
-            best = [row for s in "abc" for row in [r for r in every if segment[r[2]] == s][:3]]
+            best = [row for s in "abc" for row in [r for r in every if category[r[2]] == s][:3]]
             want += [(user, rank, row[2]) for rank, row in enumerate(sorted(best, key=lambda r: r[1]), start=1)]
         assert [row[:3] for row in got] == want
         log_prob = {(row[0], row[2]): row[5] for row in world.brute_force(N_ITEMS, Score())}

@@ -42,7 +42,6 @@ def test_a_read_is_recorded_by_its_dotted_key() -> None:
 
 def test_methods_and_copies_of_a_section_record_what_they_read() -> None:
     cfg, reads = recorded()
-    assert cfg.score.cosine_weight == 1.0
     assert cfg.score.chosen(0.5).w_cos == 0.5
     assert set(reads) == {"score.w_cos", "score.w_ce", "score.temperature"}
     reads.clear()

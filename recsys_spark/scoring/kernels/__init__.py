@@ -1,1 +1,1 @@
-"""The fold that scores the catalogue, without Spark."""
+"""Arithmetic that scores the whole catalogue, without Spark."""

@@ -1,7 +1,7 @@
-"""Sparse boosts of logits in the fold: what links add for some items of each user, exactly, in the lists and in log Z.
+"""Adds the boosts of links to the logits of a few items of each user, exactly, in the lists and in log Z.
 
-The fold's products know nothing of boosts. So it is told that a user's boosted items are excluded, and then each of them is
-scored alone, in float64, and merged into the list; log Z gets exp(boosted logit) - exp(plain logit).
+The products of the fold know nothing of boosts. So the fold excludes the boosted items of a user. Then each of them is
+scored alone in float64 and merged into the list, and log Z gets exp(boosted logit) - exp(plain logit).
 """
 
 from __future__ import annotations
@@ -14,38 +14,40 @@ import numpy.typing as npt
 
 from recsys_spark.model.kernels.links import columns_of
 from recsys_spark.numerics.arrays import F32, I64, NO_ITEM
-from recsys_spark.numerics.loops import exact_terms
 from recsys_spark.numerics.machine_code import compiled
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
-from recsys_spark.scoring.kernels.prepared import Weights
+from recsys_spark.scoring.kernels.rank import Rank, exact_raw
+from recsys_spark.scoring.kernels.rank.float64 import Pairs, exact_terms, pairs_of, with_boost
 from recsys_spark.scoring.kernels.screening import Mass, add_mass
-from recsys_spark.scoring.kernels.shortlist import Best, Pairs, Rank, places
+from recsys_spark.scoring.kernels.shortlist import Best, places
 from recsys_spark.scoring.kernels.topn import State
 
-Fold = Callable[[State, UserBlock, ItemBlock, Weights], State]
+Fold = Callable[[State, UserBlock, ItemBlock, Rank], State]
 Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
 class UserBoosts:
-    """Those of user i are ``links[offsets[i]:offsets[i + 1]]``, link numbers of items, and ``values``, which are positive."""
+    """Boosts of users.
+
+    Those of user i are ``links[offsets[i]:offsets[i + 1]]``, link numbers of items, and their ``values``, which are
+    positive.
+    """
 
     offsets: I64
     links: npt.NDArray[np.int32]
     values: F32
 
 
-def fold_boosted(
-    fold: Fold, state: State, users: UserBlock, boosts: UserBoosts, items: ItemBlock, weights: Weights
-) -> State:
-    """The state after one more item block, as ``fold`` makes it, with boosted logits."""
+def fold_boosted(fold: Fold, state: State, users: UserBlock, boosts: UserBoosts, items: ItemBlock, rank: Rank) -> State:
+    """Return the state after one more item block, as ``fold`` does, with boosted logits."""
     columns = columns_of(items.links)
     places_known = boosts.links < len(columns)
     column = np.where(places_known, columns[np.where(places_known, boosts.links, 0)], -1) if len(columns) else None
     if column is None or not (column >= 0).any():
-        return fold(state, users, items, weights)
+        return fold(state, users, items, rank)
     offsets, excluded, is_excluded = merged(users.offsets, users.excluded, boosts.offsets, column, items.start)
-    after = fold(state, UserBlock(users.x, users.norm, offsets, excluded), items, weights).copy()
+    after = fold(state, UserBlock(users.x, users.norm, offsets, excluded), items, rank).copy()
     add_boosted(
         Best(after.position, after.cosine, after.logit, after.raw),
         Mass(after.peak, after.total),
@@ -53,8 +55,8 @@ def fold_boosted(
         column,
         boosts.values,
         is_excluded | ~items.open[np.maximum(column, 0)],
-        Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start),
-        Rank(weights.cosine, weights.ce, 1 / weights.temperature, weights.log_z),
+        pairs_of(users, items),
+        rank,
     )
     return after
 
@@ -63,7 +65,10 @@ def fold_boosted(
 def merged(
     offsets: I64, excluded: npt.NDArray[np.int32], boost_offsets: I64, column: I64, start: int
 ) -> tuple[I64, npt.NDArray[np.int32], Flags]:
-    """Exclusions as CSR with the boosted columns (-1: elsewhere) among them, ascending; and which of those were there."""
+    """Return exclusions as CSR, ascending, with the boosted columns among them, and which of those were there before.
+
+    A ``column`` of -1 lies in another block.
+    """
     m = len(offsets) - 1
     out_offsets, out = np.zeros(m + 1, np.int64), np.empty(len(excluded) + len(column), np.int32)
     was_there = np.zeros(len(column), np.bool_)
@@ -97,7 +102,7 @@ def merged(
 def add_boosted(
     best: Best, mass: Mass, offsets: I64, column: I64, boost: F32, closed: Flags, pairs: Pairs, rank: Rank
 ) -> None:
-    """Add the boosted items of a block to log Z and, those that are not ``closed``, to the N best."""
+    """Add the boosted items of a block to log Z, and those that are not ``closed`` to the N best."""
     n = best.raw.shape[1]
     most = 0
     for i in range(len(offsets) - 1):
@@ -115,19 +120,16 @@ def add_boosted(
             j = column[k]
             if j < 0:
                 continue
-            dot, product = exact_terms(pairs.x[i], pairs.y[j], pairs.theta[j])
-            plain = (product + np.float64(pairs.bias[j])) * rank.scale
-            total = plain + np.float64(boost[k]) * rank.scale
+            likeness, plain = exact_terms(i, j, pairs, rank)
+            total = with_boost(plain, boost[k], rank)
             if rank.log_z:
                 add_mass(mass, i, -np.expm1(plain - total), total)
             if closed[k]:
                 continue
-            norms = pairs.x_norm[i] * pairs.y_norm[j]
-            cosine[held] = min(1.0, max(-1.0, dot / norms)) if norms > 0 else 0.0
-            logit[held] = total
-            raw[held] = rank.cosine * cosine[held] + rank.ce * total
+            cosine[held], logit[held] = likeness, total
+            raw[held] = exact_raw(rank, likeness, total)
             position[held] = pairs.start + j
-            # One that is behind a full list need not be put in order.
+            # An item behind a full list need not be put in order.
             if listed < n or raw[held] >= raw[n - 1]:
                 held += 1
         if held == listed:

@@ -1,4 +1,4 @@
-"""Which fold a task uses: the one for its GPU where it has one, else the one on its CPU threads."""
+"""Chooses the fold of a task: on its GPU if it has one, else on its CPU threads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ log = logging.getLogger("recsys_spark")
 
 
 def fold_of(device: str, dtype: str, *, n_threads: int) -> Fold:
-    """The fold on ``device`` (``devices.task_device``); ``dtype`` is that of a GPU's products, the CPU's are float32."""
+    """Return the fold on ``device``, which is a value of ``devices.task_device``.
+
+    ``dtype`` is the precision of products on a GPU; a CPU always multiplies in float32.
+    """
     if device == CPU:
         if dtype != "float32":
-            log.info("score: no GPU; products are float32 on the CPU, not %s", dtype)
+            log.info("score: the task has no GPU; the CPU multiplies in float32, not in %s", dtype)
         return partial(fold, n_threads=n_threads)
     return partial(fold_on_device, device=torch.device(device), dtype=getattr(torch, dtype), n_threads=n_threads)

@@ -1,6 +1,6 @@
-"""Arrow rows to blocks of users: streams of sorted rows become a few rows that each hold one block of arrays.
+"""Packs sorted Arrow rows of users into a few rows that each hold one block of arrays.
 
-Memory of a packer: one block and one batch, whatever the number of rows.
+A packer needs memory for one block and one batch, whatever the number of rows.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from recsys_spark.errors import DataError
 from recsys_spark.numerics.arrays import F32
 
 USERS_PER_BLOCK = 16_384
-"""Enough to make the transfer of an item block small beside the product with it."""
+"""Enough that moving an item block costs little compared with the product with it."""
 
 
 def users_per_block(max_block_bytes: int, n: int) -> int:
-    """Users whose state in the fold, twice 32 bytes for each of ``n`` items, fits into a block's bytes.
+    """Return how many users fit into a block's bytes; their state is twice 32 bytes for each of ``n`` items.
 
     >>> users_per_block(64 * 2**20, 10), users_per_block(64 * 2**20, 1000)
     (16384, 1048)
@@ -31,11 +31,12 @@ def users_per_block(max_block_bytes: int, n: int) -> int:
 def pack_users(
     batches: Iterator[pa.RecordBatch], max_block_bytes: int, first: int, most_users: int = USERS_PER_BLOCK
 ) -> Iterator[pa.RecordBatch]:
-    """Rows (user_id, x, linked, boosts, source, position) -> rows of USER_BLOCKS of at most ``most_users``, numbered from ``first``.
+    """Pack rows (user_id, x, linked, boosts, source, position) into USER_BLOCKS of at most ``most_users`` users.
 
-    Sorted by (user_id, position, nulls first): a row with position null is the user and has x; the rows after it are
-    the user's excluded positions. Positions of users without such a row are dropped.
-    Raises DataError for vectors that are missing, ragged or not finite, and for a user_id that comes twice.
+    Blocks are numbered from ``first``. Rows are sorted by (user_id, position, nulls first). A row whose position is
+    null is the user and has x; the rows after it are the user's excluded positions. Positions of users without such a
+    row are dropped. Raises DataError for vectors that are missing, ragged or not finite, and for a user_id that comes
+    twice.
     """
     width, last = None, None
     for rows in _whole_users(_of_users(batches), max_block_bytes):
@@ -58,7 +59,10 @@ def pack_users(
 
 
 def _of_users(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """The rows without the positions of users who have no vector: there may be a shop of them between two that have one."""
+    """Yield the rows without the positions of users who have no vector.
+
+    Any number of such users may stand between two users with a vector.
+    """
     current = pa.scalar(None, pa.string())
     for batch in batches:
         ids, is_user = batch["user_id"], batch["position"].is_null().to_numpy(zero_copy_only=False)
@@ -89,7 +93,10 @@ def _whole_users(batches: Iterator[pa.RecordBatch], max_block_bytes: int) -> Ite
 
 
 def vectors(column: pa.Array, ids: pa.Array, kind: str, width: int | None) -> F32:
-    """List column -> float32 [n, d]. Raises DataError naming the ids whose vector is null, of another width or not finite."""
+    """Return a list column as float32 [n, d].
+
+    Raises DataError naming the ids whose vector is null, of another width or not finite.
+    """
     lengths = pc.list_value_length(column).fill_null(-1).to_numpy(zero_copy_only=False)
     width = int(lengths[0]) if width is None else width
     _refuse(
@@ -111,7 +118,7 @@ def check_finite(array: F32, ids: pa.Array, kind: str) -> None:
 
 
 def check_unique(ids: pa.Array, last: pa.Scalar | None, kind: str) -> None:
-    """Raise DataError where a sorted stream of ids holds one twice; ``last`` is the id before these."""
+    """Raise DataError where a sorted stream of ids holds an id twice; ``last`` is the id before these."""
     if not len(ids):
         return
     before = pa.concat_arrays([pa.array([None if last is None else last.as_py()], pa.string()), ids[:-1]])
@@ -140,22 +147,29 @@ def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordB
     offsets = np.searchsorted(owner[~is_user], np.arange(len(ids) + 1))
     excluded = rows["position"].drop_null().to_numpy().astype(np.int32)
     link_offsets, linked, boosts = _boosts(users, ids)
-    arrays = (
-        ("x", x), ("offsets", offsets.astype(np.int64)), ("excluded", excluded),
-        ("link_offsets", link_offsets), ("linked", linked), ("boosts", boosts),
-    )  # fmt: skip
+    arrays = {
+        "x": x,
+        "offsets": offsets.astype(np.int64),
+        "excluded": excluded,
+        "link_offsets": link_offsets,
+        "linked": linked,
+        "boosts": boosts,
+    }
     return pa.record_batch(
         {
             "block": pa.array([block], pa.int64()),
             "user_ids": one_list(ids),
             "sources": one_list(users["source"].combine_chunks()),
-            **{name: pa.array([value.tobytes()]) for name, value in arrays},
+            **{name: pa.array([value.tobytes()]) for name, value in arrays.items()},
         }
     )
 
 
 def _boosts(users: pa.Table, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32], F32]:
-    """Offsets [m + 1], link numbers and values; none where the columns are null. Raises DataError for what cannot be."""
+    """Return offsets [m + 1], link numbers and values of boosts; a null column has none.
+
+    Raises DataError naming the users whose boosts break the rules below.
+    """
     linked, boosts = users["linked"].combine_chunks(), users["boosts"].combine_chunks()
     lengths, others = (
         pc.list_value_length(column).fill_null(0).to_numpy(zero_copy_only=False) for column in (linked, boosts)
@@ -174,5 +188,5 @@ def _boosts(users: pa.Table, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[
 
 
 def one_list(values: pa.Array) -> pa.ListArray:
-    """All values as one list."""
+    """Return all values as one list."""
     return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)

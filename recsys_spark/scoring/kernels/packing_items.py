@@ -1,6 +1,7 @@
-"""Arrow rows to blocks of items: a stream of sorted rows becomes a few rows that each hold one block of arrays.
+"""Packs sorted Arrow rows of items into a few rows that each hold one block of arrays.
 
-Vectors are copied once, from the batch they came in to the block they leave in. Memory: one block and one batch.
+Vectors are copied once, from the batch they came in to the block they leave in. A packer needs memory for one block and
+one batch.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from recsys_spark.scoring.kernels.unpacking import own_copy
 
 
 def rows_per_block(width: int, max_block_bytes: int) -> int:
-    """Items in a block of at most so many bytes: whole tiles, unless not even one fits.
+    """Return how many items a block of ``max_block_bytes`` holds: whole tiles, or less where not even one tile fits.
 
     Raises ConfigError where a block cannot hold a single item.
 
@@ -56,16 +57,16 @@ class Items:
     links: NDArray[np.int32]
 
     def cut(self, low: int, high: int) -> Items:
-        """Rows [low, high)."""
+        """Return rows [low, high)."""
         return Items(*(getattr(self, name)[low:high] for name in ("ids", *ARRAYS)))
 
 
 class Filling:
-    """A block as it fills up. Its arrays are as long as it may get; the system gives them pages as they are written."""
+    """A block that fills up. Its arrays have full length; the system gives them pages as they are written."""
 
-    def __init__(self, start: int, segment: str, capacity: int, width: int) -> None:
+    def __init__(self, start: int, category: str, capacity: int, width: int) -> None:
         """An empty block that begins at position ``start`` of the catalogue."""
-        self.start, self.segment, self.capacity, self.width = start, segment, capacity, width
+        self.start, self.category, self.capacity, self.width = start, category, capacity, width
         self.size, self.ids = 0, list[pa.Array]()
         self.arrays: dict[str, NDArray[Any]] = {
             "y": np.empty((capacity, width), np.float32),
@@ -75,9 +76,9 @@ class Filling:
             "links": np.empty(capacity, np.int32),
         }
 
-    def after(self, segment: str) -> Filling:
-        """An empty block for what comes next."""
-        return Filling(self.start + self.size, segment, self.capacity, self.width)
+    def after(self, category: str) -> Filling:
+        """Return an empty block for the items that follow."""
+        return Filling(self.start + self.size, category, self.capacity, self.width)
 
     def add(self, items: Items) -> None:
         """Copy rows behind those that are there."""
@@ -88,11 +89,11 @@ class Filling:
         self.size = end
 
     def row(self) -> pa.RecordBatch:
-        """The block as a row of stages.score.ITEM_BLOCKS, around the arrays as they are."""
+        """Return the block as a row of ``scoring.score.ITEM_BLOCKS``, around the arrays as they are."""
         return pa.record_batch(
             {
                 "start": pa.array([self.start], pa.int64()),
-                "segment": pa.array([self.segment], pa.string()),
+                "category": pa.array([self.category], pa.string()),
                 "item_ids": one_list(pa.concat_arrays(self.ids)),
                 **{name: _one_binary(array[: self.size]) for name, array in self.arrays.items()},
             }
@@ -102,10 +103,11 @@ class Filling:
 def pack_items(
     batches: Iterator[pa.RecordBatch], max_block_bytes: int, *, one_block: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Rows (item_id, segment, y, theta, bias, available, link), sorted by (segment, item_id) -> rows of stages.score.ITEM_BLOCKS.
+    """Pack rows (item_id, category, y, theta, bias, available, link) into rows of ``scoring.score.ITEM_BLOCKS``.
 
-    A block holds items of one segment. Raises DataError for vectors that are missing, ragged or not finite, for an
-    item_id that comes twice, and where ``one_block`` was planned for and does not hold all items.
+    Rows are sorted by (category, item_id), and a block holds items of one category. Raises DataError for vectors that
+    are missing, ragged or not finite and for an item_id that comes twice. With ``one_block`` it also raises DataError
+    where one block cannot hold all items.
     """
     filling: Filling | None = None
     last: pa.Scalar | None = None
@@ -114,15 +116,15 @@ def pack_items(
             continue
         items = checked(batch, last, filling.width if filling else None)
         last, width = items.ids[-1], items.y.shape[1]
-        for first, end, segment in runs_of(batch["segment"]):
+        for first, end, category in runs_of(batch["category"]):
             low = first
             while low < end:
                 if filling is None:
-                    filling = Filling(0, segment, rows_per_block(width, max_block_bytes), width)
-                if filling.segment != segment or filling.size == filling.capacity:
+                    filling = Filling(0, category, rows_per_block(width, max_block_bytes), width)
+                if filling.category != category or filling.size == filling.capacity:
                     _check_one(filling, one_block=one_block)
                     yield filling.row()
-                    filling = filling.after(segment)
+                    filling = filling.after(category)
                 high = min(end, low + filling.capacity - filling.size)
                 filling.add(items.cut(low, high))
                 low = high
@@ -131,7 +133,10 @@ def pack_items(
 
 
 def checked(batch: pa.RecordBatch, last: pa.Scalar | None, width: int | None) -> Items:
-    """The rows of a batch; ``last`` is the id before them and ``width`` that of the vectors before. Raises DataError."""
+    """Return the rows of a batch, checked; ``last`` is the id before them, ``width`` the width of the vectors before.
+
+    Raises DataError as :func:`pack_items` does.
+    """
     ids = batch["item_id"]
     check_unique(ids, last, "item")
     y = vectors(batch["y"], ids, "item", width)
@@ -143,31 +148,31 @@ def checked(batch: pa.RecordBatch, last: pa.Scalar | None, width: int | None) ->
     return Items(ids, y, theta, bias, available, links)
 
 
-def runs_of(segment: pa.Array) -> Iterator[tuple[int, int, str]]:
-    """(first row, row after the last, value) of each run of equal values.
+def runs_of(category: pa.Array) -> Iterator[tuple[int, int, str]]:
+    """Yield (first row, row after the last, value) of each run of equal values.
 
     >>> list(runs_of(pa.array(["a", "a", "b"])))
     [(0, 2, 'a'), (2, 3, 'b')]
     """
-    ends = np.flatnonzero(pc.not_equal(segment[1:], segment[:-1]).to_numpy(zero_copy_only=False)) + 1
+    ends = np.flatnonzero(pc.not_equal(category[1:], category[:-1]).to_numpy(zero_copy_only=False)) + 1
     low = 0
-    for high in [*ends.tolist(), len(segment)]:
-        yield low, high, segment[low].as_py()
+    for high in [*ends.tolist(), len(category)]:
+        yield low, high, category[low].as_py()
         low = high
 
 
 def _check_one(filling: Filling, *, one_block: bool) -> None:
     if one_block:
         raise DataError(
-            "There are more items than were said to be",
+            "There are more item vectors than build_candidates was told",
             where="score",
             found=f"more than {filling.start + filling.size} item vectors",
-            expected="at most as many as one item block holds",
+            expected="at most the number that one item block holds",
             action="Give build_candidates the number of item vectors in `catalogue`, or leave it out.",
         )
 
 
 def _one_binary(array: NDArray[Any]) -> pa.BinaryArray:
-    """All bytes of an array as one value, without a copy."""
+    """Return all bytes of an array as one value, without a copy."""
     offsets = pa.py_buffer(np.array([0, array.nbytes], np.int32))
     return pa.Array.from_buffers(pa.binary(), 1, [None, offsets, pa.py_buffer(array)])

@@ -1,7 +1,7 @@
-"""From float32 products of a tile to shortlists and log Z, one row of the tile at a time.
+"""Makes shortlists and log Z of the float32 products of a tile, one row of the tile at a time.
 
-Scores are compared with the user's bound 64 at a time and few reach it, so no general top-k runs over full rows. Where N is
-large, the bound starts from a guess: a quantile of the scores of a few sampled items.
+Scores are compared with the user's bound, 64 at a time. Few reach it, so no general top-k runs over full rows. Where N
+is large, the bound starts from a guess: a quantile of the scores of a few sampled items.
 """
 
 from __future__ import annotations
@@ -22,16 +22,18 @@ from recsys_spark.numerics.loops import (
     highest_of,
     lowered,
     nth_largest,
-    scores_into,
     total_of,
 )
 from recsys_spark.numerics.machine_code import compiled
-from recsys_spark.scoring.kernels.shortlist import Best, Pairs, Rank, Shortlist, raise_bound, tighten
+from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.rank.float32 import scores_into
+from recsys_spark.scoring.kernels.rank.float64 import Pairs
+from recsys_spark.scoring.kernels.shortlist import Best, Shortlist, raise_bound, tighten
 
 SHIFT_FREE = 79.0
 """|logit| up to this can be summed over a tile in float32 without a shift: 1024 * e^79 < 3.4e38."""
 SAMPLE_EVERY = 32
-"""One item in so many is scored twice, so that the shortlists of a large N start from a good guess."""
+"""One item of this many is scored twice, so that the shortlists of a large N start from a good guess."""
 
 
 class Mass(NamedTuple):
@@ -42,7 +44,7 @@ class Mass(NamedTuple):
 
 
 class Excluded(NamedTuple):
-    """Columns of the block that user i must not get, ascending: ``columns[cursor[i]:end[i]]``; the cursor moves on."""
+    """Columns of the block that user i must not get: ``columns[cursor[i]:end[i]]``, ascending; the cursor moves on."""
 
     columns: I64
     cursor: I64
@@ -53,7 +55,7 @@ class Tile(NamedTuple):
     """One step: products [m, w] of ``x`` with theta and of ``x / |x|`` with y / |y|, and per item float32 [w].
 
     Products are float32, or the bits of bfloat16 as uint16.
-    ``offset`` = ce * scale * bias, -inf for items that nobody may get; ``low``: the first item's column in the block.
+    ``offset``: see ``offsets_of``; ``low``: the first item's column in the block.
     """
 
     products: F32
@@ -64,9 +66,10 @@ class Tile(NamedTuple):
 
 
 def guess_rank(n: int, sampled: int, size: int) -> int:
-    """Which of a sample's best stands for the ``n``-th best of all, low enough to be wrong for few users in a thousand.
+    """Return which of a sample's best stands for the ``n``-th best of all.
 
-    As many of the n best are in the sample as a Poisson variable of this mean; 3 deviations and 2 are above nearly all.
+    The number of the n best that are in the sample is a Poisson variable. Its mean plus 3 deviations plus 2 is
+    exceeded for few users in a thousand.
 
     >>> guess_rank(100, 625, 20_000)
     11
@@ -79,7 +82,7 @@ def guess_rank(n: int, sampled: int, size: int) -> int:
 def scan(
     tile: Tile, reach: F64, excluded: Excluded, shortlist: Shortlist, best: Best, mass: Mass, pairs: Pairs, rank: Rank
 ) -> None:
-    """Add a tile to ``mass`` and to the shortlists. ``reach`` float64 [m] is above the logits' absolute values."""
+    """Add a tile to ``mass`` and to the shortlists; ``reach`` float64 [m] is at least every |logit|."""
     width = tile.products.shape[1]
     whole = -(-width // RUN) * RUN
     exps, scores = np.empty(width, np.float32), np.empty(whole, np.float32)
@@ -87,7 +90,7 @@ def scan(
     bounds, counts = shortlist.bound, shortlist.n_kept
     kept_scores, kept_columns = shortlist.scores, shortlist.columns
     capacity = kept_scores.shape[1]
-    scale, ce, cosine = np.float32(rank.scale), np.float32(rank.ce * rank.scale), np.float32(rank.cosine)
+    scale = np.float32(rank.scale)
     for i in range(len(reach)):
         products, cosines = tile.products[i], tile.cosines[i]
         if rank.log_z:
@@ -96,7 +99,7 @@ def scan(
                 highest = highest_of(products, tile.bias)
             exp_into(exps, products, tile.bias, scale, highest)
             add_mass(mass, i, np.float64(total_of(exps)), np.float64(highest) * rank.scale)
-        scores_into(scores[:width], products, cosines, tile.offset, ce, cosine)
+        scores_into(scores[:width], products, cosines, tile.offset, rank)
         while excluded.cursor[i] < excluded.end[i] and excluded.columns[excluded.cursor[i]] < tile.low + width:
             scores[excluded.columns[excluded.cursor[i]] - tile.low] = -np.inf
             excluded.cursor[i] += 1
@@ -132,7 +135,7 @@ def add_mass(mass: Mass, i: int, total: Number, shift: Number) -> None:
 
 @compiled()
 def high_nth(scores: F32, n: int) -> Number:
-    """The N-th best score, or a smaller one that takes less time: the N-th best group maximum where there are plenty."""
+    """Return the N-th best score, or a smaller one that costs less: the N-th best group maximum, if groups are many."""
     n_groups = len(scores) // RUN * LANES
     if 4 * n > n_groups:
         return nth_largest(scores, n)
@@ -143,12 +146,11 @@ def high_nth(scores: F32, n: int) -> Number:
 
 @compiled()
 def guess_bounds(sample: Tile, columns: I64, place: int, excluded: Excluded, shortlist: Shortlist, rank: Rank) -> None:
-    """Bound every user by the ``place``-th best of a tile of sampled items, at ``columns``; ``certain`` stays."""
+    """Bound every user by the ``place``-th best of the items sampled at ``columns``; ``certain`` stays."""
     width = len(columns)
     scores = np.full(-(-width // RUN) * RUN, np.float32(-np.inf))
-    ce, cosine = np.float32(rank.ce * rank.scale), np.float32(rank.cosine)
     for i in range(len(shortlist.n_kept)):
-        scores_into(scores[:width], sample.products[i], sample.cosines[i], sample.offset, ce, cosine)
+        scores_into(scores[:width], sample.products[i], sample.cosines[i], sample.offset, rank)
         at = 0
         for k in range(excluded.cursor[i], excluded.end[i]):
             while at < width and columns[at] < excluded.columns[k]:

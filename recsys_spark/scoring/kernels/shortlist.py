@@ -1,9 +1,9 @@
 """The few items that may belong to a user's N best: found in float32, decided in float64.
 
-Per user there is a bound below the N-th best score; the items of an item block that reach it are on the user's
-shortlist. A full shortlist raises the bound (the N-th best of it, less what rounding can do) and drops what fell below.
-At the end of the block what is left is scored again in float64 and merged into the N best. No item of the exact list is
-lost, unless the bound was a guess that turns out too high: ``settle`` names those users.
+Each user has a bound below the N-th best score. The items of an item block that reach it are on the user's shortlist.
+A full shortlist raises the bound to its own N-th best, less the error of rounding, and drops the items below. At the
+end of the block the rest is scored again in float64 and merged into the N best. No item of the exact list is lost,
+unless the bound was a guess that is too high: ``settle`` names those users.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from recsys_spark.numerics.arrays import F32, F64, I64, NO_ITEM, Number
-from recsys_spark.numerics.loops import LOWEST, exact_terms, lowered, nth_largest
+from recsys_spark.numerics.loops import LOWEST, lowered, nth_largest
 from recsys_spark.numerics.machine_code import compiled
+from recsys_spark.scoring.kernels.rank import Rank, exact_raw
+from recsys_spark.scoring.kernels.rank.float64 import Pairs, exact_terms
 
 COUNTED = 256
-"""Up to so many items are put in order by counting who is ahead of whom."""
+"""Up to this number of items, order comes from counting the items ahead of each."""
 
 
 class Best(NamedTuple):
@@ -33,9 +35,9 @@ class Best(NamedTuple):
 class Shortlist(NamedTuple):
     """Items that may belong to the N best, [m, C] with ``n_kept`` [m] of them filled.
 
-    ``columns`` int32 in the item block. Scores below ``certain`` [m] cannot be among the N best; those below ``bound`` [m],
-    which is not smaller, are not kept; both are LOWEST for a user who has fewer than N items. ``slack`` float64 [m]: what
-    rounding can do to the difference of two scores.
+    ``columns`` int32 in the item block. Scores below ``certain`` [m] cannot be among the N best. Scores below
+    ``bound`` [m], which is not smaller, are not kept. Both are LOWEST for a user who has fewer than N items. ``slack``
+    float64 [m]: how far rounding can move the difference of two scores.
     """
 
     scores: F32
@@ -46,29 +48,8 @@ class Shortlist(NamedTuple):
     slack: F64
 
 
-class Pairs(NamedTuple):
-    """What scores a pair exactly: users' ``x`` [m, d] and ``x_norm`` [m], the block's items [n, d] and [n]."""
-
-    x: F32
-    x_norm: F64
-    y: F32
-    y_norm: F64
-    theta: F32
-    bias: F32
-    start: int
-
-
-class Rank(NamedTuple):
-    """``raw = cosine * cos + ce * logit``, ``logit = (x . theta + bias) * scale``; ``log_z``: whether to add up exp(logit)."""
-
-    cosine: float
-    ce: float
-    scale: float
-    log_z: bool
-
-
 def shortlist_of(best: Best, slack: F64) -> Shortlist:
-    """Empty shortlists, their bounds below the N-th best so far."""
+    """Return empty shortlists whose bounds are below the N-th best so far."""
     m, n = best.raw.shape
     capacity = 4 * n + 16
     certain = np.array(
@@ -104,7 +85,7 @@ def tighten(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) 
             scores[kept], columns[kept] = scores[k], columns[k]
             kept += 1
     shortlist.n_kept[i] = kept
-    if 4 * kept > 3 * len(scores):  # too many that float32 cannot tell apart
+    if 4 * kept > 3 * len(scores):  # float32 cannot tell these apart
         settle_user(i, shortlist, best, pairs, rank)
 
 
@@ -120,11 +101,11 @@ def settle(shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> I64:
 
 @compiled()
 def settle_user(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> None:
-    """Score user i's shortlist in float64 and merge it into the N best; the bound rises, the shortlist is empty."""
+    """Score user i's shortlist in float64, merge it into the N best, raise the bound and empty the shortlist."""
     n, count = best.raw.shape[1], shortlist.n_kept[i]
     if not count:
         return
-    if count > 2 * n:  # fewer are scored sooner than told apart
+    if count > 2 * n:  # for fewer, scoring is faster than telling them apart
         raise_bound(i, nth_largest(shortlist.scores[i, :count], n), shortlist)
     raw, position = np.empty(n + count), np.empty(n + count, np.int64)
     cosine, logit = np.empty(n + count), np.empty(n + count)
@@ -136,11 +117,8 @@ def settle_user(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Ra
     for k in range(count):
         if shortlist.scores[i, k] >= shortlist.bound[i]:
             j = shortlist.columns[i, k]
-            dot, product = exact_terms(pairs.x[i], pairs.y[j], pairs.theta[j])
-            norms = pairs.x_norm[i] * pairs.y_norm[j]
-            cosine[held] = min(1.0, max(-1.0, dot / norms)) if norms > 0 else 0.0
-            logit[held] = (product + np.float64(pairs.bias[j])) * rank.scale
-            raw[held] = rank.cosine * cosine[held] + rank.ce * logit[held]
+            cosine[held], logit[held] = exact_terms(i, j, pairs, rank)
+            raw[held] = exact_raw(rank, cosine[held], logit[held])
             position[held] = pairs.start + j
             held += 1
     place = places(raw[:held], position[:held])
@@ -155,7 +133,7 @@ def settle_user(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Ra
 
 @compiled()
 def places(raw: F64, position: I64) -> I64:
-    """The place of each item, from 0, in the order (raw desc, position asc)."""
+    """Return the place of each item, from 0, in the order (raw desc, position asc)."""
     size = len(raw)
     place = np.empty(size, np.int64)
     if size <= COUNTED:  # compares all pairs, but eight at a time and without a branch to mispredict

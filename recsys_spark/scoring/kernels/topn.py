@@ -1,13 +1,14 @@
-"""The N best items per user over the whole catalogue, exactly, with the exact log Z: a fold over item blocks.
+"""Finds the N best items per user over the whole catalogue, exactly, and log Z: a fold over item blocks.
 
-For user i and item j, with cos(v, w) = 0 where a vector is zero and T the temperature:
+For user i, item j and temperature T, with cos(v, w) = 0 where a vector is zero:
 
     logit = (theta_j . x_i + b_j) / T      raw = w_cos * cos(x_i, y_j) + w_ce * logit
-    log Z = log sum_j exp(logit)           score = w_cos * cos + w_ce * (logit - log Z) = raw - w_ce * log Z
+    log Z = log sum_j exp(logit)           score = raw - w_ce * log Z
 
-log Z is the same for all items of a user, so the N best by ``raw`` are the N best by ``score``, and a log-sum-exp is
-added up tile by tile, from float32 products. The items are screened by products that may be coarser still (``precision``),
-and those whose rounding could matter are decided in float64, so the list is that of a float64 brute force. Ties go to the smaller position, which is the smaller item_id.
+The N best by ``raw`` are the N best by ``score`` (see ``rank``). log Z is added up tile by tile, from float32
+products. The items are screened by products that may be coarser still (``precision``). Where rounding could matter,
+float64 decides, so the list is that of a float64 brute force. Ties go to the smaller position, which is the smaller
+item_id.
 """
 
 from __future__ import annotations
@@ -24,14 +25,16 @@ from recsys_spark.numerics.arrays import CHUNK, F64, I64, NO_ITEM, TILE
 from recsys_spark.numerics.unit_rows import rows_over_norms
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.precision import fastest_screen, multiply, rows_of
-from recsys_spark.scoring.kernels.prepared import Columns, Prepared, Weights
+from recsys_spark.scoring.kernels.prepared import Columns, Prepared
+from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.rank.float64 import pairs_of
 from recsys_spark.scoring.kernels.screening import Excluded, Mass, Tile, guess_bounds, scan
-from recsys_spark.scoring.kernels.shortlist import Best, Pairs, settle, shortlist_of
+from recsys_spark.scoring.kernels.shortlist import Best, settle, shortlist_of
 
 MIN_ROWS = 16
 """Fewer rows take another path through the BLAS, with other rounding; they are filled up with zeros."""
 LARGEST = 1e38
-"""A logit that may be larger than this is refused: its exponential's argument is no longer a number."""
+"""A logit that may be larger than this is refused, because float32 cannot hold it."""
 Room = tuple[torch.Tensor, ...]
 """Memory for a tile's products with theta and with y / |y|."""
 
@@ -53,21 +56,21 @@ class State:
 
     @property
     def log_sum(self) -> F64:
-        """log sum_j exp(logit_j), float64 [m]; -inf before the first block."""
+        """Return log sum_j exp(logit_j), float64 [m]; -inf before the first block."""
         with np.errstate(divide="ignore"):
             return self.peak + np.log(self.total)
 
     def rows(self, some: slice | I64) -> State:
-        """The state of some of the users."""
+        """Return the state of some of the users."""
         return State(*(getattr(self, field.name)[some] for field in fields(State)))
 
     def copy(self) -> State:
-        """A state with arrays of its own."""
+        """Return a copy of the state and its arrays."""
         return State(*(getattr(self, field.name).copy() for field in fields(State)))
 
 
 def empty_state(m: int, n: int) -> State:
-    """The state of ``m`` users, ``n`` items each, before the first block."""
+    """Return the state of ``m`` users, ``n`` items each, before the first block."""
     nothing = np.full((m, n), -np.inf)
     return State(np.full((m, n), NO_ITEM), nothing, nothing, nothing, np.zeros(m), np.zeros(m))
 
@@ -76,32 +79,31 @@ def fold(
     state: State,
     users: UserBlock,
     items: ItemBlock,
-    weights: Weights,
+    rank: Rank,
     n_threads: int = 1,
     screen: torch.dtype | None = None,
 ) -> State:
     """Return the state after one more item block; ``n_threads`` share the users.
 
-    ``screen``: the precision of the products that only screen, by default what this processor multiplies fastest; no
-    result depends on it. log Z is always that of float32 products.
-
-    Raises DataError where vector widths differ or a logit exceeds float32.
+    ``screen`` is the precision of the products that only screen, by default the one that this processor multiplies
+    fastest. No result depends on it, because log Z always comes from float32 products. Raises DataError where vector
+    widths differ or a logit exceeds float32.
 
     >>> from recsys_spark.scoring.kernels.blocks import item_block, user_block
     >>> y = np.array([[1, 0], [0, 1]], np.float32)
     >>> items = item_block(0, y, y, bias=np.zeros(2, np.float32), available=np.ones(2, bool))
-    >>> state = fold(empty_state(1, 2), user_block(np.array([[2, 0]], np.float32)), items, Weights())
+    >>> state = fold(empty_state(1, 2), user_block(np.array([[2, 0]], np.float32)), items, Rank())
     >>> state.position, state.raw, np.round(state.log_sum, 4)  # log(e^2 + e^0)
     (array([[0, 1]]), array([[3., 0.]]), array([2.1269]))
     """
     check_widths(users, items)
     if not users.size or not items.size:
         return state
-    check_reach(users, items, weights)
+    check_reach(users, items, rank)
     chunks = [slice(low, min(low + CHUNK, users.size)) for low in range(0, users.size, CHUNK)]
     lanes = [chunks[lane::n_threads] for lane in range(min(n_threads, len(chunks)))]
     after = state.copy()
-    prepared = Prepared.of(items, weights, state.position.shape[1], screen or fastest_screen())
+    prepared = Prepared.of(items, rank, state.position.shape[1], screen or fastest_screen())
 
     def fold_lane(lane: list[slice]) -> None:
         cells = max(min(CHUNK, users.size), MIN_ROWS) * max(min(TILE, items.size), len(prepared.sample))
@@ -129,10 +131,10 @@ def _fold_chunk(state: State, users: UserBlock, prepared: Prepared, room: Room) 
 
 
 def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: Room) -> I64:
-    """Fold the block into ``state``, in place; the users whose list is not sure because of a wrong guess."""
+    """Fold the block into ``state``, in place. Returns the users whose list is not sure because of a wrong guess."""
     items, rank, columns = prepared.items, prepared.rank, prepared.columns
     best, mass = Best(state.position, state.cosine, state.logit, state.raw), Mass(state.peak, state.total)
-    pairs = Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start)
+    pairs = pairs_of(users, items)
     shortlist = shortlist_of(best, prepared.rounding(users.norm))
     excluded = excluded_of(users, items)
     x = rows_of(users.x, columns.theta.dtype, MIN_ROWS)
@@ -152,7 +154,7 @@ def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: Room) -
 
 
 def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:
-    """What each user must not get, as columns of the block."""
+    """Return the items that each user must not get, as columns of the block."""
     columns = users.excluded.astype(np.int64) - items.start
     starts, ends = users.offsets[:-1], users.offsets[1:]
     before = np.concatenate([[0], np.cumsum(columns < 0)])
@@ -160,7 +162,7 @@ def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:
 
 
 def check_widths(users: UserBlock, items: ItemBlock) -> None:
-    """Raise DataError where users' and items' vectors differ in width."""
+    """Raise DataError where the vectors of users and items differ in width."""
     if users.x.shape[1] != items.theta.shape[1]:
         raise DataError(
             "User and item vectors differ in width",
@@ -171,24 +173,24 @@ def check_widths(users: UserBlock, items: ItemBlock) -> None:
         )
 
 
-def check_reach(users: UserBlock, items: ItemBlock, weights: Weights) -> None:
-    """Raise DataError where a logit or a score could exceed what float32 can hold."""
+def check_reach(users: UserBlock, items: ItemBlock, rank: Rank) -> None:
+    """Raise DataError where a logit or a score could be too large for float32."""
     reach = users.norm.max() * items.theta_max.max() + items.bias_max.max()
-    score = weights.cosine + max(1.0, weights.ce) * reach / min(1.0, weights.temperature)
-    if not max(score, users.norm.max(), items.theta_max.max(), 1 / weights.temperature) < LARGEST:
+    score = rank.w_cos + max(1.0, rank.w_ce) * reach * max(1.0, rank.scale)
+    if not max(score, users.norm.max(), items.theta_max.max(), rank.scale) < LARGEST:
         raise DataError(
             "Logits of a user exceed what float32 can hold",
             where="score",
-            found=f"|x| up to {users.norm.max():.3g}, |theta| up to {items.theta_max.max():.3g}; w_cos = {weights.cosine:g}, "
-            f"w_ce = {weights.ce:g}, temperature = {weights.temperature:g}",
-            expected=f"products below {LARGEST:.0e}, weighed and divided by the temperature",
-            action="Train again with a smaller learning rate if the vectors are that long, for such a model has diverged; "
-            "else choose smaller weights or a higher temperature.",
+            found=f"|x| up to {users.norm.max():.3g}, |theta| up to {items.theta_max.max():.3g}; "
+            f"w_cos = {rank.w_cos:g}, w_ce = {rank.w_ce:g}, temperature = {1 / rank.scale:g}",
+            expected=f"products below {LARGEST:.0e} after the weights and the temperature",
+            action="If the vectors are that long, the model has diverged: train again with a smaller learning rate. "
+            "Otherwise choose smaller weights or a higher temperature.",
         )
 
 
 def _expect_read_only_arrays() -> None:
-    """Torch warns once per process that it sees a read-only array; ours live in Arrow buffers and are only read."""
+    """Use up the warning that torch gives once per process for read-only arrays: ours lie in Arrow buffers."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         torch.from_numpy(np.frombuffer(bytes(4), np.float32))

@@ -1,4 +1,4 @@
-"""Rows of Arrow scalars, as ``packing`` made them, back to blocks; items' vectors are read where they lie."""
+"""Unpacks rows of Arrow scalars, made by ``packing``, into blocks; vectors of items are read where they lie."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def unpack_items(row: Row) -> ItemBlock:
-    """A row of ITEM_BLOCKS, its values Arrow scalars -> the block; vectors are read where they lie."""
+    """Return the block of a row of ITEM_BLOCKS; its vectors are read where they lie."""
     bias = floats(row["bias"])
     shape = (len(bias), -1)
     available = np.frombuffer(row["available"].as_buffer(), np.bool_)
@@ -31,23 +31,23 @@ def unpack_items(row: Row) -> ItemBlock:
 
 
 def unpack_users(row: Row) -> UserBlock:
-    """A row of USER_BLOCKS, its values Arrow scalars -> the block, copied: users stay while item blocks come and go."""
+    """Return the block of a row of USER_BLOCKS, copied, because users stay while item blocks come and go."""
     offsets = np.frombuffer(row["offsets"].as_buffer(), np.int64).copy()
     x = floats(row["x"]).reshape(len(offsets) - 1, -1).copy()
     return user_block(x, offsets, np.frombuffer(row["excluded"].as_buffer(), np.int32).copy())
 
 
 def unpack_boosts(row: Row) -> UserBoosts:
-    """The boosts in a row of USER_BLOCKS, copied."""
+    """Return the boosts in a row of USER_BLOCKS, copied."""
     offsets = np.frombuffer(row["link_offsets"].as_buffer(), np.int64).copy()
     return UserBoosts(offsets, np.frombuffer(row["linked"].as_buffer(), np.int32).copy(), floats(row["boosts"]).copy())
 
 
 def own_copy(values: pa.Array) -> pa.Array:
-    """The values in memory of their own: a view of a few would hold on to their whole batch, item block included."""
+    """Return a copy of the values: a view of a few would keep their whole batch alive, with its item block."""
     return pa.concat_arrays([values, values[:0]])
 
 
 def floats(value: pa.BinaryScalar) -> F32:
-    """The float32 array that lies in a binary value."""
+    """Return the float32 array in a binary value, without a copy."""
     return np.frombuffer(value.as_buffer(), np.float32)

@@ -9,17 +9,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recsys_spark.numerics.arrays import F64
 from recsys_spark.scoring.kernels.blocks import ItemBlock, item_block
 from recsys_spark.scoring.kernels.boosted import UserBoosts, fold_boosted, merged
 from recsys_spark.scoring.kernels.gpu.topn import fold_on_device
-from recsys_spark.scoring.kernels.prepared import Weights
+from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.kernels.topn import State, empty_state, fold
 from tests.scoring.score_worlds import World, assert_lists, drawn_case
 
 
 class BoostedWorld:
-    """A world, some of whose items have link numbers (in an order of their own), and the boosts of its users by them."""
+    """A world, some of whose items have link numbers in an order of their own, and the boosts of its users."""
 
     def __init__(self, world: World, seed: int, share: float) -> None:
         rng = np.random.default_rng(seed)
@@ -52,28 +51,19 @@ class BoostedWorld:
             for low, high in zip([0, *cuts], [*cuts, len(w.y)], strict=True)
         ]
 
-    def brute_force(self, n: int, weights: Weights) -> State:
-        plain = self.world.brute_force(n, weights)
-        logit: F64 = plain.logit + self.boost.astype(np.float64) / weights.temperature
-        raw = weights.cosine * plain.cosine + weights.ce * logit
-        raw[self.world.seen | ~self.world.available] = -np.inf
-        order = np.argsort(-raw, axis=1, kind="stable")[:, :n]
-        position = np.full((len(raw), n), -1)
-        position[:, : order.shape[1]] = np.where(np.take_along_axis(raw, order, 1) > -np.inf, order, -1)
-        top = logit.max(1)
-        log_sum = top + np.log(np.exp(logit - top[:, None]).sum(1))
-        return State(position, plain.cosine, logit, raw, log_sum, np.ones(len(raw)))
+    def brute_force(self, n: int, rank: Rank) -> State:
+        return self.world.brute_force(n, rank, self.boost)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(0, 1000), st.sampled_from([0.02, 0.3, 1.0]))
 def test_lists_and_log_z_are_those_of_the_brute_force(data: st.DataObject, seed: int, share: float) -> None:
-    world, weights, n, cuts = drawn_case(data)
+    world, rank, n, cuts = drawn_case(data)
     boosted = BoostedWorld(world, seed, share)
     state = empty_state(len(world.x), n)
     for items in boosted.blocks(cuts):
-        state = fold_boosted(fold, state, world.users(), boosted.boosts, items, weights)
-    want = boosted.brute_force(n, weights)
+        state = fold_boosted(fold, state, world.users(), boosted.boosts, items, rank)
+    want = boosted.brute_force(n, rank)
     assert_lists(state, want)
     reach = np.abs(want.logit).max()
     np.testing.assert_allclose(state.log_sum, want.peak, rtol=1e-5, atol=1e-5 * (1 + reach))
@@ -87,19 +77,19 @@ def test_a_gpus_fold_boosts_as_well(n: int) -> None:
     on_device = partial(fold_on_device, device=torch.device("cpu"), dtype=torch.float32, n_threads=1)
     state = empty_state(7, n)
     for items in boosted.blocks([100]):
-        state = fold_boosted(on_device, state, boosted.world.users(), boosted.boosts, items, Weights())
-    want = boosted.brute_force(n, Weights())
+        state = fold_boosted(on_device, state, boosted.world.users(), boosted.boosts, items, Rank())
+    want = boosted.brute_force(n, Rank())
     assert_lists(state, want)
     np.testing.assert_allclose(state.log_sum, want.peak, rtol=1e-5)
 
 
 def test_without_log_z_nothing_is_added_up() -> None:
     boosted = BoostedWorld(World(3, 50, seed=1), 2, 0.5)
-    weights = Weights(log_z=False)
+    rank = Rank(log_z=False)
     state = empty_state(3, 5)
     for items in boosted.blocks([]):
-        state = fold_boosted(fold, state, boosted.world.users(), boosted.boosts, items, weights)
-    assert_lists(state, boosted.brute_force(5, weights))
+        state = fold_boosted(fold, state, boosted.world.users(), boosted.boosts, items, rank)
+    assert_lists(state, boosted.brute_force(5, rank))
     assert not state.total.any()
 
 

@@ -114,7 +114,7 @@ def test_user_blocks_are_numbered_and_cut_by_bytes() -> None:
 
 
 def item_rows(
-    ids: list[str], y: Sequence[list[float] | None], size: int = 3, segments: list[str] | None = None
+    ids: list[str], y: Sequence[list[float] | None], size: int = 3, categories: list[str] | None = None
 ) -> Iterator[pa.RecordBatch]:
     floats = pa.list_(pa.float32())
     for low in range(0, len(ids), size):
@@ -123,7 +123,7 @@ def item_rows(
         yield pa.record_batch(
             {
                 "item_id": pa.array(ids[some]),
-                "segment": pa.array(segments[some] if segments else [""] * n, pa.string()),
+                "category": pa.array(categories[some] if categories else [""] * n, pa.string()),
                 "y": pa.array(y[some], floats),
                 "theta": pa.array([[1.0, 2.0]] * n, floats),
                 "bias": pa.array([0.5] * n, pa.float32()),
@@ -151,12 +151,12 @@ def test_items_keep_order_vectors_and_availability(max_bytes: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 8])
-def test_blocks_hold_items_of_one_segment(size: int) -> None:
-    ids, segments = [f"i{number}" for number in range(8)], list("aabbbbcd")
+def test_blocks_hold_items_of_one_category(size: int) -> None:
+    ids, categories = [f"i{number}" for number in range(8)], list("aabbbbcd")
     vectors: list[list[float] | None] = [[1.0, 0.0]] * 8
     blocks = [
-        (batch["segment"][0].as_py(), batch["item_ids"][0].as_py(), batch["start"][0].as_py())
-        for batch in pack_items(item_rows(ids, vectors, size, segments), 60)
+        (batch["category"][0].as_py(), batch["item_ids"][0].as_py(), batch["start"][0].as_py())
+        for batch in pack_items(item_rows(ids, vectors, size, categories), 60)
     ]
     assert blocks == [
         ("a", ["i0", "i1"], 0), ("b", ["i2", "i3", "i4"], 2), ("b", ["i5"], 5), ("c", ["i6"], 6), ("d", ["i7"], 7),

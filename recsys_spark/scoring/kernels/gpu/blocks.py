@@ -1,6 +1,7 @@
-"""Items of a block in the memory of a GPU or another torch device: kept from one user block to the next where they fit.
+"""Keeps the items of a block in the memory of a GPU, or another torch device, from one user block to the next.
 
-Blocks are known by identity, so a caller that keeps an ``ItemBlock`` copies it once; the least recently used give way.
+Blocks are known by identity, so a caller that keeps an ``ItemBlock`` copies it once. Where memory is short, the least
+recently used blocks give way.
 """
 
 from __future__ import annotations
@@ -19,9 +20,9 @@ from recsys_spark.numerics.unit_rows import rows_over_norms
 from recsys_spark.scoring.kernels.blocks import ItemBlock
 
 HOST_BYTES = 1 << 30
-"""What is used where a device does not say how much memory is free."""
+"""Assumed free memory of a device that does not report it."""
 SHARE = 0.8
-"""Of the free memory of a GPU; the rest is for the libraries' workspaces and for fragmentation."""
+"""Share of the free memory of a GPU that is used; libraries' workspaces and fragmentation need the rest."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class DeviceItems:
     closed: torch.Tensor
 
     def columns(self, low: int, high: int) -> DeviceItems:
-        """Views of some of the items."""
+        """Return views of some of the items."""
         return DeviceItems(*(getattr(self, field.name)[low:high] for field in fields(DeviceItems)))
 
 
@@ -51,11 +52,11 @@ class Held(NamedTuple):
 
 
 RESIDENT: OrderedDict[tuple[int, str, torch.dtype], Held] = OrderedDict()
-"""This worker process's items on devices, least recently used first. The reference is weak: who drops a block frees it here."""
+"""Items of this worker process on devices, least recently used first. A dropped block is freed here, too."""
 
 
 def resident(items: ItemBlock, device: torch.device, dtype: torch.dtype, limit_bytes: int) -> DeviceItems | None:
-    """The block's items on the device, copied there at the first call; None where they exceed ``limit_bytes``."""
+    """Return the items of a block on the device, copied at the first call; None where they exceed ``limit_bytes``."""
     key = id(items), str(device), dtype
     held = RESIDENT.get(key)
     if held is not None and held.block() is items:
@@ -77,7 +78,7 @@ def resident(items: ItemBlock, device: torch.device, dtype: torch.dtype, limit_b
 
 
 def resident_bytes() -> int:
-    """What the items kept on devices take."""
+    """Return the bytes of the items that are kept on devices."""
     return sum(held.n_bytes for held in RESIDENT.values())
 
 
@@ -98,7 +99,7 @@ def load(items: ItemBlock, low: int, high: int, device: torch.device, dtype: tor
 
 
 def exponent_of(items: ItemBlock) -> int:
-    """The e for which theta / 2^e is no longer than 1; limited, so that 2^e and 2^-e are normal float32 numbers.
+    """Return the e for which |theta| / 2^e is at most 1, limited so that 2^e and 2^-e are normal float32 numbers.
 
     >>> from recsys_spark.scoring.kernels.blocks import item_block
     >>> theta = np.array([[3, 4]], np.float32)
@@ -109,7 +110,10 @@ def exponent_of(items: ItemBlock) -> int:
 
 
 def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
-    """The array as a tensor on the device. The host does not wait for the copy to a GPU: it goes through pinned memory."""
+    """Return the array as a tensor on the device.
+
+    The host does not wait for the copy to a GPU, which goes through pinned memory.
+    """
     tensor = torch.from_numpy(array)
     if device.type == "cuda" and tensor.numel():
         return tensor.pin_memory().to(device, non_blocking=True)
@@ -117,7 +121,7 @@ def to_device(array: NDArray[Any], device: torch.device) -> torch.Tensor:
 
 
 def memory_of(device: torch.device) -> int:
-    """Bytes of the device that scoring may use, those that it holds already included."""
+    """Return the bytes of the device that scoring may use, with those that it already holds."""
     if device.type != "cuda":
         return HOST_BYTES
     free, _ = torch.cuda.mem_get_info(device)

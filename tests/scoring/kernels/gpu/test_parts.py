@@ -16,7 +16,7 @@ from recsys_spark.scoring.kernels.gpu import precision as device_products
 from recsys_spark.scoring.kernels.gpu.blocks import RESIDENT, resident
 from recsys_spark.scoring.kernels.gpu.precision import product
 from recsys_spark.scoring.kernels.gpu.topn import fold_on_device
-from recsys_spark.scoring.kernels.prepared import Weights
+from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.kernels.topn import empty_state
 from tests.scoring.score_worlds import World
 
@@ -37,7 +37,7 @@ def test_a_block_is_copied_once_and_freed_with_its_owner(monkeypatch: pytest.Mon
     blocks = world.blocks([100, 200])
     for _ in range(3):
         for items in blocks:
-            fold_on_device(empty_state(20, 5), world.users(), items, Weights(), DEVICES[-1], torch.float16)
+            fold_on_device(empty_state(20, 5), world.users(), items, Rank(), DEVICES[-1], torch.float16)
     assert loads == [0, 100, 200]
     assert len(RESIDENT) == 3
     del items, blocks
