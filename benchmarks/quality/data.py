@@ -33,17 +33,17 @@ class Rows:
     item: I64
     """[n]"""
     time: F64
-    """[n] seconds, or 0 where the data have no times"""
+    """[n] seconds, or 0 if the data have no times"""
     behaviour: I64
     """[n] index into World.behaviours"""
     value: F64
-    """[n] hours or plays; NaN where there is none"""
+    """[n] hours or plays; NaN if there are none"""
 
     def __len__(self) -> int:
         return len(self.user)
 
     def take(self, some: Mask | I64) -> Rows:
-        """The rows that a mask or positions name."""
+        """Return the rows that a mask or positions name."""
         return Rows(*(getattr(self, column.name)[some] for column in fields(self)))
 
 
@@ -56,12 +56,12 @@ class Taggings:
     item: I64
     """[m]"""
     time: F64
-    """[m] seconds; inf where unknown, so that it is before no cut"""
+    """[m] seconds; inf if unknown, so that it is not before any cut"""
     tag: npt.NDArray[np.object_]
     """[m] as written"""
 
     def take(self, some: Mask | I64) -> Taggings:
-        """The taggings that a mask or positions name."""
+        """Return the taggings that a mask or positions name."""
         return Taggings(*(getattr(self, column.name)[some] for column in fields(self)))
 
 
@@ -70,7 +70,7 @@ NO_TAGGINGS = Taggings(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
 
 @dataclass(frozen=True)
 class Described:
-    """What `conf/datasets` says of the data themselves; how the model trains is none of it."""
+    """What `conf/datasets` says of the data themselves, without how the model trains."""
 
     behaviours: Behaviours
     encoder: Encoder
@@ -104,7 +104,7 @@ class World:
     taggings: Taggings = NO_TAGGINGS
     """What an item's text may tell"""
     profile_taggings: Taggings = NO_TAGGINGS
-    """What a user's profile may tell: those of users whose rows are all hidden are still theirs"""
+    """What a user's profile may tell, also of users whose rows are all hidden"""
     friends: I64 = field(default_factory=lambda: np.empty((0, 2), np.int64))
     """[n, 2] (user, friend)"""
     min_items_per_tag: int = 1
@@ -136,7 +136,7 @@ class World:
         return found
 
     def only(self, rows: Mask, taggings: Mask, profile_taggings: Mask) -> World:
-        """The same catalogue and people, with some of what was done and said."""
+        """Return the same catalogue and people, with some of the rows and taggings."""
         return replace(
             self,
             rows=self.rows.take(rows),
@@ -148,7 +148,7 @@ class World:
 def coded(
     user_ids: Sequence[str], item_ids: Sequence[str], catalogue: Sequence[str], others: Sequence[str] = ()
 ) -> tuple[npt.NDArray[np.object_], npt.NDArray[np.object_], I64, I64]:
-    """Users and items in ascending order, and the codes of each row's.
+    """Return users and items in ascending order, and the codes of each row.
 
     ``catalogue``: items that may have no row. ``others``: users that may have none.
 
@@ -162,13 +162,13 @@ def coded(
 
 
 def codes(known: npt.NDArray[np.object_], ids: Sequence[str]) -> I64:
-    """Positions of ``ids`` among the known ones; -1 where unknown."""
+    """Return positions of ``ids`` among the known ones; -1 if unknown."""
     of = {name: number for number, name in enumerate(known)}
     return np.fromiter((of.get(name, -1) for name in ids), np.int64, len(ids))
 
 
 def described(name: str, encoder: Mapping[str, Any] | None = None) -> Described:
-    """The settings of a file of conf/datasets; ``encoder`` replaces values of its section."""
+    """Return the settings of a file of conf/datasets; ``encoder`` replaces values of its section."""
     document = tomllib.loads((CONF / f"{name}.toml").read_text("utf-8"))
     return Described(
         behaviours=Behaviours(**document["behaviours"]),

@@ -39,7 +39,7 @@ class Texts:
 
 @dataclass(frozen=True)
 class Train:
-    """All that a method is handed."""
+    """What a method gets."""
 
     world: World
     """Without a row of what it will be asked for"""
@@ -85,7 +85,7 @@ class Method:
     name: str
     fit: Callable[[Train, Settings], Fitted]
     grid: Sequence[Settings] = ({},)
-    """What is tried on the validation slice; the first wins ties"""
+    """The settings tried on the validation slice; the first wins ties"""
     applies: Callable[[World], bool] = lambda _: True
     serves_cold_users: bool = False
     """Whether it can rank for users without a row; else hiding whole users would only measure popularity again"""

@@ -21,14 +21,14 @@ SECONDS_PER_DAY = 86_400.0
 
 
 def type_weights(world: World) -> F64:
-    """[n_rows] configured weight of each row's behaviour."""
+    """Return [n_rows]: the configured weight of each row's behaviour."""
     known = world.settings.behaviours
     weights = [known.weights.get(name, known.default_weight or 0.0) for name in world.behaviours]
     return np.array(weights)[world.rows.behaviour]
 
 
 def undecayed(world: World) -> F64:
-    """[n_rows] behaviour weight x value transform (weights.undecayed_weight); no value counts as factor 1."""
+    """Return [n_rows]: behaviour weight x value transform (weights.undecayed_weight); no value counts as factor 1."""
     value = world.rows.value
     transforms: Mapping[str, Callable[[F64], F64]] = {
         "none": np.ones_like,
@@ -41,19 +41,19 @@ def undecayed(world: World) -> F64:
 
 
 def decay(world: World, half_life_days: float | None) -> F64:
-    """[n_rows] 2^(-age / half life) at `as_of` (weights.decay)."""
+    """Return [n_rows]: 2^(-age / half life) at `as_of` (weights.decay)."""
     age_days = (world.as_of - world.rows.time) / SECONDS_PER_DAY
     return np.ones(len(age_days)) if half_life_days is None else np.exp2(-age_days / half_life_days)
 
 
 def decayed_popularity(world: World) -> F64:
-    """[n_items] sum of type weight x decay (item_profiles.count_interactions)."""
+    """Return [n_items]: the sum of type weight x decay (item_profiles.count_interactions)."""
     weight = type_weights(world) * decay(world, world.settings.popular_half_life_days)
     return _summed(world.rows.item, weight, world.n_items)
 
 
 def recent(world: World) -> tuple[I64, I64]:
-    """Positions of each user's newest `max_history` rows of positive weight, newest first, and offsets [n_users + 1].
+    """Return each user's newest `max_history` rows of positive weight, newest first, and offsets [n_users + 1].
 
     Order: (time desc, undecayed weight desc, item id, behaviour), as user_profiles.recent_behaviours.
     """
@@ -65,7 +65,7 @@ def recent(world: World) -> tuple[I64, I64]:
 
 
 def first_of_each(user: I64, entries: I64, n: int, n_users: int) -> tuple[I64, I64]:
-    """The first ``n`` entries of each user, ``user`` ascending, and their offsets [n_users + 1].
+    """Return the first ``n`` entries of each user, ``user`` ascending, and their offsets [n_users + 1].
 
     >>> first_of_each(np.array([0, 0, 2]), np.array([7, 8, 9]), 1, 3)
     (array([7, 9]), array([0, 1, 1, 2]))
@@ -105,7 +105,7 @@ def social(world: World) -> tuple[I64, F64, I64]:
 
 
 def input_table(world: World, texts: Texts) -> pa.Table:
-    """Columns INPUT_COLUMNS, a row for each user (model_inputs.user_inputs)."""
+    """Return columns INPUT_COLUMNS, a row for each user (model_inputs.user_inputs)."""
     chosen, offsets = recent(world)
     rows, names = world.rows.take(chosen), np.array(world.behaviours, object)
     weight = undecayed(world)[chosen] * decay(world, world.settings.behaviours.half_life_days)[chosen]
@@ -128,7 +128,7 @@ def _summed(place: I64, weights: F64, n: int) -> F64:
 
 
 def _sums(values: F64, offsets: I64) -> F64:
-    """Sum of each row of a ragged array; 1 where it is 0, so that nothing is divided by it."""
+    """Return the sum of each row of a ragged array; 1 if it is 0, so that nothing is divided by 0."""
     totals = np.diff(np.concatenate([[0.0], np.cumsum(values)])[offsets])
     return np.where(totals > 0, totals, 1.0)
 
@@ -138,7 +138,7 @@ def _lists(offsets: I64, values: pa.Array) -> pa.Array:
 
 
 def _vectors(matrix: np.ndarray, present: Mask) -> pa.Array:
-    """Rows as lists, null where there is none."""
+    """Return rows as lists; an absent row is null."""
     n, width = matrix.shape
     flat = pa.array(np.ascontiguousarray(matrix[present]).reshape(-1))
     starts = np.concatenate([[0], np.cumsum(present) * width]).astype(np.int32)

@@ -46,13 +46,13 @@ def columns(path: Path, separator: str = "\t", encoding: str = "utf-8", quoted: 
 
 
 def by_item(items: npt.NDArray[np.object_], ids: Sequence[str], texts: Sequence[str]) -> list[str | None]:
-    """The text of each item; None where it has none."""
+    """Return the text of each item; None if it has none."""
     known = dict(zip(ids, texts, strict=True))
     return [known.get(item) for item in items]
 
 
 def distinct(rows: Rows, n_items: int) -> Rows:
-    """Each (user, item, behaviour) once, its first."""
+    """Return the first row of each (user, item, behaviour)."""
     keys = (rows.behaviour * (rows.user.max(initial=0) + 1) + rows.user) * n_items + rows.item
     return rows.take(np.sort(np.unique(keys, return_index=True)[1]))
 
@@ -185,23 +185,23 @@ def mooccubex(folder: Path) -> World:
 
 
 def plain_rows(user: I64, item: I64, time: np.ndarray) -> Rows:
-    """Rows of one behaviour type without a value."""
+    """Return rows of one behaviour type without a value."""
     return Rows(user, item, time, np.zeros(len(user), np.int64), np.full(len(user), np.nan))
 
 
 def _tags_of(folder: Path) -> Columns:
-    """One file in two parts, each with its header."""
+    """Return one table that lies in two files, each with its header."""
     parts = [columns(path) for path in sorted(folder.glob("user_taggedartists*.dat"))]
     return {name: [value for part in parts for value in part[name]] for name in parts[0]}
 
 
 def _known(taggings: Taggings) -> Taggings:
-    """Those of known users and items that say something."""
+    """Return the taggings of known users and items that say something."""
     return taggings.take((taggings.user >= 0) & (taggings.item >= 0) & (taggings.tag != ""))
 
 
 def _day(year: str, month: str, day: str) -> float:
-    """Seconds; inf for a date before the site was there.
+    """Return seconds; inf for a date before the site was there.
 
     >>> _day("2009", "4", "1"), _day("1956", "1", "1")
     (1238544000.0, inf)
@@ -221,7 +221,7 @@ READERS: Mapping[str, Callable[[Path], World]] = {
 
 
 def sizes(worlds: Iterable[World]) -> Iterator[str]:
-    """A line for each, for the log."""
+    """Yield a line for each world, for the log."""
     for world in worlds:
         yield (
             f"{world.name}: {world.n_users:,} users, {world.n_items:,} items, {len(world.rows):,} rows, "

@@ -24,7 +24,7 @@ TEXTS_AT_ONCE = 2_048
 
 
 def item_texts(world: World) -> list[str | None]:
-    """The text of each item, by the template of the data set's settings; None where there is nothing to say.
+    """Return the text of each item, by the template of the data set's settings; None if there is nothing to say.
 
     Tags are the catalogue's own and the ITEM_TAGS that users gave most often, ties by name.
     """
@@ -46,7 +46,7 @@ def item_texts(world: World) -> list[str | None]:
 
 
 def user_texts(world: World) -> list[str | None]:
-    """The interest tags of each user: the USER_TAGS put on most items, of those put on `min_items_per_tag` or more."""
+    """Return each user's interest tags: the USER_TAGS put on most items, and on `min_items_per_tag` at least."""
     profiles, given = world.settings.profiles, _counted(world.profile_taggings, by_user=True)
     texts = []
     for user in range(world.n_users):
@@ -57,7 +57,7 @@ def user_texts(world: World) -> list[str | None]:
 
 
 def texts_of(world: World, n_threads: int, folder: Path = CACHE) -> Callable[[], Texts]:
-    """Vectors of a world's items and users, encoded at the first call."""
+    """Return a function that encodes a world's items and users at the first call."""
 
     @cache
     def read() -> Texts:
@@ -76,7 +76,7 @@ def texts_of(world: World, n_threads: int, folder: Path = CACHE) -> Callable[[],
 
 
 def encoded(texts: Sequence[str | None], cfg: Encoder, n_threads: int, folder: Path = CACHE) -> F32:
-    """[n, h], zero rows for None; read from the file of this encoder and these texts where there is one."""
+    """Return [n, h], zero rows for None; read from the file of this encoder and these texts if there is one."""
     from benchmarks.encode.cases import device_of
     from recsys_spark.encoding.files.identity import resolve_encoder
     from recsys_spark.encoding.files.load import load_encoder
