@@ -1,4 +1,4 @@
-"""Buckets of texts: what is encoded together follows from hashes and numbers, not from how Spark spreads the rows."""
+"""Buckets of texts: hashes and counts decide which texts are encoded together, not the way Spark spreads the rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ MAX_PARTITIONS = 4096
 
 
 def bucket_count(n_texts: int) -> int:
-    """Buckets for so many texts: large enough to pack by length, and some for every core of a small cluster.
+    """Return the number of buckets for ``n_texts`` texts.
+
+    A bucket is large enough to pack by length, and a small cluster has several buckets per core.
 
     >>> bucket_count(0), bucket_count(64), bucket_count(3_200), bucket_count(1_000_000)
     (1, 1, 16, 489)
@@ -25,10 +27,10 @@ def bucket_count(n_texts: int) -> int:
 
 
 def deal(texts: DataFrame, n_texts: int) -> DataFrame:
-    """(bucket, content_hash, text): ``texts`` dealt into buckets, a bucket in one partition and in the order of its hashes.
+    """Return (bucket, content_hash, text): each bucket of ``texts`` in one partition, in the order of its hashes.
 
-    A product's last bits depend on which texts share a batch, and training makes such differences visible. So a
-    text's batch-mates follow from hashes and ``n_texts`` alone: each bucket is encoded by itself wherever it lands.
+    The last bits of a product depend on which texts share a batch, and training makes such differences visible. So the
+    texts of a batch follow only from hashes and ``n_texts``. Each bucket is encoded alone, wherever it is.
     """
     n_buckets = bucket_count(n_texts)
     bucket = F.pmod(F.xxhash64("content_hash"), F.lit(n_buckets)).cast("int").alias("bucket")
@@ -37,15 +39,15 @@ def deal(texts: DataFrame, n_texts: int) -> DataFrame:
 
 
 def _spread(rows: DataFrame, n_partitions: int) -> DataFrame:
-    """As many buckets in each partition; with a number given, adaptive execution does not melt the partitions into one."""
+    """Return rows with equally many buckets per partition; adaptive execution keeps a given number of partitions."""
     if hasattr(rows, "repartitionById"):
         return rows.repartitionById(n_partitions, "bucket")
-    # Before PySpark 4.1 buckets go by their hash: a third of the partitions stay empty, and one with three of them ends last.
+    # Before PySpark 4.1 the hash of a bucket decides: a third of the partitions stay empty, some have three buckets.
     return rows.repartition(n_partitions, "bucket")
 
 
 def whole_buckets(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
-    """Rows sorted by `bucket`, cut anywhere into Arrow batches, put together again into one table per bucket."""
+    """Yield one table per bucket from Arrow batches of rows sorted by `bucket`; a batch may end inside a bucket."""
     pieces: list[pa.RecordBatch] = []
     for batch in batches:
         buckets = batch.column("bucket").to_numpy()

@@ -1,4 +1,4 @@
-"""embed: vectors of texts not seen before, each unique text once, bit-equal for any number of partitions."""
+"""Encodes texts that have no vector yet, each unique text once; the bits are equal for any number of partitions."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from recsys_spark.worker.devices import lent, task_device
 from recsys_spark.worker.threads import limit_threads
 
 SHOWN_CHARACTERS = 200
-"""Of a rejected text."""
+"""How much of a rejected text is kept."""
 
 Report = Callable[[str, Encoded], None]
-"""Is told of each bucket, on the worker: device, and what became of the texts."""
+"""Called on the worker for each bucket with the device and the encoded texts."""
 
 
 def profile_texts(user_profiles: DataFrame, item_profiles: DataFrame, cfg: Config) -> DataFrame:
-    """(content_hash, text), distinct: every text of a profile with its prefix put on, as its hash has it."""
+    """Return (content_hash, text), distinct: the text of every profile with its prefix, as it was hashed."""
     sides = ((user_profiles, cfg.encoder.user_prefix), (item_profiles, cfg.encoder.item_prefix))
     users, items = (
         profiles.where(F.col("text").isNotNull()).select("content_hash", prefixed(prefix).alias("text"))
@@ -46,7 +46,7 @@ def profile_texts(user_profiles: DataFrame, item_profiles: DataFrame, cfg: Confi
 
 
 def unseen_texts(texts: DataFrame, embeddings: DataFrame, encoder_id: str) -> DataFrame:
-    """The rows of ``texts`` without a vector of this encoder in ``embeddings``."""
+    """Return the rows of ``texts`` without a vector of this encoder in ``embeddings``."""
     known = embeddings.where(F.col("encoder_id") == encoder_id).select("content_hash")
     return texts.join(known, on="content_hash", how="left_anti").select("content_hash", "text")
 
@@ -61,9 +61,9 @@ def build_embeddings(
     own_machine: bool = False,
     report: Report | None = None,
 ) -> DataFrame:
-    """ENCODED of ``texts`` (content_hash, text); ``n_texts`` is their number, ``n_threads`` the CPU threads of a task.
+    """Return ENCODED of the ``n_texts`` rows of ``texts`` (content_hash, text); a task uses ``n_threads`` CPU threads.
 
-    ``profile`` asks for GPUs for these tasks alone; on its ``own_machine`` a task may take a GPU that nobody assigned.
+    ``profile`` requests GPUs for these tasks only. On its ``own_machine`` a task may take a GPU that was not assigned.
     """
 
     def encode(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -80,7 +80,7 @@ def encode_buckets(
     own_machine: bool = False,
     report: Report | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """The worker's side: batches of `deal` in, one batch of ENCODED per bucket out; a task without rows loads nothing."""
+    """Yield, on the worker, one batch of ENCODED per bucket of `deal`; a task without rows loads nothing."""
     buckets = whole_buckets(batches)
     first = next(buckets, None)
     if first is not None:
@@ -95,19 +95,22 @@ def encode_buckets(
 
 @contextmanager
 def task_encoder(spec: EncoderSpec, n_threads: int, *, own_machine: bool = False) -> Iterator[TextEncoder]:
-    """The encoder on this task's device, loaded by the first task of a process and kept for the next; raises EncoderError."""
+    """Lend the encoder on this task's device; raises EncoderError.
+
+    The first task of a process loads the encoder, and later tasks use it again.
+    """
     context = TaskContext.get()
     if context:
-        # Spark brings what is needed; a worker that asks the hub would wait for its time-outs.
+        # Spark brings the model. A worker that asked the hub would wait for time-outs.
         os.environ["HF_HUB_OFFLINE"] = "1"
     addresses = assigned_gpus()
-    # A profile with GPUs brings cores of its own.
+    # A resource profile with GPUs has its own number of cores.
     threads = context.cpus() if context and addresses else n_threads
     with task_device(
         spec.device, addresses, setting="encoder.device", error=EncoderError, own_machine=own_machine
     ) as device:
         encoder = cached(("encoder", spec, threads), lambda: load_encoder(spec, threads, shipped_folders(spec)))
-        # Another stage's task may have set others in this process since; bits depend on them.
+        # A task of another stage may have changed the number in this process since then; bits depend on it.
         limit_threads(threads)
         with lent(encoder, device):
             encoder.prove()
@@ -115,12 +118,12 @@ def task_encoder(spec: EncoderSpec, n_threads: int, *, own_machine: bool = False
 
 
 def shipped_folders(spec: EncoderSpec) -> list[Path]:
-    """Where Spark has put the model on this machine, if it carries one."""
+    """Return the folder of this machine where Spark has put the model; empty where Spark does not carry it."""
     return [Path(SparkFiles.get(spec.shipped))] if spec.shipped else []
 
 
 def encoded_batch(content_hashes: pa.Array, encoder_id: str, encoded: Encoded) -> pa.RecordBatch:
-    """One Arrow batch of ENCODED around the buffer of the vectors; only texts without one cost something each."""
+    """Return an Arrow batch of ENCODED that uses the buffer of the vectors; only texts without a vector cost work."""
     n, width = encoded.vectors.shape
     offsets = pa.array(np.arange(0, (n + 1) * width, width, dtype=np.int32))
     without = np.zeros(n, np.bool_)
@@ -141,7 +144,10 @@ def encoded_batch(content_hashes: pa.Array, encoder_id: str, encoded: Encoded) -
 
 
 def rejected_profiles(rejected: DataFrame, user_profiles: DataFrame, item_profiles: DataFrame) -> DataFrame:
-    """REJECTED_ROWS of the profiles whose text is in ``rejected`` (ENCODED); the row has id, content hash, and how the text begins."""
+    """Return REJECTED_ROWS of the profiles whose text is in ``rejected`` (ENCODED).
+
+    A row contains the id, the content hash and the beginning of the text.
+    """
     sides = ((user_profiles, USER_PROFILES), (item_profiles, ITEM_PROFILES))
     users, items = (
         profiles.join(rejected.select("content_hash", "reason"), "content_hash", "inner").select(
@@ -159,8 +165,8 @@ def rejected_profiles(rejected: DataFrame, user_profiles: DataFrame, item_profil
 def check_encoded(counts: Mapping[str, int], n_texts: int, model: str) -> None:
     """Raise EncoderError where more than half of the ``n_texts`` texts of all profiles have no vector.
 
-    ``counts``: reason -> texts. They are counted against all texts, known ones included: those of earlier runs that
-    will never have a vector are tried in each run, and may be all that it has to encode.
+    ``counts`` maps a reason to its number of texts. They are compared with all texts, known ones included: texts that
+    never get a vector are tried in each run, and may be the only texts that a run encodes.
     """
     if sum(counts.values()) > n_texts / 2:
         raise without_vectors("Most texts have no vector", model, counts, n_texts)

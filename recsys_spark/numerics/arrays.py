@@ -1,4 +1,4 @@
-"""Array types of the project, and the sizes on which the scoring kernel and its callers agree. Imports nothing heavy."""
+"""Array types of the project, and the sizes on which the scoring kernel and its callers agree."""
 
 from __future__ import annotations
 

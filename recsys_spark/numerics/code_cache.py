@@ -1,8 +1,8 @@
 """Where the machine code of compiled functions is kept, and for which sources it is valid.
 
-Numba compares a function's file with the file that its machine code was made of. But machine code also contains what the
-function calls and the constants that it uses, and these may be in other files. Here machine code is valid for the sources
-of all compiled functions together.
+Numba compares a function's file with the file that its machine code was made of. But machine code also contains the
+functions that it calls and the constants that it uses, and these may be in other files. So here it is valid for the
+sources of all compiled functions together.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class CodeCache:
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> CodeCache | None:
-        """Return the place for a function in ``file``; None where no folder is writable or the file is not in the stamp."""
+        """Return the place for a function in ``file``; None without a writable folder or outside the sources."""
         if function.__module__ not in sources():
             return None
         for folder in _folders(Path(file)):

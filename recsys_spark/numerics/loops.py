@@ -1,7 +1,7 @@
 """Loops over a row that array operations cannot do in one pass, compiled by Numba.
 
-The compiler may fuse and reorder loops (``contract``, ``reassoc``). The bits of a result then depend on its inputs and on
-the kind of processor, never on other rows of the same call.
+The compiler may fuse and reorder loops (``contract``, ``reassoc``). The bits of a result then depend on its inputs and
+on the kind of processor, never on other rows of the same call.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def highest_of(logits: F32, bias: F32) -> Number:
 
 @compiled(FUSED)
 def group_maxima(maxima: F32, scores: F32) -> None:
-    """Write the largest of each group of float32 ``scores`` [r * RUN]: group 16 r + l is columns 128 r + l, + 16, + 32 ..."""
+    """Write the largest of each group of float32 ``scores`` [r * RUN].
+
+    Group 16 r + l has the columns 128 r + l, + 16, + 32 ...
+    """
     for run in range(len(scores) // RUN):
         for lane in range(LANES):
             highest = scores[run * RUN + lane]
@@ -136,8 +139,8 @@ def largest(values: F32) -> Number:
 def nth_largest(values: F32, n: int) -> Number:
     """Return the n-th largest (from 1) of float32 ``values``, -inf where fewer than n are larger than that.
 
-    Halves the range of values instead of partitioning them. Counting takes sixteen values at a time and has no branch to
-    predict. It was twice as fast as quickselect on the few hundred values of a shortlist.
+    Halves the range of values instead of partitioning them. Counting takes sixteen values at a time, and its branches
+    are predictable. It was twice as fast as quickselect on the few hundred values of a shortlist.
     """
     low: Number = LOWEST
     high = largest(values)

@@ -1,7 +1,7 @@
 """The decorator that compiles a function with Numba and keeps its machine code on disk.
 
-Machine code is made once per machine. It is kept next to the function's module, or in the user's cache directory where that
-folder is not writable. ``NUMBA_CACHE_DIR`` names another place. All compiled functions release the GIL.
+Machine code is made once per machine. It is kept next to the function's module, or in the user's cache directory where
+that folder is not writable. ``NUMBA_CACHE_DIR`` names another place. All compiled functions release the GIL.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ def embed(ctx: Context, attempt: Attempt) -> Facts:
     spec, provided = ctx.encoder
     users, items = ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES)
     texts = profile_texts(users, items, ctx.cfg)
-    # What is left out now is what the new batch says it left out: that spares its readers a shuffle.
+    # The new batch records which vectors existed before it, which saves its readers a shuffle.
     known = ctx.store.vectors.snapshot(spec.encoder_id)
     unseen = unseen_texts(texts, known.read(), spec.encoder_id)
     n_texts, n_unseen = texts.count(), unseen.count()
@@ -75,7 +75,7 @@ def _encode_and_append(ctx: Context, spec: EncoderSpec, unseen: DataFrame, n_uns
 
 
 def _encoder_id(ctx: Context) -> str:
-    """The encoder of this walk. A backtest uses the encoder whose lists it measures, which is known without the model."""
+    """Return the encoder of this walk; a backtest uses the recorded encoder of the lists that it measures."""
     main = ctx.store.area(ctx.run_date)
     encoder_id: str = main.finished("embed").facts["encoder_id"] if ctx.hidden else ctx.encoder[0].encoder_id
     return encoder_id

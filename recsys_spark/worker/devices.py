@@ -1,11 +1,11 @@
-"""Which device a task computes on: the GPU that Spark gave it, a free one on a machine of its own, else the CPU.
+"""The device on which a task computes: the GPU that Spark assigned, a free GPU on a machine of its own, else the CPU.
 
-Spark gives an address to one task at a time, but not to one process: its pool of idle Python workers is first in, first out,
-so the tasks of one GPU go round all of an executor's processes. A model that each of them kept there would fill the GPU
-with copies. Hence one rule: **a model is on a GPU only while a task computes there** (``task_device`` around the task,
-``lent`` around the use of the model) and waits in host memory meanwhile, from where it comes back in milliseconds. So it
-does not matter either if the process's next task is given another GPU. A lock file per GPU makes a process wait for one
-that is not through yet: a killed task's, another executor's, or, in local mode, another core's.
+Spark gives an address to one task at a time, but not to one process. Its pool of idle Python workers is first in, first
+out, so the tasks of one GPU visit all processes of an executor. If each process kept a model there, copies would fill the
+GPU. Hence one rule: **a model is on a GPU only while a task computes there** (``task_device`` around the task, ``lent``
+around the use of the model). Otherwise it waits in host memory, from where it returns in milliseconds. So the next task
+of a process may get another GPU. A lock file per GPU makes a process wait for another one that still computes: of a
+killed task, of another executor or, in local mode, of another core.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CPU = "cpu"
 
 
 class Movable(Protocol):
-    """What can be moved between devices in place, as a torch module can."""
+    """Something that moves between devices in place, as a torch module does."""
 
     def to(self, device: str, /) -> Any:
         """Move the parameters to ``device``."""
@@ -38,9 +38,9 @@ class Movable(Protocol):
 def task_device(
     asked: str, addresses: Sequence[str], *, setting: str, error: type[RecsysError], own_machine: bool = False
 ) -> Iterator[str]:
-    """The device of this task, `cpu` or `cuda:K`, for as long as the block lasts; no other process is on that GPU then.
+    """Lend this task's device, `cpu` or `cuda:K`, for the block; no other process is on that GPU meanwhile.
 
-    See :func:`possible_devices`; of several it takes a free one, and waits where none is. Raises ``error``.
+    Of several :func:`possible_devices` it takes a free one, and waits where none is free. Raises ``error``.
     """
     with free_one(possible_devices(asked, addresses, setting=setting, error=error, own_machine=own_machine)) as device:
         try:
@@ -49,13 +49,13 @@ def task_device(
             if device != CPU:
                 import torch
 
-                # What the allocator keeps for this process would be missing to the next one.
+                # The next process would lack the memory that the allocator keeps for this one.
                 torch.cuda.empty_cache()
 
 
 @contextmanager
 def lent(model: Movable, device: str) -> Iterator[None]:
-    """``model``, which lives in host memory, on ``device`` for as long as the block lasts."""
+    """Move ``model``, which lives in host memory, to ``device`` for the block."""
     if device == CPU:
         yield
         return
@@ -69,12 +69,12 @@ def lent(model: Movable, device: str) -> Iterator[None]:
 def possible_devices(
     asked: str, addresses: Sequence[str], *, setting: str, error: type[RecsysError], own_machine: bool = False
 ) -> list[str]:
-    """Where a task may compute whose ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`).
+    """Return the devices on which a task may compute if its ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`).
 
-    ``addresses``: the GPUs that Spark assigned to the task, of which the first counts. Without one, `cuda` takes any GPU of
-    the machine; `auto` does so on its ``own_machine`` (local mode), but not on a cluster, where the GPU may be somebody
-    else's. Where `auto` leaves a GPU unused, a warning says so once per process. Raises ``error``, for `cuda` without CUDA and
-    for an address that is none of this process's GPUs.
+    ``addresses`` are the GPUs that Spark assigned to the task; the first counts. Without an address, `cuda` takes any GPU
+    of the machine. `auto` does so on its ``own_machine`` (local mode), but not on a cluster, where the GPU may belong to
+    others. Where `auto` leaves a GPU unused, a warning says so once per process. Raises ``error`` for `cuda` without CUDA
+    and for an address that is not one of this process's GPUs.
     """
     if wants_cuda(asked, setting, error):
         import torch

@@ -122,8 +122,8 @@ def test_checksums_at_an_address_come_along(spark: SparkSession, folder: Path) -
 def test_hostile_archive_is_refused(spark: SparkSession, folder: Path) -> None:
     with tarfile.open(folder.parent / "model.tar", "w") as packed:
         packed.addfile(tarfile.TarInfo("../../outside"))
-    assert "holds what no model needs" in refusal(spark, folder.parent / "model.tar")
-    assert "holds what no model needs" in refusal(spark, f"file://{folder.parent / 'model.tar'}")
+    assert "contains what no model needs" in refusal(spark, folder.parent / "model.tar")
+    assert "contains what no model needs" in refusal(spark, f"file://{folder.parent / 'model.tar'}")
 
 
 def test_empty_address_names_every_way(spark: SparkSession, tmp_path: Path) -> None:
@@ -133,7 +133,7 @@ def test_empty_address_names_every_way(spark: SparkSession, tmp_path: Path) -> N
 
 
 def test_address_of_another_file_is_refused(spark: SparkSession, folder: Path) -> None:
-    assert "no archive" in refusal(spark, f"file://{folder}/model.safetensors")
+    assert "not an archive" in refusal(spark, f"file://{folder}/model.safetensors")
 
 
 def test_address_that_spark_has_no_client_for_is_refused(spark: SparkSession) -> None:

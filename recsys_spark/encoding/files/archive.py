@@ -1,4 +1,4 @@
-"""Archives of models, unpacked without trusting them, and the driver's cache of what was unpacked or fetched."""
+"""Archives of models, unpacked without trust, and the driver's cache of unpacked and fetched models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ARCHIVE_SUFFIXES = (".zip", *TAR_SUFFIXES)
 
 @dataclass(frozen=True)
 class Member:
-    """An entry of an archive: ``plain`` is a regular file or a folder, not a link and not a device."""
+    """An entry of an archive; ``plain`` is true for a regular file or a folder, false for a link or a device."""
 
     name: str
     n_bytes: int
@@ -29,12 +29,15 @@ class Member:
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file's name is that of an archive which can be unpacked."""
+    """Return whether the name of a file is the name of an archive that can be unpacked."""
     return name.lower().endswith(ARCHIVE_SUFFIXES)
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Unpack a model archive into an empty folder; raises EncoderError, before a byte is written where the archive is hostile."""
+    """Unpack a model archive into an empty folder; raises EncoderError.
+
+    A hostile archive is refused before a byte is written.
+    """
     try:
         if archive.name.lower().endswith(".zip"):
             with zipfile.ZipFile(archive) as content:
@@ -45,7 +48,7 @@ def unpack(archive: Path, into: Path) -> None:
                 _check(archive, into, (Member(m.name, m.size, m.isreg() or m.isdir()) for m in packed.getmembers()))
                 packed.extractall(into, filter="data")
     except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        # RuntimeError is how zipfile says that a password is needed.
+        # zipfile raises RuntimeError where a password is needed.
         raise EncoderError(
             "the archive of the model cannot be unpacked",
             where=str(archive),
@@ -61,18 +64,21 @@ def _member_of_zip(info: zipfile.ZipInfo) -> Member:
 
 
 def _check(archive: Path, into: Path, members: Iterable[Member]) -> None:
-    """Refuse links, names that lead out of the folder, and more than the disk holds. A member is never larger than it says."""
+    """Refuse links, names that lead out of the folder, and more bytes than the disk has free.
+
+    A member is never larger than the archive states.
+    """
     n_bytes = 0
     for member in members:
         n_bytes += member.n_bytes
-        # What is a plain name on one system is a path on another: an archive is refused on all of them.
+        # A plain name on one system may be a path on another. Such an archive is refused on all systems.
         leads_out = any(
             path.is_absolute() or path.drive or path.root or ".." in path.parts
             for path in (PurePosixPath(member.name), PureWindowsPath(member.name))
         )
         if leads_out or not member.plain:
             raise EncoderError(
-                "the archive of the model holds what no model needs",
+                "the archive of the model contains what no model needs",
                 where=str(archive),
                 found=f"{member.name}: {'a name that leads out of the folder' if leads_out else 'a link or device'}",
                 expected="plain files and folders",
@@ -81,7 +87,7 @@ def _check(archive: Path, into: Path, members: Iterable[Member]) -> None:
     free = shutil.disk_usage(into).free
     if n_bytes > free:
         raise EncoderError(
-            "the archive of the model is larger, unpacked, than the space on the disk",
+            "the unpacked archive of the model is larger than the free space on the disk",
             where=str(archive),
             found=f"{n_bytes:,} bytes",
             expected=f"at most the {free:,} bytes that are free at {into}",
@@ -90,7 +96,10 @@ def _check(archive: Path, into: Path, members: Iterable[Member]) -> None:
 
 
 def cached_folder(key: str, fill: Callable[[Path], None]) -> Path:
-    """The cache's folder ``key``, made by ``fill`` where there is none. It appears whole or not at all; ``key`` must name the content."""
+    """Return the cache's folder ``key``, made by ``fill`` where it does not exist.
+
+    It appears complete or not at all. ``key`` must identify the content.
+    """
     cache = _cache()
     folder = cache / key
     if folder.is_dir():
@@ -110,12 +119,15 @@ def cached_folder(key: str, fill: Callable[[Path], None]) -> Path:
 
 
 def _cache() -> Path:
-    """A folder that only this user may write: what is in it is not verified again. Gone with the container where there is no home."""
+    """Return a folder that only this user may write, because its content is not verified again.
+
+    Where there is no home, the folder lasts as long as the container.
+    """
     home = os.environ.get("XDG_CACHE_HOME")
     try:
         cache = (Path(home) if home else Path.home() / ".cache") / "recsys-spark" / "encoders"
         cache.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryDirectory(dir=cache):
             return cache
-    except (OSError, RuntimeError):  # a container's user may have no home, or none that it may write
+    except (OSError, RuntimeError):  # the user of a container may have no home, or a home without write permission
         return Path(tempfile.mkdtemp(prefix="recsys-spark-encoders-"))

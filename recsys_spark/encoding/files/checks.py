@@ -1,4 +1,4 @@
-"""What a model folder must be before any of it is loaded. Only JSON and the headers of safetensors files are read here."""
+"""Checks of a model folder before anything is loaded. Only JSON and headers of safetensors files are read here."""
 
 from __future__ import annotations
 
@@ -17,26 +17,31 @@ T = TypeVar("T", dict[str, Any], list[dict[str, Any]])
 WEIGHTS = "model.safetensors"
 SHARD_INDEX = "model.safetensors.index.json"
 CHECKSUMS = "SHA256SUMS"
-TOKENIZER_FILES = (
-    "tokenizer.json", "vocab.txt", "vocab.json", "merges.txt", "sentencepiece.bpe.model", "spiece.model", "tokenizer.model",
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-)  # fmt: skip
-VOCABULARIES = TOKENIZER_FILES[:7]
+VOCABULARIES = (
+    "tokenizer.json",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "sentencepiece.bpe.model",
+    "spiece.model",
+    "tokenizer.model",
+)
+TOKENIZER_FILES = (*VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
 KEPT = ("*.json", "*.txt", "*.model", "*.safetensors", CHECKSUMS)
 CODE = ("*.py",)
 LEFT = (".*", "*/.*", "onnx/*", "openvino/*", "*/*.safetensors", "*/*/*.json", "*/*/*.txt", "*/*/*.model")
-"""Patterns of what a download, a copy and a shipment hold of a model's folder, and of what they leave all the same.
+"""Patterns of the files of a model that are downloaded, copied and shipped; LEFT are exceptions, which are not.
 An asterisk matches a slash too, as in huggingface_hub."""
 
 
 def kept_patterns(trusted: bool) -> tuple[str, ...]:
-    """Patterns of the files that are taken; Python only where the configuration trusts the model's code."""
+    """Return patterns of the files that are taken; Python only where the configuration trusts the model's code."""
     return KEPT + CODE if trusted else KEPT
 
 
 def is_kept(name: str, trusted: bool) -> bool:
-    """Whether a file, named relative to the model's folder, is one that loading may need.
+    """Return whether loading may need a file, which is named relative to the model's folder.
 
     >>> [n for n in ("config.json", "1_Pooling/config.json", "pytorch_model.bin", "model.py") if is_kept(n, False)]
     ['config.json', '1_Pooling/config.json']
@@ -47,13 +52,13 @@ def is_kept(name: str, trusted: bool) -> bool:
 
 
 def kept_files(folder: Path, trusted: bool) -> list[str]:
-    """Sorted names, relative to ``folder``, of the files that :func:`is_kept`."""
+    """Return the sorted names, relative to ``folder``, of the files that :func:`is_kept`."""
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     return sorted(name for name in names if is_kept(name, trusted))
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The safetensors files of the model, whole and readable; raises EncoderError."""
+    """Return the safetensors files of the model, complete and readable; raises EncoderError."""
     if (folder / WEIGHTS).is_file():
         paths = [folder / WEIGHTS]
     elif (folder / SHARD_INDEX).is_file():
@@ -76,13 +81,13 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def _shards(index: Path) -> list[str]:
-    """Names of the shards; a model must not make us read outside its folder."""
+    """Return the names of the shards, which must lie in the model's folder; raises EncoderError."""
     shards = read_json(index).get("weight_map")
     names = sorted({str(shard) for shard in shards.values()}) if isinstance(shards, dict) else []
     strange = [name for name in names if Path(name).name != name or "\\" in name or not name.endswith(".safetensors")]
     if strange or not names:
         raise EncoderError(
-            "the index of the weights names files that are no safetensors files beside it",
+            "the index of the weights names files that are not safetensors files next to it",
             where=str(index),
             found=", ".join(strange) or "no shard",
             expected="a weight_map with plain names such as model-00001-of-00002.safetensors",
@@ -92,7 +97,7 @@ def _shards(index: Path) -> list[str]:
 
 
 def no_weights(where: str, names: Iterable[str]) -> EncoderError:
-    """The refusal of a folder, an address or a hub model with these files and no safetensors weights among them."""
+    """Return the error for a folder, an address or a hub model whose files ``names`` include no safetensors weights."""
     names = sorted(names)
     pickled = [name for name in names if any(fnmatchcase(name, pattern) for pattern in PICKLES)]
     return EncoderError(
@@ -108,19 +113,19 @@ def no_weights(where: str, names: Iterable[str]) -> EncoderError:
 
 
 def check_tokenizer(folder: Path) -> None:
-    """Raises EncoderError where there is no vocabulary."""
+    """Raise EncoderError where the folder has no vocabulary."""
     if not any((folder / name).is_file() for name in VOCABULARIES):
         raise EncoderError(
             "the model folder has no tokenizer",
             where=str(folder),
             found=listed(path.name for path in folder.iterdir()),
             expected="tokenizer.json, or a vocabulary such as vocab.txt or sentencepiece.bpe.model",
-            action="copy the tokenizer files of the model beside its weights",
+            action="copy the tokenizer files of the model next to its weights",
         )
 
 
 def read_config(folder: Path, trusted: bool) -> dict[str, Any]:
-    """config.json of an encoder whose code, where it brings any, is ``trusted``; raises EncoderError."""
+    """Return config.json of an encoder; raises EncoderError where the encoder has code that is not ``trusted``."""
     path = folder / "config.json"
     if not path.is_file():
         raise EncoderError(
@@ -138,15 +143,15 @@ def read_config(folder: Path, trusted: bool) -> dict[str, Any]:
 
 
 def _check_code(file: Path, auto_map: object, trusted: bool) -> None:
-    """Raises EncoderError unless the code is trusted and lies in the folder, where it is part of the fingerprint."""
+    """Raise EncoderError unless the code is trusted and in the folder, where it is part of the fingerprint."""
     if not trusted:
         raise EncoderError(
             "the model wants to run code that comes with it (auto_map), which is refused",
             where=str(file),
             found=auto_map,
             expected="an architecture that transformers has built in",
-            action="choose a model without remote code, or read its code, then set encoder.revision to the version that "
-            "you read and encoder.trust_remote_code = true",
+            action="choose a model without remote code, or read its code, then set encoder.revision to the version "
+            "that you read and encoder.trust_remote_code = true",
         )
     entries = auto_map.values() if isinstance(auto_map, dict) else [auto_map]
     # A tokenizer names a slow and a fast class, either of which may be null.
@@ -161,18 +166,18 @@ def _check_code(file: Path, auto_map: object, trusted: bool) -> None:
             "the code of the model is not in its folder",
             where=str(file),
             found=f"code of another repository: {', '.join(elsewhere)}" if elsewhere else f"no {', no '.join(missing)}",
-            expected="every module that auto_map names, beside config.json: executors download nothing",
+            expected="every module that auto_map names, next to config.json: executors download nothing",
             action="copy the modules into the folder and name them in auto_map without a repository",
         )
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object of the model; raises EncoderError."""
+    """Return a JSON object of the model; raises EncoderError."""
     return _parsed(path, dict)
 
 
 def read_list(path: Path) -> list[dict[str, Any]]:
-    """A JSON list of objects; raises EncoderError."""
+    """Return a JSON list of objects; raises EncoderError."""
     items = _parsed(path, list)
     return [item for item in items if isinstance(item, dict)]
 
@@ -194,6 +199,6 @@ def _parsed(path: Path, kind: type[T]) -> T:
 
 
 def listed(names: Iterable[str]) -> str:
-    """The first names of a folder, for a message."""
+    """Return the first names of a folder for a message."""
     ordered: Sequence[str] = sorted(names)
     return (", ".join(ordered[:12]) + (" ..." if len(ordered) > 12 else "")) or "an empty folder"

@@ -1,4 +1,4 @@
-"""Checksums that came with a model: a SHA256SUMS file, and the names and notes that the hub's client leaves."""
+"""Checksums that came with a model: a SHA256SUMS file, and names and notes that the hub's client has written."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SHA1_DIGITS = 40
 
 
 def sha256_of(path: Path) -> str:
-    """Hex sha256 of a file."""
+    """Return the hex sha256 of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -24,7 +24,8 @@ def sha256_of(path: Path) -> str:
 def check_sums(folder: Path, known: Mapping[str, str], trusted: bool) -> None:
     """Compare the files with the checksums that came with them; raises EncoderError where one differs or is missing.
 
-    ``known`` holds sha256 by name relative to ``folder``, so that no weights are read twice. A folder without any checksum passes.
+    ``known`` contains sha256 by name relative to ``folder``, so that weights are not read twice. A folder without
+    checksums passes.
     """
     for name, expected, where in [*_listed(folder, trusted), *_of_hub(folder, trusted)]:
         path = folder / name
@@ -43,7 +44,7 @@ def check_sums(folder: Path, known: Mapping[str, str], trusted: bool) -> None:
 
 
 def _listed(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
-    """(name, sum, source) from SHA256SUMS, as `sha256sum` writes it, for the files that loading may need."""
+    """Yield (name, sum, source) from SHA256SUMS, as `sha256sum` writes it, for the files that loading may need."""
     path = folder / CHECKSUMS
     if not path.is_file():
         return
@@ -60,13 +61,13 @@ def _listed(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
                 expected="lines as `sha256sum FILE...` writes them inside the folder",
                 action=f"write {CHECKSUMS} again where you trust the folder",
             )
-        # A list made for the second time by `sha256sum * > SHA256SUMS` holds the emptied list itself.
+        # A second `sha256sum * > SHA256SUMS` also lists the emptied SHA256SUMS itself.
         if str(name) != CHECKSUMS and is_kept(str(name), trusted):
             yield str(name), match[1].lower(), CHECKSUMS
 
 
 def _of_hub(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
-    """(name, sum, source) as the hub's client kept it: the name of the blob in its cache, or a note beside `--local-dir`."""
+    """Yield (name, sum, source) as the hub's client keeps it: in a blob's name in its cache, or in a note in `--local-dir`."""
     for name in kept_files(folder, trusted):
         blob = (folder / name).resolve()
         if blob.parent.name == "blobs" and _HUB_SUM.fullmatch(blob.name):
@@ -80,7 +81,7 @@ def _of_hub(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
 
 
 def _sha1s(path: Path) -> tuple[str, str]:
-    """Git's sha1 of a small file, which the hub gives, and the plain one, which some mirrors give instead."""
+    """Return Git's sha1 of a small file, which the hub states, and the plain sha1, which some mirrors state."""
     content = path.read_bytes()
     git = hashlib.sha1(f"blob {len(content)}\0".encode(), usedforsecurity=False)
     git.update(content)

@@ -1,4 +1,4 @@
-"""Models that are on this machine already: a folder, or an installed package that carries one."""
+"""Models that are already on this machine: a folder, or an installed package that contains a model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def find_folder(model: str) -> Path:
-    """The folder on this machine that ``encoder.model`` names: a path, else an installed distribution; raises EncoderError."""
+    """Return the folder that ``encoder.model`` names: a path, else an installed distribution; raises EncoderError."""
     path = Path(model).expanduser()
     if "://" not in model and path.is_dir():
         return path.resolve()
@@ -43,7 +43,9 @@ def find_folder(model: str) -> Path:
 
 
 def is_hub_id(model: str) -> bool:
-    """Whether ``model`` can only mean a model of the hub: ORG/NAME, and no path that is there or nearly there.
+    """Return whether ``model`` can only mean a model of the hub.
+
+    It is ORG/NAME, and neither that path nor the folder ORG exists.
 
     >>> is_hub_id("intfloat/multilingual-e5-small"), is_hub_id("/models/e5"), is_hub_id("a/b/c")
     (True, False, False)
@@ -53,7 +55,7 @@ def is_hub_id(model: str) -> bool:
 
 
 def model_folder(root: Path) -> Path:
-    """The folder with config.json in an unpacked archive: ``root``, or below it as long as there is one folder only."""
+    """Return the folder with config.json in an unpacked archive: ``root``, or a folder below that has no siblings."""
     folder = root
     while not (folder / "config.json").is_file():
         inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]

@@ -1,4 +1,4 @@
-"""Models of the hub: downloaded once on the driver, at a commit that is logged; never asked for by a worker."""
+"""Models of the hub: downloaded once by the driver, at a commit that is logged; workers never ask the hub."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ log = logging.getLogger("recsys_spark")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 REQUEST_SECONDS = 5.0
 PROBE_SECONDS = 10.0
-"""The first request's limit, name resolution and proxy included, which no timeout of an HTTP client covers."""
+"""Limit of the first request, name resolution and proxy included, which no timeout of an HTTP client covers."""
 
 
 def hub_folder(model: str, revision: str, *, trusted: bool) -> Path:
-    """The folder of the hub model ``ORG/NAME`` in the hub cache, downloaded where it is not there; raises EncoderError.
+    """Return the folder of the hub model ``ORG/NAME`` in the hub cache, downloaded if missing; raises EncoderError.
 
-    A commit that is in the cache costs no request. Another ``revision``, or none, is looked up, and its commit is logged.
+    A commit that is in the cache needs no request. Another ``revision``, or none, is looked up, and its commit is
+    logged.
     """
     if trusted and not COMMIT.fullmatch(revision):
         raise EncoderError(
@@ -85,7 +86,7 @@ def _snapshot(model: str, revision: str, trusted: bool, *, local_files_only: boo
 
 
 def _cached(model: str, revision: str, trusted: bool) -> Path | None:
-    """The folder in the hub cache if it is whole: an older client also returns half of a broken-off download."""
+    """Return the folder in the hub cache if it is complete: an older client also returns an interrupted download."""
     try:
         folder = _snapshot(model, revision, trusted, local_files_only=True)
         weight_files(folder)
@@ -96,7 +97,7 @@ def _cached(model: str, revision: str, trusted: bool) -> Path | None:
 
 
 def _refusal(model: str, revision: str, error: Exception) -> EncoderError | None:
-    """What the hub says no to, in words; None where it did not answer."""
+    """Return the error for a refusal by the hub; None where the hub did not answer."""
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError
 
     if not isinstance(error, (GatedRepoError, RepositoryNotFoundError, RevisionNotFoundError)):
@@ -128,7 +129,7 @@ def _unreachable(model: str, why: str) -> EncoderError:
 
 
 def _endpoint() -> str:
-    # Read here and not at the import of huggingface_hub, which may have been long ago in a notebook.
+    # Read here, because a notebook may have imported huggingface_hub long before it was set.
     return (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
 
 
@@ -137,7 +138,7 @@ def _is_offline() -> bool:
 
 
 def _within(seconds: float, call: Callable[[], T]) -> T:
-    """``call()``, or TimeoutError when the time is up; the thread that then still waits does not keep the process alive."""
+    """Return ``call()``; raises TimeoutError after ``seconds``. The waiting thread does not keep the process alive."""
     answer: Future[T] = Future()
 
     def ask() -> None:

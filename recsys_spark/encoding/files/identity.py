@@ -1,4 +1,4 @@
-"""The encoder as driver and workers agree on it: its files checked, fingerprinted, and proven the same on a worker."""
+"""The identity of an encoder: its files are checked and fingerprinted, and a worker proves that it has the same."""
 
 from __future__ import annotations
 
@@ -30,16 +30,22 @@ from recsys_spark.errors import EncoderError
 log = logging.getLogger("recsys_spark")
 
 POSITION_OFFSET = (
-    "roberta", "xlm-roberta", "xlm-roberta-xl", "roberta-prelayernorm", "data2vec-text", "camembert", "mpnet", "longformer",
-)  # fmt: skip
-"""Model types whose first position is pad_token_id + 1, so that many positions fewer can be used."""
+    "roberta",
+    "xlm-roberta",
+    "xlm-roberta-xl",
+    "roberta-prelayernorm",
+    "data2vec-text",
+    "camembert",
+    "mpnet",
+    "longformer",
+)
+"""Model types whose first position is pad_token_id + 1. The positions before it cannot be used."""
 
 
 def resolve_encoder(cfg: Encoder, folder: Path | None = None, *, on_gpu: bool = False) -> EncoderSpec:
-    """Find (unless ``folder`` is where it was found) and check the model of ``[encoder]`` without loading it.
+    """Check the model of ``[encoder]`` without loading it, in ``folder`` or where it is found; raises EncoderError.
 
-    ``on_gpu`` says whether it will compute on GPUs where that is not configured: `auto` as backend depends on it. Raises
-    EncoderError.
+    ``on_gpu`` says whether it will compute on GPUs where that is not configured. The backend `auto` depends on it.
     """
     folder = folder or find_folder(cfg.model)
     config = read_config(folder, cfg.trust_remote_code)
@@ -71,10 +77,10 @@ def resolve_encoder(cfg: Encoder, folder: Path | None = None, *, on_gpu: bool = 
 
 
 def verified_folder(spec: EncoderSpec, candidates: Sequence[Path] = ()) -> Path:
-    """The first folder of this machine that is proven to hold the driver's model; raises EncoderError.
+    """Return the first folder of this machine that is proven to contain the driver's model; raises EncoderError.
 
-    Looked at are the driver's path, ``candidates`` (where Spark unpacked what was shipped), and the installed package, which
-    may lie elsewhere here. One that is another model or is damaged is passed over: the next may be the right one.
+    The folders are the driver's path, ``candidates`` (where Spark unpacked a shipped model), and the installed package,
+    whose path may differ here. A folder with another or a damaged model is skipped: the next may be right.
     """
     seen: dict[Path, str] = {}
     for folder in _places(spec, candidates):
@@ -106,7 +112,7 @@ def verified_folder(spec: EncoderSpec, candidates: Sequence[Path] = ()) -> Path:
 
 
 def _places(spec: EncoderSpec, candidates: Sequence[Path]) -> Iterator[Path]:
-    """Folders that exist on this machine and may hold the model."""
+    """Yield folders that exist on this machine and may contain the model."""
     # YARN unpacks the job's archives in the working directory of the executor.
     in_place = [Path(spec.shipped).absolute()] if spec.shipped else []
     for folder in (Path(spec.path), *candidates, *in_place):
@@ -122,7 +128,7 @@ def _places(spec: EncoderSpec, candidates: Sequence[Path]) -> Iterator[Path]:
 
 
 def digests(folder: Path, trusted: bool) -> dict[str, str]:
-    """Sha256 by name of every file that a vector depends on: config.json, tokenizer, weights, and code that is run."""
+    """Return sha256 by name of each file that a vector depends on: config.json, tokenizer, weights, executed code."""
     weights = [path.name for path in weight_files(folder)]
     index = [] if weights == [WEIGHTS] else [SHARD_INDEX]
     present = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
@@ -131,7 +137,7 @@ def digests(folder: Path, trusted: bool) -> dict[str, str]:
 
 
 def fingerprint(sums: Mapping[str, str], settings: tuple[str | int | bool, ...]) -> str:
-    """16 hex digits of sha256 over :func:`digests` and the settings a vector depends on."""
+    """Return 16 hex digits of sha256 over :func:`digests` and the settings a vector depends on."""
     digest = hashlib.sha256()
     for name, file_digest in sorted(sums.items()):
         digest.update(f"{name} {file_digest}\n".encode())
@@ -140,21 +146,22 @@ def fingerprint(sums: Mapping[str, str], settings: tuple[str | int | bool, ...])
 
 
 def _width(config: dict[str, Any], folder: Path) -> int:
-    """h. DistilBERT calls it `dim`, GPT-2 `n_embd`; an encoder-decoder or a model without it is refused."""
+    """Return h, which DistilBERT calls `dim` and GPT-2 `n_embd`; raises EncoderError unless it is an encoder."""
     width = config.get("hidden_size", config.get("dim", config.get("n_embd")))
     if config.get("is_encoder_decoder") or not isinstance(width, int) or "model_type" not in config:
         raise EncoderError(
             "the model is not a text encoder",
             where=str(folder / "config.json"),
             found=f"model_type {config.get('model_type')}, hidden_size {width}",
-            expected="an encoder such as BERT, RoBERTa, XLM-R, MPNet or DistilBERT, or a decoder that embeds, such as Qwen3",
+            expected="an encoder such as BERT, RoBERTa, XLM-R, MPNet or DistilBERT, "
+            "or a decoder that embeds, such as Qwen3",
             action="choose another model",
         )
     return width
 
 
 def _usable_positions(config: dict[str, Any]) -> int:
-    """Tokens that the position table can hold, unlimited where the model has none."""
+    """Return how many tokens the position table has room for; unlimited where the model has no table."""
     positions = int(config.get("max_position_embeddings") or config.get("n_positions") or 1_000_000)
     if config.get("model_type") in POSITION_OFFSET:
         positions -= int(config.get("pad_token_id") or 0) + 1

@@ -15,10 +15,10 @@ from recsys_spark.worker.threads import limit_threads
 
 
 def load_encoder(spec: EncoderSpec, n_threads: int, candidates: Sequence[Path] = ()) -> TextEncoder:
-    """Load the encoder that ``spec`` names into host memory; seconds, so keep it with ``cache.cached``.
+    """Load the encoder of ``spec`` into host memory; this takes seconds, so keep it with ``cache.cached``.
 
-    ``candidates`` are folders where the model may lie beside those the spec names. Raises EncoderError where no folder of this
-    machine is the driver's, or weights are missing.
+    ``candidates`` are more folders where the model may be, besides the folders that the spec names. Raises EncoderError
+    where no folder of this machine has the driver's model, or weights are missing.
     """
     folder = verified_folder(spec, candidates)
     limit_threads(n_threads)
@@ -28,11 +28,14 @@ def load_encoder(spec: EncoderSpec, n_threads: int, candidates: Sequence[Path] =
 
 
 def load_model(folder: Path, trusted: bool) -> Any:
-    """The model in float32 whatever the weights on disk; transformers is imported here because that takes seconds."""
+    """Return the model in float32, whatever the type of its weights; raises EncoderError.
+
+    transformers is imported here because the import takes seconds.
+    """
     from transformers import AutoModel
     from transformers.utils import logging
 
-    # It warns of weights that are not used (heads), and draws a progress bar per worker.
+    # It warns of weights that are not used (heads), and shows a progress bar per worker.
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -51,13 +54,14 @@ def load_model(folder: Path, trusted: bool) -> Any:
             expected="a model of the BERT family",
             action="check that the folder is complete and this version of transformers knows its model_type",
         ) from error
-    # Missing tensors are silently drawn at random. The pooler is not used, and many encoders ship without it.
+    # Missing tensors would be random, without an error. The pooler is not used, and many encoders come without it.
     missing = sorted(key for key in info["missing_keys"] if "pooler" not in key)
     if missing or info.get("mismatched_keys"):
         raise EncoderError(
             "the weights do not belong to the model's config.json",
             where=str(folder),
-            found=f"{len(missing)} tensors missing, {len(info.get('mismatched_keys') or ())} of another shape: {missing[:3]}",
+            found=f"{len(missing)} tensors missing, "
+            f"{len(info.get('mismatched_keys') or ())} of another shape: {missing[:3]}",
             expected="every tensor of the model",
             action="copy the model folder again, with all its files from one version",
         )
@@ -65,7 +69,7 @@ def load_model(folder: Path, trusted: bool) -> Any:
 
 
 def _load_tokenizer(folder: Path, max_length: int) -> Any:
-    """A `tokenizers.Tokenizer`: tokenizer.json as it stands, else converted from the vocabulary files."""
+    """Return a `tokenizers.Tokenizer`: tokenizer.json unchanged, else converted from the vocabulary files."""
     from tokenizers import Tokenizer
 
     try:
@@ -85,7 +89,7 @@ def _load_tokenizer(folder: Path, max_length: int) -> Any:
             expected="a fast tokenizer (tokenizer.json)",
             action="save the tokenizer once with AutoTokenizer.from_pretrained(...).save_pretrained(folder)",
         ) from error
-    # A tokenizer.json may bring padding and a shorter cut of its own.
+    # A tokenizer.json may have its own padding and a shorter cut.
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_length)
     return tokenizer

@@ -50,7 +50,7 @@ def test_missing_shard_is_refused(folder: Path) -> None:
 def test_index_that_leads_out_of_the_folder_is_refused(folder: Path, shard: str) -> None:
     (folder / "model.safetensors").rename(folder.parent / "model.safetensors")
     rewrite(folder / "model.safetensors.index.json", weight_map={"a": shard})
-    assert "no safetensors files beside it" in refusal(folder)
+    assert "not safetensors files next to it" in refusal(folder)
 
 
 @pytest.mark.parametrize("index", [{"weight_map": {}}, {"weight_map": ["a"]}, {}])
