@@ -1,4 +1,4 @@
-"""The encoders that `recsys-spark encoders` compares: from its `--candidates`, or all that this machine has."""
+"""The encoders that `recsys-spark encoders` compares: those of `--candidates`, or all on this machine."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from recsys_spark.encoding.files.find import find_folder
 from recsys_spark.errors import ConfigError, EncoderError, nearest
 
 OF_A_MODEL = ("revision", "trust_remote_code", "pooling", "item_prefix", "user_prefix")
-"""Keys of [encoder] that are right for one model; a candidate of another model starts from their defaults."""
+"""Keys of [encoder] that belong to one model; a candidate with another model starts from their defaults."""
 SECTION = "encoder"
 
 
 def backends() -> list[str]:
-    """What `encoder.backend` may be, beside `auto`."""
+    """Return the values of `encoder.backend` besides `auto`."""
     return [name for name in get_args(Encoder.model_fields["backend"].annotation) if name != "auto"]
 
 
 def read_candidates(text: str | None, cfg: Config) -> list[Encoder]:
-    """The candidates that ``--candidates`` names, each once; raises ConfigError.
+    """Return the candidates that ``--candidates`` names, each once; raises ConfigError.
 
-    ``text``: a file `*.toml` with [[encoder]] sections, or MODEL[@BACKEND] with commas between. None: the configured model
-    under every backend, then installed packages that carry a model. What a candidate leaves open is as in ``cfg.encoder``, but
-    for OF_A_MODEL where it is another model.
+    ``text`` is a file `*.toml` with [[encoder]] sections, or a list of MODEL[@BACKEND] with commas. Without it,
+    candidates are the configured model with every backend, then installed packages that contain a model. Keys that a
+    candidate does not set are those of ``cfg.encoder``, except OF_A_MODEL for another model.
     """
     if text is None:
         found = list(_under_every_backend(cfg))
@@ -51,13 +51,13 @@ def read_candidates(text: str | None, cfg: Config) -> list[Encoder]:
 
 def _under_every_backend(cfg: Config) -> Iterator[Encoder]:
     for name in backends():
-        # Some backends do not go with every device, which the configuration knows.
+        # The configuration refuses a backend that does not fit the device.
         with suppress(ConfigError):
             yield laid_over(cfg, {"backend": name})
 
 
 def laid_over(cfg: Config, given: dict[str, Any], where: str = "--candidates") -> Encoder:
-    """The candidate whose keys of [encoder] are ``given``; raises ConfigError."""
+    """Return the candidate with the keys of [encoder] that are ``given``; raises ConfigError."""
     base = cfg.encoder.model_dump()
     if given.get("model", base["model"]) != base["model"]:
         base = {key: value for key, value in base.items() if key not in OF_A_MODEL}
@@ -65,7 +65,7 @@ def laid_over(cfg: Config, given: dict[str, Any], where: str = "--candidates") -
 
 
 def _of_word(word: str) -> dict[str, Any]:
-    """`MODEL[@BACKEND]` -> keys of [encoder].
+    """Return the keys of [encoder] for `MODEL[@BACKEND]`; raises ConfigError.
 
     >>> _of_word("/models/e5@torch-bfloat16")
     {'model': '/models/e5', 'backend': 'torch-bfloat16'}
@@ -93,11 +93,11 @@ def _of_file(path: Path, cfg: Config) -> list[Encoder]:
     sections = content.get(SECTION)
     if set(content) != {SECTION} or not isinstance(sections, list) or not all(isinstance(s, dict) for s in sections):
         raise ConfigError(
-            "The file of candidates holds something else than [[encoder]] sections",
+            "The file of candidates contains something other than [[encoder]] sections",
             where=str(path),
             found=", ".join(content) or "nothing",
             expected="one [[encoder]] section per candidate, with the keys of [encoder]",
-            action="Write [[encoder]] over each candidate's keys.",
+            action="Write [[encoder]] above each candidate's keys.",
         )
     folder = path.resolve().parent
     return [
@@ -107,7 +107,7 @@ def _of_file(path: Path, cfg: Config) -> list[Encoder]:
 
 
 def packages_with_a_model(configured: str) -> list[str]:
-    """Names of the installed distributions that `encoder.model` could name, sorted, without the ``configured`` model."""
+    """Return the sorted names of installed distributions with a model, without the ``configured`` model."""
     seen = {_folder(configured)}
     names = []
     for name in sorted({d.name for d in metadata.distributions() if _carries_weights(d.files or ())}):
@@ -130,9 +130,10 @@ def _folder(model: str) -> Path | None:
 
 
 def labels(candidates: Sequence[Encoder]) -> list[str]:
-    """A short name for each, all different: `MODEL@BACKEND`, with the keys in which candidates of one name differ.
+    """Return a short name for each, all different: `MODEL@BACKEND` and the keys in which equal names differ.
 
-    >>> labels([Encoder(model="/m/e5"), *(Encoder(model="x", backend="torch-float32", max_length=n) for n in (64, 128))])
+    >>> x = [Encoder(model="x", backend="torch-float32", max_length=n) for n in (64, 128)]
+    >>> labels([Encoder(model="/m/e5"), *x])
     ['e5', 'x@torch-float32 max_length=64', 'x@torch-float32 max_length=128']
     """
     short = [Path(c.model).name + ("" if c.backend == "auto" else f"@{c.backend}") for c in candidates]

@@ -1,4 +1,4 @@
-"""`recsys-spark encoders`: which encoder and backend suit this machine and these data, measured."""
+"""`recsys-spark encoders`: measures which encoder and backend suit this machine and these data."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ log = logging.getLogger("recsys_spark")
 
 @dataclass
 class Measured:
-    """A candidate and what its processes measured, or why it could not be measured."""
+    """A candidate with the measurements of its processes, or the reason why it could not be measured."""
 
     name: str
     encoder: Encoder
@@ -57,7 +57,7 @@ class Measured:
 
     @property
     def spread(self) -> float:
-        """Slowest round to fastest, as a share of the median."""
+        """Difference between the fastest and the slowest round, as a share of the median."""
         seconds = [trial.seconds for trial in self.trials]
         return (1 / min(seconds) - 1 / max(seconds)) * statistics.median(seconds)
 
@@ -85,7 +85,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much is drawn."""
+    """Sizes of the sample."""
 
     n_texts: int = 2_000
     n_users: int = 1_000
@@ -94,18 +94,18 @@ class Sizes:
 
 @dataclass(frozen=True)
 class Prepared:
-    """What measuring needs; Spark is not part of it."""
+    """The input of the measurements, without Spark."""
 
     rows: list[Measured]
     sample: Sample
     run_date: str
     n_threads: int
     needs_spark: bool
-    """A model lies in a folder that goes with the session."""
+    """A model is in a folder that is deleted with the session."""
 
 
 def prepare(spark: SparkSession, cfg: Config, candidates: Sequence[Encoder], run_date: date, sizes: Sizes) -> Prepared:
-    """Find the candidates' models and draw the sample; raises RecsysError, but not for a candidate."""
+    """Find the candidates' models and draw the sample; raises RecsysError, but not for a single candidate."""
     rows, needs_spark = _found(spark, candidates)
     _at_least_one(rows)
     with profile_inputs(spark, cfg, run_date) as inputs:
@@ -121,7 +121,7 @@ def prepare(spark: SparkSession, cfg: Config, candidates: Sequence[Encoder], run
 
 
 def _found(spark: SparkSession, candidates: Sequence[Encoder]) -> tuple[list[Measured], bool]:
-    """A row for each, with its spec or its error, and whether a model goes with the session."""
+    """Return a row per candidate, with its spec or its error, and whether a model is deleted with the session."""
     found: dict[Encoder, EncoderSpec | str] = {}
     needs_spark = False
     for encoder in candidates:
@@ -132,7 +132,7 @@ def _found(spark: SparkSession, candidates: Sequence[Encoder]) -> tuple[list[Mea
             found[encoder] = str(error)
             continue
         needs_spark = needs_spark or bool(provided.with_job)
-        # By the name of what `auto` stands for, which may be a candidate as well.
+        # By the backend that `auto` stands for, which may be a candidate as well.
         found[encoder.model_copy(update={"backend": spec.backend})] = spec
     rows = [
         Measured(name, encoder, error=spec) if isinstance(spec, str) else Measured(name, encoder, spec)
@@ -142,9 +142,9 @@ def _found(spark: SparkSession, candidates: Sequence[Encoder]) -> tuple[list[Mea
 
 
 def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
-    """Measure the candidates one after another, in a new process each round; raises EncoderError where none can be measured.
+    """Measure the candidates, in a new process each round; raises EncoderError where none can be measured.
 
-    Every candidate has its turn before any has a second, so that a busy minute of the machine is not one's bad luck.
+    Each round measures every candidate once, so that a busy minute of the machine does not hit only one of them.
     """
     rows, sample = prepared.rows, prepared.sample
     with tempfile.TemporaryDirectory(prefix="recsys-spark-encoders-") as name:
@@ -152,7 +152,7 @@ def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
         measurement.write_inputs(folder, sample.texts, sample.probe)
         for number in range(n_rounds):
             for row in (row for row in rows if row.error is None):
-                # The same vectors in every round, so they are looked at once.
+                # The vectors are the same in every round, so one round is enough for the probe.
                 _measure(row, folder, prepared.n_threads, probed=number == 0 and sample.probe.n_users > 0)
                 log.info("encoders: %s, round %d of %d %s", row.name, number + 1, n_rounds, _outcome(row))
     _at_least_one(rows)
@@ -167,7 +167,7 @@ def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
 
 
 def _measure(row: Measured, folder: Path, n_threads: int, *, probed: bool) -> None:
-    """Run one process and add its trial, or its error, to the row."""
+    """Run one process and add its measurement, or its error, to the row."""
     assert row.spec is not None
     measurement.write_task(folder, row.spec, n_threads=n_threads, probed=probed)
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(n_threads))
@@ -182,10 +182,12 @@ def _measure(row: Measured, folder: Path, n_threads: int, *, probed: bool) -> No
 
 
 def _died(status: int, said: str) -> str:
-    """What happened to a process that left no result."""
+    """Return what happened to a process that left no result."""
     if status < 0:
         name = signal.Signals(-status).name
-        return f"the process was ended by {name}" + (", often for want of memory" if name == "SIGKILL" else "")
+        return f"the process was ended by {name}" + (
+            ", often because memory was exhausted" if name == "SIGKILL" else ""
+        )
     return f"the process ended with status {status}: {(said.strip().splitlines() or ['it said nothing'])[-1]}"
 
 
@@ -194,7 +196,7 @@ def _outcome(row: Measured) -> str:
 
 
 def first_line(error: str) -> str:
-    """The part of an error that fits a line of a table."""
+    """Return the first line of an error, which fits into a table."""
     return error.splitlines()[0]
 
 

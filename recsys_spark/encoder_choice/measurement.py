@@ -1,6 +1,7 @@
-"""One encoder measured in a process of its own: ``python -m recsys_spark.encoder_choice.measurement FOLDER``.
+"""Measures one encoder in its own process: ``python -m recsys_spark.encoder_choice.measurement FOLDER``.
 
-The folder holds `sample.json` and `probe.npz` of all trials, and `task.json` of this one; `result.json` is written there.
+The folder contains `sample.json` and `probe.npz` for all trials, and `task.json` for this one. The process writes
+`result.json` there.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ WARM_UP_TEXTS = 128
 
 @dataclass(frozen=True)
 class TextSample:
-    """Profile texts without a prefix; each is encoded with that of its side."""
+    """Profile texts without a prefix; each is encoded with the prefix of its side."""
 
     item_texts: list[str]
     """For the speed."""
@@ -44,22 +45,22 @@ class TextSample:
 
 @dataclass(frozen=True)
 class Trial:
-    """What one process measured."""
+    """The measurements of one process."""
 
     load_s: float
-    """From the files to an encoder that can encode, checksums included, libraries that every candidate needs not."""
+    """From the files to an encoder that can encode; checksums count, libraries that every candidate needs do not."""
     memory_bytes: int
-    """Most memory that the process had at once, less what it had before it loaded the encoder."""
+    """Most memory that the process had at once, minus its memory before it loaded the encoder."""
     device: str
     device_bytes: int
     """Most memory at once on the GPU; 0 on a CPU."""
     n_texts: int
     n_tokens: int
-    """Tokens that passed through the network, special ones included, padding not."""
+    """Tokens that passed through the network: special tokens count, padding does not."""
     seconds: float
-    """For these texts, tokenising included, after a warm-up."""
+    """Time for these texts after a warm-up, tokenising included."""
     cpu_s: float
-    """CPU-seconds meanwhile, of all threads: what a busy machine does not change."""
+    """CPU-seconds of all threads in that time, which a busy machine does not change."""
     unknown_share: float
     """Share of the texts' tokens that the tokenizer does not know."""
     cut_share: float
@@ -69,8 +70,11 @@ class Trial:
 
 
 def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_threads: int) -> Trial:
-    """Load and measure the encoder of ``spec`` in this process, which must not have loaded one before; raises EncoderError."""
-    # Every candidate needs these, so their seconds and megabytes tell no candidate from another.
+    """Load the encoder of ``spec`` in this process and measure it; raises EncoderError.
+
+    The process must not have loaded an encoder before.
+    """
+    # Every candidate needs these libraries, so their seconds and megabytes do not distinguish candidates.
     import torch
     import transformers  # noqa: F401
 
@@ -87,7 +91,7 @@ def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_thread
             started, cpu_before = time.perf_counter(), time.process_time()
             _encode(encoder, texts)
             seconds, cpu_s = time.perf_counter() - started, time.process_time() - cpu_before
-            # Before the probe, whose products are none of the encoder's needs.
+            # Before the probe, whose products do not belong to the encoder.
             memory = peak_bytes() - before
             on_device = 0 if device == CPU else int(torch.cuda.max_memory_allocated(device))
             ranks = None
@@ -105,7 +109,7 @@ def _encode(encoder: TextEncoder, texts: Sequence[str]) -> F32:
 
 
 def token_shares(encoder: TextEncoder, texts: Sequence[str]) -> tuple[float, float]:
-    """Shares of the texts' tokens that are unknown to the tokenizer, and that are cut; special tokens are left out of both."""
+    """Return the shares of the texts' tokens that are unknown and that are cut, both without special tokens."""
     from tokenizers import Tokenizer
 
     description = encoder.tokenizer.to_str()
@@ -122,25 +126,27 @@ def token_shares(encoder: TextEncoder, texts: Sequence[str]) -> tuple[float, flo
 
 
 def unknown_id(model: dict[str, Any]) -> int | None:
-    """Id of the unknown token in the `model` of a tokenizer.json; None where there is none, as with bytes.
+    """Return the id of the unknown token in the `model` of a tokenizer.json; None where it has none, as with bytes.
 
     >>> unknown_id({"type": "WordPiece", "unk_token": "[UNK]", "vocab": {"[PAD]": 0, "[UNK]": 1}})
     1
-    >>> unknown_id({"type": "Unigram", "unk_id": 3, "vocab": []}), unknown_id({"type": "BPE", "unk_token": None, "vocab": {}})
-    (3, None)
+    >>> unknown_id({"type": "Unigram", "unk_id": 3, "vocab": []})
+    3
+    >>> unknown_id({"type": "BPE", "unk_token": None, "vocab": {}}) is None
+    True
     """
     found = model["unk_id"] if "unk_id" in model else model.get("vocab", {}).get(model.get("unk_token"))
     return found if isinstance(found, int) else None
 
 
 def peak_bytes() -> int:
-    """Most memory that this process had at once."""
-    # A child's ru_maxrss starts at its parent's size on Linux, so it may be that of a large driver.
+    """Return the most memory that this process had at once."""
+    # On Linux a child's ru_maxrss starts at the size of its parent, which may be a large driver.
     return _of_linux("VmHWM") or resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _RUSAGE_UNIT
 
 
 def resident_bytes() -> int:
-    """Memory that this process has now; elsewhere than on Linux the most it had."""
+    """Return the memory of this process now; on systems other than Linux the most that it had."""
     return _of_linux("VmRSS") or peak_bytes()
 
 
@@ -148,7 +154,7 @@ _RUSAGE_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 def _of_linux(name: str) -> int:
-    """A line of /proc/self/status in bytes; 0 where there is no such file."""
+    """Return a line of /proc/self/status in bytes; 0 where the file does not exist."""
     try:
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -157,20 +163,20 @@ def _of_linux(name: str) -> int:
 
 
 def write_inputs(folder: Path, sample: TextSample, probe: Probe) -> None:
-    """What all trials of ``folder`` read."""
+    """Write what all trials of ``folder`` read."""
     (folder / "sample.json").write_text(json.dumps(asdict(sample)), encoding="utf-8")
     np.savez(folder / "probe.npz", **{field.name: getattr(probe, field.name) for field in fields(Probe)})
 
 
 def write_task(folder: Path, spec: EncoderSpec, *, n_threads: int, probed: bool) -> None:
-    """What the next trial of ``folder`` is to measure; an earlier result goes."""
+    """Write what the next trial of ``folder`` measures, and delete an earlier result."""
     (folder / "result.json").unlink(missing_ok=True)
     task = {"spec": asdict(spec), "n_threads": n_threads, "probed": probed}
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
 
 
 def read_result(folder: Path) -> Trial | str | None:
-    """The trial, the error that it ended with in words, or None where the process left nothing."""
+    """Return the trial, the text of the error that ended it, or None where the process left nothing."""
     path = folder / "result.json"
     if not path.is_file():
         return None
@@ -179,7 +185,7 @@ def read_result(folder: Path) -> Trial | str | None:
 
 
 def main(folder: Path) -> int:
-    """Measure what the folder asks for and leave the result there; what goes wrong is a result too."""
+    """Measure what the folder asks for and write the result there; an error is a result, too."""
     task = json.loads((folder / "task.json").read_text(encoding="utf-8"))
     sample = TextSample(**json.loads((folder / "sample.json").read_text(encoding="utf-8")))
     probe = Probe(**np.load(folder / "probe.npz")) if task["probed"] else None

@@ -1,4 +1,4 @@
-"""How well plain text vectors find a user's next item, nothing trained: a quick measure of an encoder's worth on given data."""
+"""How well text vectors find a user's next item without training: a quick measure of an encoder on given data."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recsys_spark.numerics.arrays import F32, F64, I64
 from recsys_spark.numerics.unit_rows import unit_rows
 
 BLOCK_SCORES = 2**22
-"""Scores in memory at once."""
+"""Most scores in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Probe:
 
 
 def target_ranks(text_vectors: F32, probe: Probe) -> I64:
-    """Rank ``[n_users]`` of each user's target, from 1, among all items not seen; ties by item_id.
+    """Return the rank ``[n_users]`` of each user's target, from 1, among all items not seen; ties by item_id.
 
-    ``text_vectors`` ``[n_texts, h]``. Vectors are centred on the catalogue's mean, as training centres them, and scaled to length 1.
-    A query is the weighted mean of a history's vectors, the score its inner product with the item's.
+    ``text_vectors`` ``[n_texts, h]`` are centred on the catalogue's mean, as in training, and scaled to length 1. A
+    query is the weighted mean of a history's vectors. A score is the inner product of a query and an item's vector.
 
     >>> probe = Probe(*map(np.array, ([0, 1, 2], [1], [0, 1], [0], [1.0], [0, 1], [0])))
     >>> target_ranks(np.array([[1, 0.2], [1, 0.1], [-1, 0]], np.float32), probe).tolist()
@@ -70,7 +70,7 @@ def target_ranks(text_vectors: F32, probe: Probe) -> I64:
 
 
 def _queries(unit: F32, probe: Probe, users: I64) -> F32:
-    """[b, h] weighted means; their length does not change an order, so it is left as it is."""
+    """Return weighted means [b, h]; they are not normalised, because their length does not change the order."""
     rows, flat = _rows_of(probe.history_offsets, users)
     weights = probe.history_weights[flat]
     shares = weights / np.bincount(rows, weights, minlength=len(users))[rows]
@@ -80,7 +80,7 @@ def _queries(unit: F32, probe: Probe, users: I64) -> F32:
 
 
 def _rows_of(offsets: I64, users: I64) -> tuple[I64, I64]:
-    """Of consecutive users: row in the block and flat position of each of their entries."""
+    """Return, for each entry of consecutive users, the row in the block and the flat position."""
     start, stop = int(offsets[users[0]]), int(offsets[users[-1] + 1])
     lengths = np.diff(offsets[users[0] : users[-1] + 2])
     return np.repeat(np.arange(len(users)), lengths), np.arange(start, stop)

@@ -1,4 +1,4 @@
-"""What `recsys-spark encoders` leaves: a table for the terminal, and encoders.md, encoders.json and encoders.png."""
+"""Output of `recsys-spark encoders`: a table for the terminal, and encoders.md, encoders.json and encoders.png."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers")
 
 
 def table_rows(comparison: Comparison) -> list[list[str]]:
-    """Head and a row per candidate, as text; one that failed has its error in the last cell."""
+    """Return the head and a row per candidate as text; a failed candidate has its error in the last cell."""
     on_gpu = any(trial.device_bytes for row in comparison.rows for trial in row.trials)
     gpu = ["GPU MB"] if on_gpu else []
     rows = [[*HEADS[:6], *gpu, *HEADS[6:], f"recall@{K} (95% interval)"]]
@@ -56,7 +56,7 @@ def _failed(row: Measured, n_empty: int) -> list[str]:
 
 
 def text_table(rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns, names to the left and numbers to the right.
+    """Return aligned columns, names to the left and numbers to the right.
 
     >>> print(text_table([["encoder", "texts/s"], ["e5", "90"]]))
     encoder  texts/s
@@ -65,7 +65,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
-        # The last cell may be a sentence, which no other line has to make room for.
+        # The last cell may be a sentence, which does not widen the column.
         cells = [row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:-1], widths[1:-1], strict=True))]
         last = row[-1].rjust(len(rows[0][-1])) if len(row[-1]) <= len(rows[0][-1]) else row[-1]
         lines.append("  ".join([*cells, last]))
@@ -73,7 +73,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def conditions(comparison: Comparison) -> list[str]:
-    """What the figures hold for, a sentence each."""
+    """Return the conditions of the figures, a sentence each."""
     sample, probe = comparison.sample, comparison.sample.probe
     trials = [trial for row in comparison.rows for trial in row.trials]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
@@ -81,27 +81,27 @@ def conditions(comparison: Comparison) -> list[str]:
     ranked = (
         f"all {probe.n_items:,} items with text"
         if probe.n_items == sample.n_items_with_text
-        else f"{probe.n_items:,} of {sample.n_items_with_text:,} items with text, those of the users' histories first (over all "
-        "of them recall is lower)"
+        else f"{probe.n_items:,} of {sample.n_items_with_text:,} items with text, those of the users' histories first "
+        "(over all of them recall is lower)"
     )
     return [
         f"recsys-spark {__version__}, run date {comparison.run_date}, from {sample.origin}; {versions}.",
-        f"Device {' and '.join(sorted({trial.device for trial in trials}))}, CPU threads {comparison.n_threads}, as one task has "
-        f"them, on {platform.machine()} with {os.cpu_count()} cores; a process of its own for each candidate and round.",
+        f"Device {' and '.join(sorted({trial.device for trial in trials}))}, CPU threads {comparison.n_threads}, "
+        f"as in one task, on {platform.machine()} with {os.cpu_count()} cores; one process per candidate and round.",
         f"Speed: {n_texts:,} profile texts ({len(sample.texts.user_texts):,} of users) after a warm-up, median of "
-        f"{max(len(row.trials) for row in comparison.rows)} rounds; spread is slowest to fastest round over the median. Tokens "
-        "are without padding.",
-        "Load: files to encoder, checksums included, importing torch and transformers not. Memory: the process's peak less "
-        "what it had before the load.",
+        f"{max(len(row.trials) for row in comparison.rows)} rounds; spread is slowest to fastest round over the median."
+        " Tokens are without padding.",
+        "Load: files to encoder, checksums included, importing torch and transformers not. "
+        "Memory: the process's peak minus its memory before the load.",
         "Unknown: tokens that the tokenizer does not know. Cut: tokens beyond max_length.",
-        f"recall@{K}: {probe.n_users:,} users, the mean of a history's text vectors against the item held out, untrained, "
-        f"over {ranked}, items seen left out.",
+        f"recall@{K}: {probe.n_users:,} users, the mean of a history's text vectors against the item held out, "
+        f"untrained, over {ranked}, items seen left out.",
         f"Rule: {RULE}",
     ]
 
 
 def markdown(comparison: Comparison) -> str:
-    """encoders.md: the table with one more column, what each loses against the highest recall on the same users."""
+    """Return encoders.md: the table and one more column, the loss against the highest recall on the same users."""
     head, *rows = table_rows(comparison)
     head.append("less than the highest (paired 95% interval)")
     for row, measured in zip(rows, comparison.rows, strict=True):
@@ -123,7 +123,7 @@ def _line(cells: Sequence[str]) -> str:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """encoders.json: what the table shows, unrounded, and every round."""
+    """Return encoders.json: the figures of the table, unrounded, and every round."""
     candidates = [
         {
             "name": row.name,
@@ -142,7 +142,7 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
 
 
 def draw(comparison: Comparison, path: Path) -> None:
-    """encoders.png: texts per second against recall, a dot with its interval per candidate that has both."""
+    """Draw encoders.png: texts per second against recall, a dot with its interval per candidate that has both."""
     rows = [(n, row, row.quality) for n, row in enumerate(comparison.rows) if row.quality is not None]
     style: dict[Any, Any] = {"text.parse_math": False, "axes.spines.top": False, "axes.spines.right": False}
     with mpl.rc_context(style):
@@ -154,7 +154,7 @@ def draw(comparison: Comparison, path: Path) -> None:
             reach = [[quality.recall - quality.low], [quality.high - quality.recall]]
             ax.errorbar(*at, yerr=reach, fmt="o", color=colour, capsize=4, markersize=14)
             ax.annotate(f"{place}", at, fontsize=8, color="white", ha="center", va="center_baseline", zorder=4)
-            # Backends of one model lie close together, so the names stand in a column of their own.
+            # Dots of one model are close together, so the names have their own column.
             said = " (recommended)" if number == comparison.verdict.chosen else ""
             label = (
                 f"{place}  {row.name}{said}\n    {row.texts_per_s:,.0f} texts/s, {row.tokens_per_s:,.0f} tokens/s, "

@@ -1,4 +1,4 @@
-"""What encoders are compared on: texts, users with an item held out, and a catalogue, drawn by hash."""
+"""The sample for comparing encoders: texts, users with a held-out item, and a catalogue, drawn by hash."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from recsys_spark.profiles.users import recent_behaviours
 from recsys_spark.profiles.weights import MICROS_PER_DAY
 
 HISTORY_ITEMS = 10
-"""Newest items of a history that must be in the catalogue for a user to be asked about."""
+"""A user is asked about only if this number of the newest items of the history is in the catalogue."""
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What every candidate is given."""
+    """The input of every candidate."""
 
     texts: TextSample
     probe: Probe
     user_hashes: U64
-    """[n_users] what a bootstrap weight depends on"""
+    """[n_users] determines the bootstrap weights"""
     n_items_with_text: int
     """In the whole catalogue."""
     origin: str
@@ -43,9 +43,9 @@ class Sample:
 def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n_users: int, n_items: int) -> Sample:
     """Draw by hash, so that the same data and `run.seed` give the same sample.
 
-    Users have two items with text or more; the target is that of `leave_out` (stages.evaluate.build_held_out). Where more
-    than ``n_items`` items have text, the catalogue is the targets and newest histories of as many users as fit, then others.
-    Raises DataError where no item has text.
+    Users have at least two items with text. The target is the item of `leave_out` (evaluation.backtest.build_held_out).
+    Where more than ``n_items`` items have text, the catalogue contains the targets and newest histories of as many
+    users as fit, then other items. Raises DataError where no item has text.
     """
     seed = F.lit(cfg.run.seed)
     with_text = inputs.item_profiles.where(F.col("text").isNotNull())
@@ -54,7 +54,8 @@ def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n
         raise DataError(
             "No item has a text to encode",
             where="sources.items",
-            action="Map title, description, category, tags or attributes, or name a mapped one in profiles.item_template.",
+            action="Map title, description, category, tags or attributes, "
+            "or name a mapped column in profiles.item_template.",
         )
     known = inputs.interactions.join(with_text.select("item_id"), "item_id", "left_semi")
     users = _held_out(known, cfg, n_users)
@@ -88,7 +89,7 @@ def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n
 
 
 def _texts(profiles: DataFrame, seed: Column, n: int) -> list[Row]:
-    """order, text: the distinct texts of smallest hash."""
+    """Return order, text: the distinct texts with the smallest hashes."""
     order = F.xxhash64("text", seed).alias("order")
     return (
         profiles.where(F.col("text").isNotNull()).select(order, "text").distinct().orderBy("order").limit(n).collect()
@@ -96,7 +97,7 @@ def _texts(profiles: DataFrame, seed: Column, n: int) -> list[Row]:
 
 
 def _held_out(known: DataFrame, cfg: Config, n_users: int) -> list[Row]:
-    """user_id, item_id (the target), user_hash: the users of smallest hash, in that order."""
+    """Return user_id, item_id (the target), user_hash: the users with the smallest hashes, in that order."""
     user_hash = F.xxhash64("user_id", F.lit(cfg.run.seed)).alias("user_hash")
     pairs = build_held_out(known, cfg).select("user_id", "item_id", user_hash)
     return pairs.orderBy("user_hash", "user_id").limit(n_users).collect()
@@ -105,7 +106,10 @@ def _held_out(known: DataFrame, cfg: Config, n_users: int) -> list[Row]:
 def _histories(
     known: DataFrame, users: Sequence[Row], cfg: Config, *, as_of: datetime
 ) -> tuple[dict[str, list[tuple[str, float]]], dict[str, set[str]]]:
-    """By user, without the target: (item_id, weight) of the history, newest first, and all items seen. Empty histories are left out."""
+    """Return by user (item_id, weight) of the history, newest first, and all items seen, both without the target.
+
+    Users without a history are left out.
+    """
     chosen = known.sparkSession.createDataFrame(
         [(u.user_id, u.item_id) for u in users], "user_id string, target string"
     )
@@ -120,7 +124,7 @@ def _histories(
     newest: dict[str, int] = {}
     half_life = (cfg.behaviours.half_life_days or np.inf) * MICROS_PER_DAY
     for row in rows:
-        # Aged from the user's newest: on data that ended long before as_of a weight would be 0.
+        # The age counts from the user's newest item: on data that ended long before as_of weights would be 0.
         age = newest.setdefault(row.user_id, row.micros) - row.micros
         histories.setdefault(row.user_id, []).append((row.item_id, row.undecayed * 2.0 ** (-age / half_life)))
     return histories, seen
@@ -129,7 +133,10 @@ def _histories(
 def _that_fit(
     users: Sequence[Row], histories: dict[str, list[tuple[str, float]]], others: Sequence[str], n_items: int
 ) -> tuple[list[Row], set[str]]:
-    """The first users whose target and newest HISTORY_ITEMS fit into ``n_items``, and the catalogue, filled up with ``others``."""
+    """Return the first users whose target and newest HISTORY_ITEMS fit into ``n_items``, and the catalogue.
+
+    The catalogue is filled up with ``others``.
+    """
     asked: list[Row] = []
     catalogue: set[str] = set()
     for user in users:
@@ -152,7 +159,7 @@ def _probe(
     histories: dict[str, list[tuple[str, float]]],
     seen: dict[str, set[str]],
 ) -> Probe:
-    """In positions of the sorted ``catalogue``; what lies outside it is left out."""
+    """Return the probe in positions of the sorted ``catalogue``; items outside it are left out."""
     position = {item_id: number for number, item_id in enumerate(catalogue)}
     past = [[(position[i], w) for i, w in histories[user.user_id] if i in position] for user in users]
     known = [sorted(position[i] for i in seen[user.user_id] if i in position) for user in users]

@@ -1,4 +1,4 @@
-"""Which of the measured encoders to take: the fastest whose recall is as good as the best's, as far as the sample can tell."""
+"""The recommended encoder: the fastest whose recall is as good as the best, as far as the sample can tell."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from recsys_spark.numerics.arrays import U64
 K = 10
 """Cut-off of recall."""
 TOLERATED_LOSS = 0.1
-"""A candidate counts as good as the best where less than this share of the best's recall can be lost."""
+"""A candidate is as good as the best if it loses less than this share of the best recall."""
 MIN_HITS = 20
-"""With fewer found targets an interval says nothing."""
+"""With fewer found targets an interval has no meaning."""
 N_REPLICATES = 1000
 INTERVAL = (2.5, 97.5)
 
@@ -27,30 +27,30 @@ RULE = (
 
 @dataclass(frozen=True)
 class Quality:
-    """recall@K of a candidate over the probed users, and what it loses against the best, each with its 95% interval."""
+    """recall@K of a candidate over the probed users, and its loss against the best, each with its 95% interval."""
 
     recall: float
     low: float
     high: float
     loss: float
-    """The best's recall less this one's, on the same users."""
+    """The best recall minus this recall, on the same users."""
     loss_low: float
     loss_high: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """The recommended candidate's number, None where there is none, and why, in words."""
+    """The number of the recommended candidate, None without one, and the reason as text."""
 
     chosen: int | None
     sentence: str
 
 
 def qualities(ranks: Sequence[Sequence[int]], speeds: Sequence[float], user_hashes: U64) -> list[Quality]:
-    """Quality of each candidate from the targets' ranks ``[n_candidates][n_users]``; empty without users.
+    """Return the quality of each candidate from the targets' ranks ``[n_candidates][n_users]``; empty without users.
 
-    The best is the one of highest recall, of equal ones the fastest. Poisson bootstrap over users
-    (:func:`kernels.bootstrap.poisson_weights`), the same users for all.
+    The best candidate has the highest recall; of equal candidates it is the fastest. Poisson bootstrap over users
+    (:func:`evaluation.kernels.bootstrap.poisson_weights`), the same users for all.
     """
     hits = np.asarray(ranks, np.int64).T <= K
     if not hits.size:
@@ -70,14 +70,17 @@ def qualities(ranks: Sequence[Sequence[int]], speeds: Sequence[float], user_hash
 def verdict(
     names: Sequence[str], speeds: Sequence[float], found: Sequence[Quality], n_users: int, remedy: str
 ) -> Verdict:
-    """Apply RULE to candidates of ``speeds`` in texts/s; ``found`` may be empty. ``remedy`` is a sentence on larger samples."""
+    """Apply RULE to candidates with ``speeds`` in texts/s; ``found`` may be empty.
+
+    ``remedy`` is a sentence on larger samples.
+    """
     fastest = max(range(len(names)), key=lambda c: speeds[c])
     n_hits = round(max((quality.recall for quality in found), default=0) * n_users)
     if n_hits < MIN_HITS:
         return Verdict(
             None,
-            f"The sample is too small to tell: at most {n_hits} of {n_users} users' next items were found, and {MIN_HITS} "
-            f"are needed. `{names[fastest]}` is the fastest, which says nothing of its vectors. {remedy}",
+            f"The sample is too small to tell: at most {n_hits} of {n_users} users' next items were found, and "
+            f"{MIN_HITS} are needed. `{names[fastest]}` is the fastest, which says nothing of its vectors. {remedy}",
         )
     best = min(range(len(names)), key=lambda c: (found[c].loss, -speeds[c]))
     bound = TOLERATED_LOSS * found[best].recall
@@ -116,8 +119,8 @@ def _sentences(
             f"{found[best].recall:.3f} is the highest; its own is {own.recall:.3f}, {_less(own)}."
         )
     maybe = [
-        f"`{names[c]}` is {speeds[c] / speeds[chosen]:.2g} times as fast as that, and the sample is too small to tell whether "
-        f"it is as good: its recall is {found[c].recall:.3f}, {_less(found[c])}."
+        f"`{names[c]}` is {speeds[c] / speeds[chosen]:.2g} times as fast as that, and the sample is too small to tell "
+        f"whether it is as good: its recall is {found[c].recall:.3f}, {_less(found[c])}."
         for c in open_questions
     ]
     return [said, *maybe]

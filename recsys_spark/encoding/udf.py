@@ -87,8 +87,8 @@ def encoder_udf(
     def encode(batches: Iterator[pd.Series]) -> Iterator[pd.Series]:
         return encode_batches(batches, spec, n_threads, prefix=prefix, own_machine=own_machine, report=report)
 
-    # Other texts in a batch change a vector's last bits. And Spark evaluates a deterministic function twice: for a filter
-    # and for the remaining rows. docs/notebooks.md shows the plan.
+    # Other texts in a batch change a vector's last bits. And Spark evaluates a deterministic function twice: for a
+    # filter and for the remaining rows. docs/notebooks.md shows the plan.
     udf: UserDefinedFunctionLike = pandas_udf(encode, FLOATS).asNondeterministic()  # type: ignore[call-overload]
     return udf
 

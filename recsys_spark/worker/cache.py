@@ -64,8 +64,8 @@ def uses(key: Hashable) -> int:
 def freeze_imports() -> None:
     """Exclude everything loaded so far from garbage collection; call it at the end of a task.
 
-    Spark's worker collects garbage after every task. Walking the objects of torch and Numba each time cost 1.2 of the 3.0
-    CPU-seconds that the workers spent on scoring 20,000 x 20,000. A later task may load more: a worker that packed rows
-    has not loaded torch yet.
+    Spark's worker collects garbage after every task. Walking the objects of torch and Numba each time cost 1.2 of the
+    3.0 CPU-seconds that the workers spent on scoring 20,000 x 20,000. A later task may load more: a worker that packed
+    rows has not loaded torch yet.
     """
     cached(("frozen imports", len(sys.modules)), gc.freeze)

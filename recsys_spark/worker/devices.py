@@ -1,11 +1,11 @@
 """The device on which a task computes: the GPU that Spark assigned, a free GPU on a machine of its own, else the CPU.
 
 Spark gives an address to one task at a time, but not to one process. Its pool of idle Python workers is first in, first
-out, so the tasks of one GPU visit all processes of an executor. If each process kept a model there, copies would fill the
-GPU. Hence one rule: **a model is on a GPU only while a task computes there** (``task_device`` around the task, ``lent``
-around the use of the model). Otherwise it waits in host memory, from where it returns in milliseconds. So the next task
-of a process may get another GPU. A lock file per GPU makes a process wait for another one that still computes: of a
-killed task, of another executor or, in local mode, of another core.
+out, so the tasks of one GPU visit all processes of an executor. If each process kept a model there, copies would fill
+the GPU. Hence one rule: **a model is on a GPU only while a task computes there** (``task_device`` around the task,
+``lent`` around the use of the model). Otherwise it waits in host memory, from where it returns in milliseconds. So the
+next task of a process may get another GPU. A lock file per GPU makes a process wait for another one that still
+computes: of a killed task, of another executor or, in local mode, of another core.
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def possible_devices(
 ) -> list[str]:
     """Return the devices on which a task may compute if its ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`).
 
-    ``addresses`` are the GPUs that Spark assigned to the task; the first counts. Without an address, `cuda` takes any GPU
-    of the machine. `auto` does so on its ``own_machine`` (local mode), but not on a cluster, where the GPU may belong to
-    others. Where `auto` leaves a GPU unused, a warning says so once per process. Raises ``error`` for `cuda` without CUDA
-    and for an address that is not one of this process's GPUs.
+    ``addresses`` are the GPUs that Spark assigned to the task; the first counts. Without an address, `cuda` takes any
+    GPU of the machine. `auto` does so on its ``own_machine`` (local mode), but not on a cluster, where the GPU may
+    belong to others. Where `auto` leaves a GPU unused, a warning says so once per process. Raises ``error`` for `cuda`
+    without CUDA and for an address that is not one of this process's GPUs.
     """
     if wants_cuda(asked, setting, error):
         import torch
@@ -96,7 +96,10 @@ def possible_devices(
 
 
 def wants_cuda(asked: str, setting: str, error: type[RecsysError]) -> bool:
-    """Whether a task whose ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`) uses CUDA. Raises ``error`` where it must and cannot."""
+    """Return whether a task uses CUDA if its ``setting`` is ``asked`` (`auto`, `cpu`, `cuda`).
+
+    Raises ``error`` where `cuda` is asked for and CUDA is not available.
+    """
     import torch
 
     available = torch.cuda.is_available()
@@ -112,17 +115,20 @@ def wants_cuda(asked: str, setting: str, error: type[RecsysError]) -> bool:
 
 
 def cuda_index(address: str, visible: str | None, n_devices: int, error: type[RecsysError]) -> int:
-    """The K of `cuda:K` for the GPU that Spark calls ``address``; ``visible`` is CUDA_VISIBLE_DEVICES, None where unset.
+    """Return the K of `cuda:K` for the GPU that Spark calls ``address``; raises ``error``.
 
-    The place in ``visible`` where that lists the address, as a number or a UUID; else the address itself if it is the number of one
-    of the ``n_devices`` that CUDA sees; else, for a UUID, the only device. Raises ``error``.
+    ``visible`` is CUDA_VISIBLE_DEVICES, None where unset. If it lists the address, as a number or a UUID, K is the
+    place in the list. Else K is the address itself, if it is the number of one of the ``n_devices`` that CUDA sees.
+    Else, for a UUID, K is the only device.
 
-    >>> cuda_index("7", "4, 7", 2, RecsysError), cuda_index("0", "4,7", 2, RecsysError), cuda_index("3", None, 4, RecsysError)
-    (1, 0, 3)
+    >>> cuda_index("7", "4, 7", 2, RecsysError), cuda_index("0", "4,7", 2, RecsysError)
+    (1, 0)
+    >>> cuda_index("3", None, 4, RecsysError)
+    3
     """
     names = _names(visible)
     for place, name in enumerate(names):
-        # CUDA lets a UUID be cut short.
+        # CUDA accepts the beginning of a UUID.
         if name == address or (not name.isdigit() and address.startswith(name)):
             return place
     if address.isdigit() and int(address) < n_devices:
@@ -140,7 +146,7 @@ def cuda_index(address: str, visible: str | None, n_devices: int, error: type[Re
 
 @contextmanager
 def free_one(devices: Sequence[str]) -> Iterator[str]:
-    """One of ``devices`` that no other process of this user on this machine has got from here; waits where none is free."""
+    """Lend one of ``devices`` that no other process of this user on this machine has; waits where none is free."""
     if devices[0] == CPU:
         yield CPU
         return
@@ -153,8 +159,8 @@ def free_one(devices: Sequence[str]) -> Iterator[str]:
 
 
 def _lock_one(locks: Sequence[int], devices: Sequence[str]) -> int:
-    """The number of the lock that this process got; the kernel gives it back when the file is closed or the process ends."""
-    # Not on Windows, nor is a Spark cluster.
+    """Return the number of the lock that this process got; closing the file or ending the process releases it."""
+    # Windows has no fcntl; Spark clusters do not run on it.
     import fcntl
 
     for number, lock in enumerate(locks):
@@ -170,7 +176,7 @@ def _lock_one(locks: Sequence[int], devices: Sequence[str]) -> int:
 
 
 def _lock_file(device: str) -> Path:
-    """Named after the GPU as the machine knows it, since processes may see different parts of it."""
+    """Return a path with the machine's name of the GPU, since processes may see different parts of the machine."""
     index = int(device.removeprefix("cuda:"))
     names = _names(os.environ.get("CUDA_VISIBLE_DEVICES"))
     name = names[index] if index < len(names) else str(index)

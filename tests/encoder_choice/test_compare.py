@@ -32,7 +32,7 @@ Encoders = Callable[..., int]
 
 @pytest.fixture
 def encoders(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Encoders:
-    """The command with the tests' own session, which it must not stop, on 12 users who took two items of a kind each."""
+    """The command with the tests' own session, which it must not stop, on 12 users with two items of a kind each."""
     monkeypatch.setattr("recsys_spark.spark.session.create_session", lambda *_, **__: spark)
     monkeypatch.setattr(spark, "stop", lambda: None)
     events = [interaction(f"u{n}", f"i{(n + 2 * d) % 8}", days_ago=d + 1) for n in range(12) for d in range(2)]
@@ -98,7 +98,7 @@ def test_a_size_that_is_none_is_refused(words: tuple[str, str], encoders: Encode
 
 
 def test_a_process_that_left_nothing_is_told_by_how_it_ended() -> None:
-    assert _died(-9, "") == "the process was ended by SIGKILL, often for want of memory"
+    assert _died(-9, "") == "the process was ended by SIGKILL, often because memory was exhausted"
     assert _died(-11, "") == "the process was ended by SIGSEGV"
     assert _died(3, "long story\nImportError: x\n") == "the process ended with status 3: ImportError: x"
 

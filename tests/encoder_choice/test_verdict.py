@@ -30,7 +30,8 @@ def test_recall_counts_ranks_up_to_k() -> None:
 
 
 def test_the_interval_of_a_difference_is_that_of_the_same_users() -> None:
-    # Both find 100 of 400; the second misses two of the first's and finds two others: far closer than either recall is known.
+    # Both find 100 of 400. The second misses two of the first's and finds two others.
+    # So the difference is known far better than either recall.
     _, (first, second) = decide([2.0, 1.0], ranks(400, 100), ranks(400, 100, start=2))
     assert first.loss == first.loss_low == first.loss_high == 0
     assert second.loss == 0

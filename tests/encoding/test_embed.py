@@ -128,7 +128,7 @@ def test_another_encoder_on_the_worker_stops_the_stage(spark: SparkSession, tmp_
         embed(texts_of(spark, ["jazz"]), spec)
 
 
-def test_a_kept_encoder_has_its_threads_whatever_another_task_set(spec: EncoderSpec) -> None:
+def test_a_kept_encoder_uses_its_own_number_of_threads(spec: EncoderSpec) -> None:
     batch = pa.RecordBatch.from_pydict({"bucket": [0], "content_hash": ["h"], "text": ["jazz"]})
     for _ in range(2):
         list(encode_buckets(iter([batch]), spec, n_threads=1))

@@ -28,7 +28,7 @@ def spec_of(folder: Path) -> EncoderSpec:
     return resolve_encoder(Encoder(model=str(folder), backend="torch-float32"))
 
 
-def test_a_text_without_a_vector_is_a_row_with_a_reason_and_the_rest_goes_on(
+def test_a_text_without_a_vector_is_a_row_with_a_reason_and_other_texts_are_encoded(
     spark: SparkSession, tmp_path: Path
 ) -> None:
     sound, spoilt = tiny_encoder(tmp_path), poison(tiny_encoder(tmp_path, name="spoilt"), "green")

@@ -1,4 +1,4 @@
-"""Models from folders, archives, addresses and the job's own archives, through Hadoop's client where it is an address."""
+"""Models from folders, archives, addresses (by Hadoop's client) and the job's own archives."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def archive_of(folder: Path, suffix: str) -> Path:
     return Path(made).rename(folder.parent / f"model{suffix}")
 
 
-def test_folder_is_taken_where_it_lies(spark: SparkSession, folder: Path) -> None:
+def test_a_folder_is_used_in_place(spark: SparkSession, folder: Path) -> None:
     assert provided(spark, folder) == Provided(folder)
 
 
@@ -66,7 +66,7 @@ def test_archive_gives_the_model_of_its_folder(spark: SparkSession, folder: Path
     assert found.is_relative_to(folder.parent / "cache")
 
 
-def test_archive_is_unpacked_anew_when_it_changes(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
+def test_a_changed_archive_is_unpacked_again(spark: SparkSession, folder: Path, tmp_path: Path) -> None:
     first = provided(spark, archive_of(folder, ".zip")).folder
     assert provided(spark, folder.parent / "model.zip").folder == first
     other = tiny_encoder(tmp_path / "other", seed=1)
@@ -82,16 +82,15 @@ def test_folder_at_an_address_is_copied_once_and_without_pickles(spark: SparkSes
     (folder / "1_Pooling" / "config.json").write_text(json.dumps({"pooling_mode": "cls"}))
     found = provided(spark, f"file://{folder}").folder
     names = {path.relative_to(found).as_posix() for path in found.rglob("*") if path.is_file()}
-    assert names == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json",
-    }  # fmt: skip
+    texts = {"config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json"}
+    assert names == {"model.safetensors", *texts}
     assert resolve_encoder(Encoder(model=str(found))).pooling == "cls"
     assert encoder_id(found) == encoder_id(folder)
     (found / "marker").touch()
     assert (provided(spark, f"file://{folder}/").folder / "marker").exists()
 
 
-def test_folder_at_an_address_is_copied_anew_when_it_changes(spark: SparkSession, folder: Path) -> None:
+def test_a_changed_folder_at_an_address_is_copied_again(spark: SparkSession, folder: Path) -> None:
     first = provided(spark, f"file://{folder}").folder
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"layer_norm_eps": 1e-6}))
@@ -114,7 +113,7 @@ def test_missing_shard_at_an_address_is_refused(spark: SparkSession, folder: Pat
     assert "model-00002-of-00002.safetensors are missing" in refusal(spark, f"file://{folder}")
 
 
-def test_checksums_at_an_address_come_along(spark: SparkSession, folder: Path) -> None:
+def test_checksums_at_an_address_are_checked(spark: SparkSession, folder: Path) -> None:
     (folder / "SHA256SUMS").write_text(f"{'0' * 64}  model.safetensors\n")
     assert "another checksum" in refusal(spark, f"file://{folder}")
 
@@ -126,7 +125,7 @@ def test_hostile_archive_is_refused(spark: SparkSession, folder: Path) -> None:
     assert "contains what no model needs" in refusal(spark, f"file://{folder.parent / 'model.tar'}")
 
 
-def test_empty_address_names_every_way(spark: SparkSession, tmp_path: Path) -> None:
+def test_an_empty_address_is_refused_with_all_ways(spark: SparkSession, tmp_path: Path) -> None:
     message = refusal(spark, f"file://{tmp_path}/nothing")
     assert "nothing at the model's address" in message
     assert "--archives" in message
@@ -136,7 +135,7 @@ def test_address_of_another_file_is_refused(spark: SparkSession, folder: Path) -
     assert "not an archive" in refusal(spark, f"file://{folder}/model.safetensors")
 
 
-def test_address_that_spark_has_no_client_for_is_refused(spark: SparkSession) -> None:
+def test_an_address_without_a_client_is_refused(spark: SparkSession) -> None:
     message = refusal(spark, "s4a://bucket/model")
     assert "cannot be read at its address" in message
     assert "s4a" in message
@@ -150,9 +149,7 @@ def test_hub_id_is_downloaded(spark: SparkSession, folder: Path, monkeypatch: py
         assert encoder_id(provided(spark, "shop/tiny", revision="main").folder) == encoder_id(folder)
 
 
-def test_mistyped_path_is_not_taken_for_a_hub_id(
-    spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_mistyped_path_is_not_a_hub_id(spark: SparkSession, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent.parent)
     model = f"{folder.parent.name}/tiny-encodr"
     assert f"did you mean {folder.parent.name}/tiny-encoder?" in refusal(spark, model)
@@ -186,7 +183,7 @@ def test_nothing_is_shipped_in_local_mode(spark: SparkSession, folder: Path) -> 
     assert ship(spec, Provided(folder), spark) == spec
 
 
-def test_shipment_holds_what_loading_needs_and_the_same_bytes_each_time(folder: Path, tmp_path: Path) -> None:
+def test_a_shipment_contains_what_loading_needs_and_has_the_same_bytes_each_time(folder: Path, tmp_path: Path) -> None:
     for name in ("pytorch_model.bin", "README.md", "modeling.py"):
         (folder / name).write_bytes(b"left behind")
     # The hub's cache consists of links.
@@ -206,7 +203,7 @@ def test_shipment_holds_what_loading_needs_and_the_same_bytes_each_time(folder: 
     assert verified_folder(spec, [tmp_path / "worker"]) == tmp_path / "worker"
 
 
-def test_copy_to_local_is_exact_and_leaves_nothing_beside(spark: SparkSession, tmp_path: Path) -> None:
+def test_copy_to_local_is_exact_and_leaves_no_other_file(spark: SparkSession, tmp_path: Path) -> None:
     content = bytes(range(256)) * 4096
     (tmp_path / "source").write_bytes(content)
     (tmp_path / "to").mkdir()

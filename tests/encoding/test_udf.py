@@ -81,9 +81,7 @@ def test_every_row_has_the_vector_of_its_text_under_any_arrow_batches(
     batches=st.lists(st.lists(st.sampled_from([None, "", "red", "jazz rock", "game " * 9]), max_size=6), max_size=6),
     n_rows=st.integers(1, 12),
 )
-def test_batches_and_rows_come_back_as_they_went_in(
-    encoder: TextEncoder, batches: list[list[str | None]], n_rows: int
-) -> None:
+def test_batches_and_rows_keep_their_order(encoder: TextEncoder, batches: list[list[str | None]], n_rows: int) -> None:
     series = (pd.Series(batch, dtype=object) for batch in batches)
     found = [part for group in windows(series, n_rows) for part in encode_window(group, encoder)]
     assert [len(part) for part in found] == [len(batch) for batch in batches]
@@ -103,7 +101,7 @@ def test_small_arrow_batches_are_encoded_together(encoder: TextEncoder) -> None:
     assert [len(encoded.vectors) for encoded in seen] == [60]
 
 
-def test_null_gives_null_and_the_empty_text_what_the_encoder_gives(spark: SparkSession, tmp_path: Path) -> None:
+def test_null_gives_null_and_the_empty_text_has_a_vector(spark: SparkSession, tmp_path: Path) -> None:
     plain = Encoder(model=str(tiny_encoder(tmp_path)), backend="torch-float32")
     encode = udf.encoder_udf(plain)
     found = vectors(table(spark, ["", None, " \t", "jazz", None]).select("id", encode("text").alias("vector")))
@@ -128,9 +126,7 @@ def test_a_text_without_a_vector_gives_null_and_a_line_in_the_log(
 
 
 @pytest.mark.parametrize("side", ["item", "user"])
-def test_sql_takes_it_with_the_prefix_of_a_side(
-    spark: SparkSession, cfg: Encoder, encoder: TextEncoder, side: Any
-) -> None:
+def test_sql_uses_the_prefix_of_the_side(spark: SparkSession, cfg: Encoder, encoder: TextEncoder, side: Any) -> None:
     whole = config(encoder=cfg.model_dump())
     spark.udf.register("encode_text", udf.encoder_udf(whole, side=side, spark=spark))
     found = spark.sql("SELECT encode_text(t) AS v FROM VALUES ('red'), (NULL) AS texts(t) ORDER BY t").collect()
@@ -139,7 +135,7 @@ def test_sql_takes_it_with_the_prefix_of_a_side(
     np.testing.assert_allclose(found[1].v, encoder.encode([f"{prefix}red"])[0], atol=1e-6)
 
 
-def test_a_name_is_enough(spark: SparkSession, cfg: Encoder, encoder: TextEncoder) -> None:
+def test_the_name_of_a_model_is_enough(spark: SparkSession, cfg: Encoder, encoder: TextEncoder) -> None:
     encode = udf.encoder_udf(cfg.model)
     found = table(spark, ["red"]).select(F.size(encode("text")).alias("n")).collect()
     assert [row.n for row in found] == [WIDTH]
@@ -228,7 +224,7 @@ def test_tasks_without_rows_load_nothing(encoder: TextEncoder) -> None:
     assert cache.uses(("encoder", nowhere, 1)) == 0
 
 
-def test_what_cannot_work_is_refused_on_the_driver(
+def test_impossible_arguments_are_refused_on_the_driver(
     spark: SparkSession, cfg: Encoder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     side: Any = "items"

@@ -67,7 +67,7 @@ def _listed(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
 
 
 def _of_hub(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
-    """Yield (name, sum, source) as the hub's client keeps it: in a blob's name in its cache, or in a note in `--local-dir`."""
+    """Yield (name, sum, source) as the hub's client keeps it: in a name in its cache, or in a note in `--local-dir`."""
     for name in kept_files(folder, trusted):
         blob = (folder / name).resolve()
         if blob.parent.name == "blobs" and _HUB_SUM.fullmatch(blob.name):

@@ -94,7 +94,7 @@ def test_archive_larger_than_the_disk_is_refused(tmp_path: Path, monkeypatch: py
 
 @pytest.mark.parametrize("name", ["model.zip", "model.tar", "model.tar.gz", "model.tgz"])
 @pytest.mark.parametrize("content", [b"", b"no archive"])
-def test_what_is_no_archive_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_an_archive_is_refused(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     (target := tmp_path / "target").mkdir()
     with pytest.raises(EncoderError, match="cannot be unpacked"):

@@ -35,7 +35,7 @@ def test_listed_checksums_are_checked(folder: Path) -> None:
     assert "SHA256SUMS" in message
 
 
-def test_checksum_of_a_file_that_has_no_part_in_the_fingerprint_is_checked_too(folder: Path) -> None:
+def test_checksums_of_files_outside_the_fingerprint_are_checked_too(folder: Path) -> None:
     rewrite(folder / "1_Pooling" / "config.json", pooling_mode="cls")
     (folder / "SHA256SUMS").write_text(f"{'0' * 64} *./1_Pooling/config.json\n")
     assert "1_Pooling/config.json of the model has another checksum" in refusal(folder)
@@ -48,7 +48,7 @@ def test_listed_file_that_is_missing_is_refused(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["no checksum", f"{'0' * 64}  ../outside.json", f"{'0' * 64}  /outside.json"])
-def test_checksums_that_cannot_be_read_are_no_checksums(folder: Path, line: str) -> None:
+def test_unreadable_checksums_are_refused(folder: Path, line: str) -> None:
     (folder / "SHA256SUMS").write_text(line)
     assert "SHA256SUMS of the model cannot be read" in refusal(folder)
 

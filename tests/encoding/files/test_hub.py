@@ -1,4 +1,4 @@
-"""Models of the hub: downloaded once, in part, at a commit; and quickly refused where the hub cannot or does not give them."""
+"""Models of the hub: downloaded once, in part, at a commit; quickly refused where the hub does not give them."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_model_is_downloaded_at_a_commit_that_is_logged(hub: FakeHub, caplog: py
     assert resolve_encoder(Encoder(model=MODEL), folder=folder).encoder_id == direct.encoder_id
 
 
-def test_pinned_model_in_the_cache_costs_no_request(hub: FakeHub, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_pinned_model_in_the_cache_needs_no_request(hub: FakeHub, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, "recsys_spark"):
         first = hub_folder(MODEL, COMMIT, trusted=False)
         asked = len(hub.asked)
@@ -96,9 +96,8 @@ def test_pickles_exports_and_untrusted_code_are_not_downloaded(hub: FakeHub, mon
     (hub.folder / "1_Pooling" / "config.json").write_text('{"pooling_mode_cls_token": true}')
     folder = hub_folder(MODEL, COMMIT, trusted=False)
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    assert names == {
-        "config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json",
-    }  # fmt: skip
+    texts = {"config.json", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "1_Pooling/config.json"}
+    assert names == {"model.safetensors", *texts}
     # The same commit, trusted: what is in the cache is no longer enough.
     forget_the_listing(folder, monkeypatch)
     assert (hub_folder(MODEL, COMMIT, trusted=True) / "modeling.py").is_file()
@@ -124,7 +123,7 @@ def test_damaged_download_is_refused_by_its_checksum(hub: FakeHub) -> None:
 
 
 @pytest.mark.parametrize("revision", ["main", "v1.0"])
-def test_trusted_code_needs_a_commit_and_not_a_name(hub: FakeHub, revision: str) -> None:
+def test_trusted_code_needs_a_commit_not_a_branch(hub: FakeHub, revision: str) -> None:
     assert "encoder.revision" in refusal(revision=revision, trusted=True)
     assert hub.asked == []
 
@@ -147,7 +146,7 @@ def test_without_network_the_error_comes_at_once_and_names_every_other_way(
     assert MODEL in message
 
 
-def test_hub_that_takes_the_call_and_says_nothing_is_given_up(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hub_that_does_not_answer_is_given_up(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("recsys_spark.encoding.files.hub.REQUEST_SECONDS", 0.2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
@@ -164,7 +163,7 @@ def test_name_resolution_that_hangs_is_given_up() -> None:
     assert time.monotonic() - started < 2
 
 
-def test_without_network_the_last_download_serves(
+def test_without_network_the_last_download_is_used(
     hub: FakeHub, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = hub_folder(MODEL, "main", trusted=False)
@@ -174,7 +173,7 @@ def test_without_network_the_last_download_serves(
     assert "cannot be reached" in "\n".join(caplog.messages)
 
 
-def test_offline_asks_nobody(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_offline_mode_sends_no_request(hub: FakeHub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert "HF_HUB_OFFLINE" in refusal()
     monkeypatch.delenv("HF_HUB_OFFLINE")

@@ -52,7 +52,7 @@ def test_remote_models_say_what_is_supported(model: str) -> None:
     assert "a folder with config.json" in refusal(model)
 
 
-def test_a_file_is_no_model_folder(folder: Path) -> None:
+def test_a_file_is_not_a_model_folder(folder: Path) -> None:
     assert "(a file)" in refusal(folder / "model.safetensors")
 
 
@@ -76,7 +76,7 @@ def test_trusted_code_is_part_of_the_encoder(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("change", [{"is_encoder_decoder": True}, {"hidden_size": None}])
-def test_what_is_no_text_encoder_is_refused(folder: Path, change: dict[str, Any]) -> None:
+def test_a_model_that_is_not_a_text_encoder_is_refused(folder: Path, change: dict[str, Any]) -> None:
     rewrite(folder / "config.json", **change)
     assert "not a text encoder" in refusal(folder)
 
@@ -98,7 +98,7 @@ def test_width_and_length_of_other_families(
     assert spec.pooling == "mean"
 
 
-def test_max_length_is_held_to_the_position_table(folder: Path) -> None:
+def test_max_length_is_limited_by_the_position_table(folder: Path) -> None:
     assert resolve(folder, max_length=512).max_length == 64
     rewrite(folder / "config.json", model_type="xlm-roberta", pad_token_id=1)
     assert resolve(folder, max_length=512).max_length == 62
@@ -146,7 +146,7 @@ def test_changed_folder_is_noticed_on_the_worker(folder: Path) -> None:
         verified_folder(spec)
 
 
-def test_worker_takes_the_first_folder_that_is_the_drivers_model(folder: Path, tmp_path: Path) -> None:
+def test_a_worker_uses_the_first_folder_with_the_drivers_model(folder: Path, tmp_path: Path) -> None:
     spec = resolve(folder)
     damaged, other, good = (Path(shutil.copytree(folder, tmp_path / name)) for name in ("damaged", "other", "good"))
     (damaged / "model.safetensors").write_bytes(b"cut off")

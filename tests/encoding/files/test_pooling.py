@@ -52,7 +52,7 @@ def test_unsupported_pooling_is_refused_unless_set(folder: Path, stated: dict[st
     assert resolve(folder, pooling="cls").pooling == "cls"
 
 
-def test_mean_that_would_leave_the_prefix_out_is_refused(folder: Path) -> None:
+def test_a_mean_without_the_prefix_is_refused(folder: Path) -> None:
     rewrite(folder / "1_Pooling" / "config.json", pooling_mode="mean", include_prompt=False)
     assert resolve(folder).pooling == "mean"
     assert "include_prompt" in refusal(folder, item_prefix="passage: ")

@@ -48,7 +48,7 @@ def test_each_text_attends_to_itself_alone(lengths: list[int], n_heads: int, wid
 
 
 @pytest.mark.parametrize("edge", [-1, 0, 1])
-def test_long_texts_and_short_ones_lie_side_by_side(edge: int) -> None:
+def test_long_and_short_texts_share_a_batch(edge: int) -> None:
     check([3, attention.SHORT + edge, 1, 2 * attention.SHORT, 17], 2, 32)
 
 

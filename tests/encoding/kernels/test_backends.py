@@ -92,8 +92,8 @@ def test_the_flags_of_this_processor_are_read() -> None:
     assert own_cpu_flags() or not Path("/proc/cpuinfo").exists()
 
 
-# Vectors of SentenceTransformer.encode (sentence-transformers 6.2.0, transformers 5.23.0, torch 2.13.0 on a CPU), normalised,
-# one text at a time, max_seq_length 128: an implementation that shares no line with ours but the model's.
+# Vectors of SentenceTransformer.encode (sentence-transformers 6.2.0, transformers 5.23.0, torch 2.13.0 on a CPU),
+# normalised, one text at a time, max_seq_length 128. That implementation shares only the model's lines with this one.
 @pytest.mark.parametrize(
     ("backend", "cosine"),
     [("torch-float32", 0.999_999), ("torch-float16", 0.9999), ("torch-bfloat16", 0.999), ("int8", 0.99)],

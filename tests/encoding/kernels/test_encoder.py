@@ -51,7 +51,7 @@ def test_max_length_cuts_as_transformers_does(folder: Path) -> None:
     np.testing.assert_allclose(encoder.encode(TEXTS), one_by_one(folder, TEXTS, "mean", max_length=8), atol=2e-6)
 
 
-def test_padding_and_cut_of_the_tokenizer_file_are_overruled(folder: Path, tmp_path: Path) -> None:
+def test_padding_and_truncation_of_the_tokenizer_file_are_ignored(folder: Path, tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
     other = tiny_encoder(tmp_path)
@@ -63,7 +63,7 @@ def test_padding_and_cut_of_the_tokenizer_file_are_overruled(folder: Path, tmp_p
     assert loaded.tokenise(TEXTS) == load_encoder(spec_of(folder), n_threads=1).tokenise(TEXTS)
 
 
-def test_vocabulary_alone_gives_the_same_tokens(encoder: TextEncoder, tmp_path: Path) -> None:
+def test_the_vocabulary_without_tokenizer_json_gives_the_same_tokens(encoder: TextEncoder, tmp_path: Path) -> None:
     other = tiny_encoder(tmp_path)
     (other / "tokenizer.json").unlink()
     assert load_encoder(spec_of(other), n_threads=1).tokenise(TEXTS) == encoder.tokenise(TEXTS)
@@ -75,7 +75,7 @@ def test_half_precision_weights_are_computed_in_float32(tmp_path: Path) -> None:
     np.testing.assert_allclose(half.encode(TEXTS), one_by_one(Path(half.spec.path), TEXTS, "mean"), atol=2e-6)
 
 
-def test_chinese_is_read_not_unknown(encoder: TextEncoder) -> None:
+def test_chinese_words_are_known_tokens(encoder: TextEncoder) -> None:
     assert 1 not in encoder.tokenise(["购买浏览"])[0]
     buy, browse = encoder.encode(["购买", "浏览"])
     assert buy @ browse < 0.999
@@ -103,7 +103,7 @@ def test_batches_hold_every_row_once_within_the_budget(lengths: list[int], budge
     assert order == sorted(order)
 
 
-def test_tensors_that_are_not_there_are_never_drawn_at_random(tmp_path: Path) -> None:
+def test_missing_tensors_are_refused(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps(config | {"num_hidden_layers": 3}))
@@ -119,7 +119,7 @@ def test_unknown_architecture_is_a_clear_error(tmp_path: Path) -> None:
         load_encoder(spec_of(folder), n_threads=1)
 
 
-def test_last_pooling_takes_the_last_token_of_each_text_whatever_is_padded(tmp_path: Path) -> None:
+def test_last_pooling_ignores_padding(tmp_path: Path) -> None:
     folder = tiny_encoder(tmp_path)
     encoder = load_encoder(spec_of(folder, pooling="last"), 1)
     together = encoder.encode(["red", "red cotton dress of jazz"])

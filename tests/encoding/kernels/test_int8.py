@@ -83,7 +83,7 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize("lengths", [LENGTHS, (6, 6), (1,)])
-def test_token_vectors_are_near_those_of_float32(model: Any, lengths: tuple[int, ...]) -> None:
+def test_token_vectors_of_int8_are_near_float32(model: Any, lengths: tuple[int, ...]) -> None:
     exact = tokens_of(make_backend(FLOAT32, copy.deepcopy(model)), *batch(lengths))
     rounded = tokens_of(make_backend("int8", model), *batch(lengths))
     assert cosines(exact, rounded).min() > 0.998
@@ -92,7 +92,7 @@ def test_token_vectors_are_near_those_of_float32(model: Any, lengths: tuple[int,
 
 @pytest.mark.parametrize("make", [bert, roberta])
 @pytest.mark.parametrize("lengths", [LENGTHS, (6, 6), (1,)])
-def test_packed_layers_are_those_of_transformers(make: Any, lengths: tuple[int, ...], tmp_path: Path) -> None:
+def test_packed_layers_equal_transformers(make: Any, lengths: tuple[int, ...], tmp_path: Path) -> None:
     torch.manual_seed(3)
     plain = make(tmp_path).float().eval()
     packed = make_backend(FLOAT32, copy.deepcopy(plain))
@@ -103,7 +103,7 @@ def test_packed_layers_are_those_of_transformers(make: Any, lengths: tuple[int, 
     np.testing.assert_allclose(tokens_of(packed, *batch(lengths)), exact, atol=2e-5)
 
 
-def test_packed_layers_cost_no_memory_and_another_device_gets_the_model_as_it_is(tmp_path: Path) -> None:
+def test_packed_layers_share_memory_and_other_devices_get_the_unchanged_model(tmp_path: Path) -> None:
     model = bert(tmp_path)
     packed = make_backend(FLOAT32, model)
     attention = model.encoder.layer[0].attention.self
@@ -119,7 +119,7 @@ def test_packed_layers_cost_no_memory_and_another_device_gets_the_model_as_it_is
 
 
 @pytest.mark.parametrize("make", [bert, roberta])
-def test_fused_layers_are_the_plain_ones_with_int8_products(make: Any, tmp_path: Path) -> None:
+def test_packed_int8_layers_are_near_int8_linears(make: Any, tmp_path: Path) -> None:
     torch.manual_seed(3)
     plain = make(tmp_path).float().eval()
     fused = make_backend("int8", copy.deepcopy(plain))

@@ -60,7 +60,7 @@ def test_a_constant_row_is_restored_exactly(value: float) -> None:
 
 @settings(deadline=None)
 @given(sizes=SIZES, seed=st.integers(0, 99))
-def test_products_are_those_of_the_restored_numbers(sizes: tuple[int, int, int], seed: int) -> None:
+def test_products_equal_products_of_the_restored_numbers(sizes: tuple[int, int, int], seed: int) -> None:
     t, k, n = sizes
     weights, rows = Int8Weights.of(linear(k, n, seed)), quantised(rows_of(t, k, seed))
     close(weights.applied(rows, np.empty((t, n), np.float32), Scratch()), product(rows, weights))
@@ -85,7 +85,7 @@ def added_and_normed(x: np.ndarray, product: np.ndarray, gain: np.ndarray, shift
 
 @settings(deadline=None)
 @given(sizes=SIZES, seed=st.integers(0, 99), n_done=st.integers(0, 9))
-def test_a_product_is_added_and_normed_in_the_rows_asked_for(
+def test_a_product_is_added_and_normed_only_in_the_given_rows(
     sizes: tuple[int, int, int], seed: int, n_done: int
 ) -> None:
     t, k, n = sizes
@@ -113,7 +113,7 @@ def test_float32_passes_add_the_bias_that_the_product_lacks(sizes: tuple[int, in
 
 
 @pytest.mark.parametrize("k", [1, 700, 1024, 1025, 3072])
-def test_products_by_float32_are_those_of_integers_however_deep(k: int) -> None:
+def test_products_by_float32_equal_integer_products_at_any_depth(k: int) -> None:
     random = np.random.default_rng(k)
     q, w = (torch.from_numpy(random.integers(100, 128, size).astype(np.int8)) for size in ((5, k), (k, 7)))
     out = torch.empty(5, 7, dtype=torch.int32)
@@ -130,7 +130,7 @@ def test_the_kind_of_product_changes_no_bit(fast: bool, monkeypatch: pytest.Monk
     np.testing.assert_array_equal(weights.product(rows, Scratch()).acc, usual)
 
 
-def test_gelu_is_that_of_the_error_function() -> None:
+def test_gelu_equals_the_error_function() -> None:
     x = np.concatenate([np.linspace(-9, 9, 40_001), [-1e30, -50, 0, 50, 1e30]]).astype(np.float32)
     found = x.copy()
     passes.gelu_row(found)

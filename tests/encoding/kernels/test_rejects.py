@@ -62,7 +62,7 @@ def on(backend: Backend, encoder: TextEncoder, batch_tokens: int = 1024) -> Text
     return TextEncoder(backend, encoder.tokenizer, replace(encoder.spec, batch_tokens=batch_tokens), encoder.pad_id)
 
 
-def test_a_text_that_is_not_finite_has_a_reason_and_its_batch_mates_their_vectors(
+def test_a_text_that_is_not_finite_has_a_reason_and_other_texts_have_vectors(
     encoder: TextEncoder, tmp_path: Path
 ) -> None:
     spoilt = load(poison(tiny_encoder(tmp_path), "horror"))
@@ -86,7 +86,7 @@ def test_vectors_that_are_not_normalised_are_checked_as_well(tmp_path: Path) -> 
     budget=st.integers(1, 200),
     limit=st.integers(1, 120),
 )
-def test_whatever_memory_there_is_every_row_has_its_own_vector_or_a_reason(
+def test_with_any_memory_every_row_has_its_vector_or_a_reason(
     encoder: TextEncoder, n_words: list[int], budget: int, limit: int
 ) -> None:
     texts = [" ".join((["red"] * n + ["jazz"])[: n + row % 2]) for row, n in enumerate(n_words)]
@@ -135,7 +135,7 @@ class Crowded(Small):
             raise RuntimeError(self.message) from None
 
 
-def test_memory_that_cublas_lacks_halves_the_batch_and_other_errors_are_raised(encoder: TextEncoder) -> None:
+def test_missing_memory_of_cublas_halves_the_batch_and_other_errors_are_raised(encoder: TextEncoder) -> None:
     crowded = Crowded(encoder.backend, 12)
     np.testing.assert_allclose(on(crowded, encoder).encode(TEXTS), encoder.encode(TEXTS), atol=1e-6)
     crowded.message = "CUDA error: device-side assert triggered"
@@ -150,7 +150,7 @@ def test_only_a_text_that_fails_alone_has_no_vector(encoder: TextEncoder) -> Non
     np.testing.assert_allclose(encoded.vectors[[0, 2]], encoder.encode(texts)[[0, 2]], atol=2e-6)
 
 
-def test_other_failures_of_the_network_are_not_taken_for_a_full_memory(encoder: TextEncoder) -> None:
+def test_other_failures_of_the_network_are_raised(encoder: TextEncoder) -> None:
     class Broken(Small):
         def hidden(self, ids: Tensor, mask: Tensor) -> Tensor:
             raise RuntimeError("an illegal memory access was encountered")
@@ -162,7 +162,7 @@ def test_other_failures_of_the_network_are_not_taken_for_a_full_memory(encoder: 
 @pytest.mark.parametrize(
     ("make", "limit", "words"), [(Nan, 99, "check the model's weights"), (Small, 1, "who else is on the GPU")]
 )
-def test_an_encoder_that_gives_no_vector_at_all_says_so_before_the_work(
+def test_an_encoder_without_any_vector_is_refused_before_the_work(
     encoder: TextEncoder, make: type[Small], limit: int, words: str
 ) -> None:
     with pytest.raises(EncoderError, match=f"(?s)Not even a plain text.*{words}"):
