@@ -122,7 +122,7 @@ def _users(run: _Run, table: Table) -> _Built:
 
 
 def _relations(run: _Run, table: Table) -> _Built:
-    # A pair given twice is no contradiction: the closest weight is what is known of it.
+    # A pair may be given twice. Its largest weight is kept.
     return run.accepted(table).groupBy("user_id", "friend_id").agg(F.max("weight").alias("weight")), None
 
 

@@ -1,4 +1,4 @@
-"""Records the files of the sources when they are read, so that a rerun knows whether they changed."""
+"""What the sources looked like when they were read, so that a rerun knows whether they changed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from recsys_spark.tables import inputs_read
 
 
 def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
-    """Return the files of the sources: path, bytes, modification time; of a catalog table the hash of its file names.
+    """Return the files behind the sources that ingest reads: path, bytes and modification time.
 
-    Only the sources that ingest reads are in it: a new campaign does not run a backtest again.
+    Of a catalog table it is the hash of its file names. A backtest does not read the lists of tonight, so a new
+    campaign does not run it again.
     """
     names = [read.table.name for read in inputs_read(backtest=ctx.hidden is not None)]
     return [entry for name in names for source in ctx.cfg.sources.of(name) for entry in _of(ctx, source)]
@@ -33,7 +34,10 @@ def _of(ctx: Context, source: Source) -> Iterator[dict[str, Any]]:
 
 
 def _table_files(ctx: Context, table: str) -> str | None:
-    """Return a hash that changes whenever the table is written, since new data are new files; None without files."""
+    """Return a hash that changes whenever the table is written, because new data are new files.
+
+    Returns None where the table has no files that Spark can name.
+    """
     try:
         names = sorted(ctx.spark.table(table).inputFiles())
     except PySparkException:

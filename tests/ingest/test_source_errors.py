@@ -37,8 +37,8 @@ def test_an_empty_file_holds_no_data(spark: SparkSession, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("form", "name", "content"),
     [
-        ("parquet", "part.parquet", b"this is no parquet"),
-        ("csv", "part.csv.gz", b"this is no gzip"),
+        ("parquet", "part.parquet", b"this is not parquet"),
+        ("csv", "part.csv.gz", b"this is not gzip"),
         ("csv", "part.csv.gz", gzip.compress(b"u\n" + bytes(range(33, 127)) * 50, mtime=0)[:12]),
     ],
 )

@@ -20,7 +20,7 @@ USERS = np.arange(WORLD.n_users)
 
 @pytest.fixture(scope="module")
 def clean() -> pd.DataFrame:
-    """Clean behaviours, with `user` and `item` indices beside the ids."""
+    """Clean behaviours, with `user` and `item` indices in addition to the ids."""
     frame = behaviour_rows(np.arange(WORLD.n_behaviours), WORLD)
     user_of = {name: n for n, name in enumerate(people.user_ids(USERS, WORLD.n_users))}
     item_of = {name: n for n, name in enumerate(catalogue.item_ids(np.arange(WORLD.n_items), WORLD.n_items))}
