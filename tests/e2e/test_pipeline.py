@@ -46,8 +46,8 @@ def lists(run: Context) -> dict[str, list[dict[str, object]]]:
 
 
 def test_every_stage_ran_under_the_check_of_its_settings(run: Context, walks: set[tuple[str, bool]]) -> None:
-    assert walks >= {(name, False) for name in pipeline.NAMES}
-    assert walks >= {(name, True) for name in pipeline.BACKTESTED}
+    assert walks >= {(name, False) for name in STAGE_NAMES}
+    assert walks >= {(name, True) for name in BACKTESTED}
 
 
 def test_every_user_gets_n_items_ranked_from_one(lists: dict[str, list[dict[str, object]]]) -> None:
