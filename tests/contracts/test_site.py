@@ -48,4 +48,16 @@ def test_pages_fetch_no_scripts_or_fonts_from_other_hosts() -> None:
 
 def test_a_broken_link_fails_the_build() -> None:
     assert re.search(r"^strict: true$", CONFIGURATION, re.MULTILINE)
-    assert "zensical build --strict" in (ROOT / "Makefile").read_text(encoding="utf-8")
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert "zensical build --strict" in makefile
+    # CI runs `make test`, which begins with `make check`.
+    assert re.search(r"^test: check\b", makefile, re.MULTILINE)
+    assert re.search(r"^check:.* site\b", makefile, re.MULTILINE)
+
+
+def test_the_tool_of_the_site_is_pinned() -> None:
+    least = re.search(r'"docs": \["zensical>=([\d.]+),', (ROOT / "setup.py").read_text(encoding="utf-8"))
+    pinned = re.search(r"^zensical==([\d.]+)$", (ROOT / "constraints.txt").read_text(encoding="utf-8"), re.MULTILINE)
+    assert least
+    assert pinned
+    assert pinned.group(1) >= least.group(1)
