@@ -71,8 +71,7 @@ def data_of(world: World, texts: Texts) -> tuple[Data, Histories]:
     """Return what training is told of a world, and the histories of all its users, empty ones included."""
     from recsys_spark.model.kernels.histories import Positions, from_arrow
     from recsys_spark.model.kernels.popularity import Popularity
-    from recsys_spark.training.kernels.data import Data
-    from recsys_spark.training.kernels.objective import Catalogue
+    from recsys_spark.training.kernels.data import Catalogue, Data
 
     total = np.bincount(world.rows.item, minlength=world.n_items).astype(np.float64)
     catalogue = Catalogue(world.items, texts.items, texts.has_item, Popularity(decayed_popularity(world), total))

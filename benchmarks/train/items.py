@@ -80,8 +80,7 @@ def draw(n_items: int, seed: int = 0) -> Data:
     """Draw the training data, the same for a seed."""
     from recsys_spark.model.kernels.histories import Histories
     from recsys_spark.model.kernels.popularity import SECONDS_PER_DAY, Popularity, popularity_at
-    from recsys_spark.training.kernels.data import Data
-    from recsys_spark.training.kernels.objective import Catalogue
+    from recsys_spark.training.kernels.data import Catalogue, Data
 
     rng = np.random.default_rng(seed)
     n_users, half_life_days = max(1, n_items // ITEMS_PER_USER), 30.0

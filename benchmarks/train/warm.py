@@ -37,9 +37,10 @@ def train(file: Path, threads: int) -> list[Row]:
     from recsys_spark.config.sections import Model
     from recsys_spark.model.kernels.histories import kept
     from recsys_spark.model.kernels.recommender import Recommender
+    from recsys_spark.training.kernels.asked import Asked
+    from recsys_spark.training.kernels.asked import measure as measured
     from recsys_spark.training.kernels.fit import fit
-    from recsys_spark.training.kernels.held_out import Asked, hold_out
-    from recsys_spark.training.kernels.held_out import measure as measured
+    from recsys_spark.training.kernels.held_out import hold_out
 
     data, settings = read(file), Model()
     held = hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(SEED))

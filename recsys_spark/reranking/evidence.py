@@ -11,10 +11,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from recsys_spark.model.kernels.histories import Floats, Histories, Ints
+from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.recommender import Recommender
+from recsys_spark.numerics.arrays import F32, F64, I64
 from recsys_spark.scoring.kernels.rank import Rank, combined
 
 
@@ -22,17 +22,17 @@ from recsys_spark.scoring.kernels.rank import Rank, combined
 class Evidence:
     """Vectors that users of a batch would have by one behaviour, their tags or their friends alone."""
 
-    history: Floats
+    history: F32
     """[total, d] x of a user with only this behaviour; rows as in ``Histories.items``"""
-    history_prior: npt.NDArray[np.float64]
+    history_prior: F64
     """[total] gamma x log(weight / largest weight of the user)"""
-    text: Floats
+    text: F32
     """[n, d] x of a user with only the interest tags"""
-    social: Floats
+    social: F32
     """[n, d] x of a user with only the neighbours' items"""
 
 
-def evidence(recommender: Recommender, histories: Histories, item_tokens: Floats) -> Evidence:
+def evidence(recommender: Recommender, histories: Histories, item_tokens: F32) -> Evidence:
     """Return the evidence of n users."""
     pairs = np.stack([histories.items, histories.behaviours])
     distinct, at = np.unique(pairs, axis=1, return_inverse=True)
@@ -54,7 +54,7 @@ def evidence(recommender: Recommender, histories: Histories, item_tokens: Floats
     )
 
 
-def strengths(x: Floats, y: Floats, theta: Floats, rank: Rank) -> npt.NDArray[np.float64]:
+def strengths(x: F32, y: F32, theta: F32, rank: Rank) -> F64:
     """Return the combined rank [m, n] of m vectors and n items, without the bias, which is the same for all reasons.
 
     >>> one = np.array([[1.0, 0.0]], dtype=np.float32)
@@ -66,12 +66,12 @@ def strengths(x: Floats, y: Floats, theta: Floats, rank: Rank) -> npt.NDArray[np
     return np.asarray(combined(unscaled, cosines(x, y), x @ theta.T), dtype=np.float64)
 
 
-def cosines(x: Floats, y: Floats) -> Floats:
+def cosines(x: F32, y: F32) -> F32:
     """Return the cosines [m, n] of the rows of two matrices; 0 where a row is zero."""
     return np.asarray(_unit(x) @ _unit(y).T, dtype=np.float32)
 
 
-def best_rows(strength: npt.NDArray[np.float64], items: Ints, n_reasons: int) -> Ints:
+def best_rows(strength: F64, items: I64, n_reasons: int) -> I64:
     """Return the rows of the strongest evidence for each column, [n_items, n_reasons], -1 where there are fewer.
 
     A repeated item counts once. Of equal strengths the later row wins, because the most recent behaviour is the last
@@ -91,12 +91,12 @@ def best_rows(strength: npt.NDArray[np.float64], items: Ints, n_reasons: int) ->
     return chosen
 
 
-def _unit(matrix: Floats) -> Floats:
+def _unit(matrix: F32) -> F32:
     norms = np.linalg.norm(matrix, axis=1, keepdims=True)
     return np.asarray(np.divide(matrix, norms, out=np.zeros_like(matrix), where=norms > 0), dtype=np.float32)
 
 
-def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
+def _log_share(offsets: I64, weights: F32) -> F64:
     """Return log(weight / the largest of the user), flat."""
     logs = np.log(np.maximum(weights.astype(np.float64), 1e-30))
     lengths = np.diff(offsets)
@@ -107,7 +107,7 @@ def _log_share(offsets: Ints, weights: Floats) -> npt.NDArray[np.float64]:
     return np.asarray(np.maximum(logs - np.repeat(largest, lengths), -12.0), dtype=np.float64)
 
 
-def _single(items: Ints, behaviours: Ints, text_width: int) -> Histories:
+def _single(items: I64, behaviours: I64, text_width: int) -> Histories:
     """Return users with one behaviour each and nothing else."""
     n = len(items)
     return Histories(

@@ -65,8 +65,7 @@ def data_of(table: pa.Table, settings: DataSettings, text_width: int) -> Data:
     """The data of a task's rows, in the order of :func:`training_rows`. Loads torch and BLAS: limit their threads first."""
     from recsys_spark.model.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
     from recsys_spark.model.kernels.popularity import Popularity
-    from recsys_spark.training.kernels.data import Data
-    from recsys_spark.training.kernels.objective import Catalogue
+    from recsys_spark.training.kernels.data import Catalogue, Data
 
     weights = settings.behaviours.weights
     behaviours = sorted(weights)

@@ -24,7 +24,8 @@ from recsys_spark.training.processes import group_of_tasks, shards
 from recsys_spark.training.rows import DataSettings, data_of, training_rows
 
 if TYPE_CHECKING:
-    from recsys_spark.training.kernels.checkpoints import Checkpoints, State
+    from recsys_spark.training.kernels.checkpoint_files import Checkpoints
+    from recsys_spark.training.kernels.checkpoints import TrainingState
 
 ROW_SCHEMA = "name string, part int, shape array<int>, dtype string, data binary"
 PART_BYTES = 32 * 1024 * 1024
@@ -154,7 +155,7 @@ def _trainer(
 
 
 def _checkpoints(checkpoint: Checkpoint | None, every: int, device: str, say: Callable[[str], None]) -> Checkpoints:
-    from recsys_spark.training.kernels.checkpoints import NO_CHECKPOINTS, Checkpoints
+    from recsys_spark.training.kernels.checkpoint_files import NO_CHECKPOINTS, Checkpoints
 
     if checkpoint is None:
         return NO_CHECKPOINTS
@@ -162,7 +163,7 @@ def _checkpoints(checkpoint: Checkpoint | None, every: int, device: str, say: Ca
     return Checkpoints(checkpoint.uri, f"{checkpoint.key}-{device.partition(':')[0]}", every, say)
 
 
-def _resumed(checkpoints: Checkpoints) -> tuple[State | None, str]:
+def _resumed(checkpoints: Checkpoints) -> tuple[TrainingState | None, str]:
     """The state to go on from, and what to say of it.
 
     A checkpoint that is no good is refused and training starts over: at night lists are worth more than the hour that is lost.

@@ -14,11 +14,11 @@ from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.arrays import F64
+from recsys_spark.training.kernels.asked import Asked, measure
 from recsys_spark.training.kernels.choosing import choose
 from recsys_spark.training.kernels.data import Data
-from recsys_spark.training.kernels.fit import OnEpoch
-from recsys_spark.training.kernels.held_out import MIN_USERS, Asked, hold_out, measure
-from recsys_spark.training.kernels.run import Run
+from recsys_spark.training.kernels.held_out import MIN_USERS, hold_out
+from recsys_spark.training.kernels.run import OnEpoch, Run
 
 
 @dataclass(frozen=True)

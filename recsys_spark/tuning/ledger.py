@@ -16,7 +16,7 @@ TO_DO = "Delete that folder to begin anew; what it holds is of tuning alone, and
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedEntry:
     """A configuration that was tried."""
 
     params: Mapping[str, Any]
@@ -47,18 +47,18 @@ class Ledger:
         """Where they are."""
         return self.store.tuning_path(self.run_date, self.key)
 
-    def read(self) -> tuple[list[Trial], np.ndarray | None]:
+    def read(self) -> tuple[list[TriedEntry], np.ndarray | None]:
         """All trials in their order, and each user's ndcg [n] of the first, the configuration of the file; none before the first round.
 
         A round is named after the number of trials before it. Raises StoreError for one that is cut short, missing, or of another tuning.
         """
-        trials: list[Trial] = []
+        trials: list[TriedEntry] = []
         baseline: list[float] | None = None
         for name, content in self.store.tuning_rounds(self.run_date, self.key):
             path = f"{self.folder}/{name}"
             try:
                 read = json.loads(content)
-                found = [Trial(**trial) for trial in read["trials"]]
+                found = [TriedEntry(**trial) for trial in read["trials"]]
                 key, users = read["key"], read["baseline"]
             except (ValueError, TypeError, KeyError) as error:
                 raise StoreError(
@@ -80,7 +80,7 @@ class Ledger:
             trials += found
         return trials, None if baseline is None else np.array(baseline, np.float64)
 
-    def add(self, n_before: int, trials: Sequence[Trial], baseline: np.ndarray | None) -> None:
+    def add(self, n_before: int, trials: Sequence[TriedEntry], baseline: np.ndarray | None) -> None:
         """Keep a round; ``baseline`` is each user's ndcg [n] of the configuration of the file, and goes with the first."""
         users = None if baseline is None or n_before else baseline.tolist()
         content = {"key": self.key, "trials": [asdict(trial) for trial in trials], "baseline": users}

@@ -23,7 +23,7 @@ from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import STAGE_NAMES
 from recsys_spark.steps.train import WITH_HISTORY
 from recsys_spark.tables import ITEM_PROFILES, USER_PROFILES
-from recsys_spark.tuning.ledger import Ledger, Trial
+from recsys_spark.tuning.ledger import Ledger, TriedEntry
 from recsys_spark.tuning.space import SPACE, Params, Range, as_json, configured, proposals, space_around
 from recsys_spark.tuning.tasks import Result, build_tried_rows, results_of
 
@@ -37,7 +37,7 @@ WINS_BY = 1.0
 class Tuned:
     """What a tuning found."""
 
-    trials: Sequence[Trial]
+    trials: Sequence[TriedEntry]
     """In the order in which they were tried, the configuration of the file first"""
     winner: int
     """Its place among them; 0 where nothing was better than the file"""
@@ -84,7 +84,7 @@ def tuning_key(ctx: Context, space: Sequence[Range], seed: int) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def winner_of(trials: Sequence[Trial], where: str) -> int:
+def winner_of(trials: Sequence[TriedEntry], where: str) -> int:
     """The place of the best; the first, which is of the file, unless another is better by more than WINS_BY standard errors.
 
     Raises TrainingError where all failed.
@@ -118,9 +118,9 @@ def _tried(ctx: Context, configurations: Sequence[Model]) -> list[Result]:
     return results_of(rows.collect(), len(configurations))
 
 
-def _trial(params: Params, result: Result, baseline: np.ndarray | None) -> Trial:
+def _trial(params: Params, result: Result, baseline: np.ndarray | None) -> TriedEntry:
     gain = np.zeros(2) if baseline is None or result.reason else result.per_user - baseline
-    return Trial(
+    return TriedEntry(
         params=params,
         ndcg=result.ndcg,
         recall=result.recall,
@@ -133,7 +133,7 @@ def _trial(params: Params, result: Result, baseline: np.ndarray | None) -> Trial
     )
 
 
-def _best_so_far(trials: Sequence[Trial]) -> str:
+def _best_so_far(trials: Sequence[TriedEntry]) -> str:
     whole = [trial.ndcg for trial in trials if trial.reason is None]
     if not whole:
         return "all failed"

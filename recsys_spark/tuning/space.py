@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from recsys_spark.config.sections import Model
-from recsys_spark.tuning.ledger import Trial
+from recsys_spark.tuning.ledger import TriedEntry
 
 Params = dict[str, Any]
 
@@ -81,7 +81,7 @@ def as_json(space: Sequence[Range]) -> list[dict[str, Any]]:
     return [{"kind": type(one).__name__, **asdict(one)} for one in space]
 
 
-def proposals(base: Model, space: Sequence[Range], trials: Sequence[Trial], n: int, seed: int) -> list[Params]:
+def proposals(base: Model, space: Sequence[Range], trials: Sequence[TriedEntry], n: int, seed: int) -> list[Params]:
     """``n`` configurations to try after ``trials``, the first of all is ``base``; ``space`` holds its values.
 
     They depend on the arguments alone: after a crash the study is made anew from what was tried, and asks for the same as it

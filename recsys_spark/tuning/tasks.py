@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, Row
@@ -17,6 +16,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Config, Model
 from recsys_spark.errors import DataError, RecsysError, TrainingError
+from recsys_spark.numerics.arrays import F64
 from recsys_spark.spark.task_gpus import assigned_gpus
 from recsys_spark.training.rows import DataSettings, data_of, slots_of, training_rows
 
@@ -36,7 +36,7 @@ class Result:
     losses: Sequence[float]
     """Of each epoch"""
     seconds: float
-    per_user: npt.NDArray[np.float64]
+    per_user: F64
     """[n] ndcg, of the same users for every configuration; empty where it failed"""
     reason: str | None = None
     """Why it failed"""
@@ -139,7 +139,7 @@ def _outcome(number: int, data: Any, settings: Model, seed: int, device: str) ->
     return _row(number, DONE, said, tried.ndcg)
 
 
-def _row(number: int, state: str, said: Any, ndcg: Sequence[float] | npt.NDArray[np.float64] = ()) -> pa.RecordBatch:
+def _row(number: int, state: str, said: Any, ndcg: Sequence[float] | F64 = ()) -> pa.RecordBatch:
     return pa.RecordBatch.from_pydict(
         {
             "number": pa.array([number], pa.int32()),

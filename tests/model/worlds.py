@@ -11,8 +11,7 @@ from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.popularity import Popularity
 from recsys_spark.model.kernels.tower import TowerShape
-from recsys_spark.training.kernels.data import Data
-from recsys_spark.training.kernels.objective import Catalogue
+from recsys_spark.training.kernels.data import Catalogue, Data
 
 N_ITEMS, TEXT_WIDTH = 40, 8
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 
 from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.training import progress as module
-from recsys_spark.training.kernels.checkpoints import State
+from recsys_spark.training.kernels.checkpoints import TrainingState
 from recsys_spark.training.kernels.run import Step
 from recsys_spark.training.progress import TrainingProgress
 
@@ -30,7 +30,7 @@ def _every_step(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def step(done: int, of: int, loss: float = 0.5) -> Step:
-    return Step(done, of, loss, lambda: State({}, {}))
+    return Step(done, of, loss, lambda: TrainingState({}, {}))
 
 
 def epoch(k: int) -> EpochLoss:

@@ -9,8 +9,9 @@ import numpy as np
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.links import Evidence
 from recsys_spark.model.kernels.recommender import ItemVectors
-from recsys_spark.training.kernels.held_out import Asked, HeldOut
-from recsys_spark.training.kernels.objective import Catalogue
+from recsys_spark.training.kernels.asked import Asked
+from recsys_spark.training.kernels.data import Catalogue
+from recsys_spark.training.kernels.held_out import HeldOut
 from tests.model.worlds import catalogue, histories, tasteful_users
 
 DAY = 86_400.0

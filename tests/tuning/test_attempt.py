@@ -10,8 +10,8 @@ import pytest
 from recsys_spark.config.sections import Model
 from recsys_spark.errors import DataError, TrainingError
 from recsys_spark.model.kernels.epochs import TrialEpoch
-from recsys_spark.training.kernels.fit import try_out
 from recsys_spark.training.kernels.held_out import hold_out
+from recsys_spark.training.kernels.trial import try_out
 from recsys_spark.tuning.attempt import Tried, try_configuration
 from tests.model.worlds import N_ITEMS, data, histories
 from tests.training.trial_worlds import users_over_time

@@ -21,7 +21,7 @@ from recsys_spark.spark import session
 from recsys_spark.steps.context import Context
 from recsys_spark.tuning import file as tuning_file
 from recsys_spark.tuning import rounds as tuning
-from recsys_spark.tuning.ledger import Trial
+from recsys_spark.tuning.ledger import TriedEntry
 from recsys_spark.tuning.rounds import Tuned, table_rows, tune, verdict, winner_of
 from recsys_spark.tuning.tasks import Result
 from tests.e2e.small_shop import RUN_DATE, load
@@ -58,8 +58,8 @@ def result(ndcg: float, reason: str | None = None) -> Result:
     return Result(ndcg, 0.2, 5.0, [3.0, 2.0], 1.5, per_user, reason)
 
 
-def trial(ndcg: float, gain: float = 0.0, error: float = 0.01, reason: str | None = None, **params: Any) -> Trial:
-    return Trial({"width": 16, "dropout": 0.25, **params}, ndcg, ndcg, 5.0, [3.0], 12.0, gain, error, reason)
+def trial(ndcg: float, gain: float = 0.0, error: float = 0.01, reason: str | None = None, **params: Any) -> TriedEntry:
+    return TriedEntry({"width": 16, "dropout": 0.25, **params}, ndcg, ndcg, 5.0, [3.0], 12.0, gain, error, reason)
 
 
 def run(ctx: Context, n: int, seed: int, parallel: int = 2) -> Tuned:

@@ -7,20 +7,20 @@ from pathlib import Path
 import pytest
 
 from recsys_spark.config.sections import Model
-from recsys_spark.tuning.ledger import Trial
+from recsys_spark.tuning.ledger import TriedEntry
 from recsys_spark.tuning.space import SPACE, OneOf, Params, Real, Whole, configured, proposals, space_around
 
 BASE = Model(width=48, n_heads=3, learning_rate=0.0123456, epochs=30)
 AROUND = space_around(BASE)
 
 
-def trial(params: Params, ndcg: float = 0.1, reason: str | None = None) -> Trial:
-    return Trial(params, ndcg, 0.2, 5.0, [1.0], 1.0, 0.0, 0.0, reason)
+def trial(params: Params, ndcg: float = 0.1, reason: str | None = None) -> TriedEntry:
+    return TriedEntry(params, ndcg, 0.2, 5.0, [1.0], 1.0, 0.0, 0.0, reason)
 
 
-def walk(n: int, at_once: int, seed: int = 5) -> list[Trial]:
+def walk(n: int, at_once: int, seed: int = 5) -> list[TriedEntry]:
     """So many configurations in rounds, whose ndcg is a function of the learning rate."""
-    trials: list[Trial] = []
+    trials: list[TriedEntry] = []
     while len(trials) < n:
         asked = proposals(BASE, AROUND, trials, min(at_once, n - len(trials)), seed)
         trials += [trial(params, ndcg=1.0 - params["learning_rate"]) for params in asked]

@@ -16,7 +16,7 @@ from recsys_spark.config.sections import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.training.kernels.checkpoints import Checkpoints
+from recsys_spark.training.kernels.checkpoint_files import Checkpoints
 from recsys_spark.training.kernels.data import Data
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.run import Step

@@ -14,22 +14,20 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 
-INPUT_COLUMNS = ("user_id", "items", "behaviours", "times", "weights", "social_items", "social_weights", "vector")
+from recsys_spark.numerics.arrays import F32, F64, I64, Bools
 
-Ints = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
+INPUT_COLUMNS = ("user_id", "items", "behaviours", "times", "weights", "social_items", "social_weights", "vector")
 
 
 @dataclass(frozen=True)
 class Ragged:
     """Rows of different lengths: row r is ``values[offsets[r]:offsets[r + 1]]``."""
 
-    offsets: Ints
+    offsets: I64
     """[n + 1]"""
 
     @property
-    def lengths(self) -> Ints:
+    def lengths(self) -> I64:
         """Row lengths, [n]."""
         return np.diff(self.offsets)
 
@@ -40,23 +38,23 @@ class Histories(Ragged):
 
     user_ids: npt.NDArray[np.object_]
     """[n]"""
-    items: Ints
+    items: I64
     """[total] positions in the item matrix"""
-    behaviours: Ints
+    behaviours: I64
     """[total] positions in the list of behaviour types"""
-    times: Doubles
+    times: F64
     """[total] seconds since 1970"""
-    weights: Floats
+    weights: F32
     """[total] behaviour weight x value transform x decay, positive"""
-    social_offsets: Ints
+    social_offsets: I64
     """[n + 1]"""
-    social_items: Ints
+    social_items: I64
     """[social total] positions in the item matrix"""
-    social_weights: Floats
+    social_weights: F32
     """[social total]"""
-    texts: Floats
+    texts: F32
     """[n, h] profile text vectors; zero rows where `has_text` is false"""
-    has_text: npt.NDArray[np.bool_]
+    has_text: Bools
     """[n]"""
 
     @property
@@ -65,11 +63,11 @@ class Histories(Ragged):
         return len(self.user_ids)
 
     @property
-    def has_social(self) -> npt.NDArray[np.bool_]:
+    def has_social(self) -> Bools:
         """[n] whether a user has neighbours with items."""
         return np.diff(self.social_offsets) > 0
 
-    def take(self, rows: Ints) -> Histories:
+    def take(self, rows: I64) -> Histories:
         """Return the users at ``rows``, in that order."""
         flat, offsets = _take_flat(self.offsets, rows)
         social, social_offsets = _take_flat(self.social_offsets, rows)
@@ -91,7 +89,7 @@ class Histories(Ragged):
 def joined(parts: Sequence[Histories]) -> Histories:
     """The users of several."""
 
-    def offsets(name: str) -> Ints:
+    def offsets(name: str) -> I64:
         lengths = np.concatenate([np.diff(getattr(part, name)) for part in parts])
         return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
 
@@ -100,7 +98,7 @@ def joined(parts: Sequence[Histories]) -> Histories:
     return Histories(offsets=offsets("offsets"), social_offsets=offsets("social_offsets"), **values)
 
 
-def first_choices(histories: Histories) -> npt.NDArray[np.bool_]:
+def first_choices(histories: Histories) -> Bools:
     """Behaviours [n] that are their user's first of the item."""
     rows = np.repeat(np.arange(histories.n_users), histories.lengths)
     pairs = rows * (int(histories.items.max(initial=0)) + 1) + histories.items
@@ -122,7 +120,7 @@ def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:
     )
 
 
-def kept(histories: Histories, keep: npt.NDArray[np.bool_]) -> Histories:
+def kept(histories: Histories, keep: Bools) -> Histories:
     """The same users with some of their behaviours, ``keep`` over the flat arrays."""
     return replace(
         histories,
@@ -139,7 +137,7 @@ def without_friends(histories: Histories) -> Histories:
     return with_social(histories, histories.social_items, np.zeros(len(histories.social_items), bool))
 
 
-def with_social(histories: Histories, items: Ints, keep: npt.NDArray[np.bool_]) -> Histories:
+def with_social(histories: Histories, items: I64, keep: Bools) -> Histories:
     """The same users with other social items, those where ``keep`` is true."""
     return replace(
         histories,
@@ -155,7 +153,7 @@ class Positions:
     def __init__(self, ids: Sequence[str] | npt.NDArray[np.object_]) -> None:
         self._index = pd.Index(np.asarray(ids, dtype=object))
 
-    def of(self, ids: npt.NDArray[np.object_]) -> Ints:
+    def of(self, ids: npt.NDArray[np.object_]) -> I64:
         """Positions of ``ids``, [n]."""
         return np.asarray(self._index.get_indexer(pd.Index(ids, dtype=object)), dtype=np.int64)
 
@@ -199,7 +197,7 @@ def from_arrow(
     )
 
 
-def _ragged(table: pa.Table, *names: str) -> tuple[Ints, dict[str, pa.Array]]:
+def _ragged(table: pa.Table, *names: str) -> tuple[I64, dict[str, pa.Array]]:
     """Common offsets and flat values of list columns of equal lengths; a null list is empty."""
     values: dict[str, pa.Array] = {}
     offsets = np.zeros(table.num_rows + 1, dtype=np.int64)
@@ -211,18 +209,18 @@ def _ragged(table: pa.Table, *names: str) -> tuple[Ints, dict[str, pa.Array]]:
     return offsets, values
 
 
-def _reversed_rows(offsets: Ints) -> Ints:
+def _reversed_rows(offsets: I64) -> I64:
     """Flat order that reverses each row."""
     starts = np.repeat(offsets[:-1], np.diff(offsets))
     ends = np.repeat(offsets[1:], np.diff(offsets))
     return starts + ends - 1 - np.arange(offsets[-1])
 
 
-def _kept_offsets(offsets: Ints, keep: npt.NDArray[np.bool_]) -> Ints:
+def _kept_offsets(offsets: I64, keep: Bools) -> I64:
     return np.concatenate([[0], np.cumsum(keep)])[offsets].astype(np.int64)
 
 
-def _take_flat(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
+def _take_flat(offsets: I64, rows: I64) -> tuple[I64, I64]:
     """Flat positions of the chosen rows, and their new offsets."""
     lengths = np.diff(offsets)[rows]
     new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
@@ -230,7 +228,7 @@ def _take_flat(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
     return flat, new
 
 
-def vectors_of(column: pa.ChunkedArray | pa.Array, width: int) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def vectors_of(column: pa.ChunkedArray | pa.Array, width: int) -> tuple[F32, Bools]:
     """[n, h] vectors and whether each is there; null rows are zero."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = np.asarray(array.is_valid())

@@ -11,9 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from recsys_spark.numerics.arrays import F32, F64, I64, Bools
 from recsys_spark.worker.process_group import ALONE, Group
 
 N_FEATURES = 3
@@ -22,17 +22,14 @@ WARM_UP_SHARE = 0.3
 SLICE_SHARE = 0.1
 SECONDS_PER_DAY = 86_400.0
 
-Floats = npt.NDArray[np.float32]
-Doubles = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True)
 class Popularity:
     """How often each of n items was chosen."""
 
-    recent: Doubles
+    recent: F64
     """[n] behaviour weight, decayed"""
-    total: Doubles
+    total: F64
     """[n] behaviours"""
 
     @staticmethod
@@ -41,13 +38,13 @@ class Popularity:
         recent, total = (np.asarray(items[name], np.float64) for name in ("popularity", "n_behaviours"))
         return Popularity(recent, total)
 
-    def units(self) -> Doubles:
+    def units(self) -> F64:
         """[2] mean of the recent and of the total one over items that have any; 1 where there is none."""
         known = self.total > 0
         means = np.array([values[known].mean() if known.any() else 0.0 for values in (self.recent, self.total)])
         return np.where(means > 0, means, 1.0)
 
-    def features(self, units: Doubles) -> Floats:
+    def features(self, units: F64) -> F32:
         """[n, N_FEATURES] log recent, log total (both relative to ``units``, finite for 0), and 1 where nobody came.
 
         Relative, so that data which ended years before as_of have the same prior as fresh ones.
@@ -65,11 +62,11 @@ class Popularity:
 class Replay:
     """What was known at the beginning of each of S slices of time."""
 
-    borders: Doubles
+    borders: F64
     """[S - 1] seconds; slice s holds the behaviours from borders[s - 1] on"""
-    features: Floats
+    features: F32
     """[S, n, N_FEATURES]"""
-    known: npt.NDArray[np.bool_]
+    known: Bools
     """[S, n] whether anyone had chosen the item"""
 
     @property
@@ -77,18 +74,18 @@ class Replay:
         """S"""
         return len(self.features)
 
-    def slice_of(self, times: Doubles) -> npt.NDArray[np.int64]:
+    def slice_of(self, times: F64) -> I64:
         """[n] the slice of each moment."""
         return np.searchsorted(self.borders, times, side="right").astype(np.int64)
 
 
 def replay(
-    items: npt.NDArray[np.int64],
-    times: Doubles,
-    weights: Doubles,
+    items: I64,
+    times: F64,
+    weights: F64,
     n_items: int,
     half_life_days: float,
-    now: Floats,
+    now: F32,
     group: Group = ALONE,
 ) -> Replay:
     """Cut the behaviours (flat arrays: item, seconds, behaviour weight without decay) into slices.
@@ -110,9 +107,9 @@ def replay(
 
 def popularity_at(
     moment: float,
-    items: npt.NDArray[np.int64],
-    times: Doubles,
-    weights: Doubles,
+    items: I64,
+    times: F64,
+    weights: F64,
     n_items: int,
     half_life_days: float,
     group: Group = ALONE,
@@ -127,7 +124,7 @@ def popularity_at(
     return Popularity(group.add_up(recent), group.add_up(total))
 
 
-def slice_borders(times: Doubles) -> Doubles:
+def slice_borders(times: F64) -> F64:
     """Moments after which SLICE_SHARE of the behaviours lie each, from WARM_UP_SHARE on, a day apart at least.
 
     >>> slice_borders(np.arange(1000.0) * 86_400 / 10).round(0).tolist()[:2]

@@ -9,10 +9,11 @@ import numpy.typing as npt
 import torch
 
 from recsys_spark.model.kernels.artifact import Artifact
-from recsys_spark.model.kernels.histories import Floats, Histories, Ints, Positions, kept
+from recsys_spark.model.kernels.histories import Histories, Positions, kept
 from recsys_spark.model.kernels.links import Evidence, Links, chosen_of, evidence_for
 from recsys_spark.model.kernels.popularity import Popularity
 from recsys_spark.model.kernels.tower import UserTower, friend_boosts, last_outputs, link_boosts, tokens_of
+from recsys_spark.numerics.arrays import F32, I64, Bools
 
 USERS_PER_PASS = 256
 
@@ -21,15 +22,15 @@ USERS_PER_PASS = 256
 class ItemVectors:
     """What scoring and histories need of n items."""
 
-    token: Floats
+    token: F32
     """[n, d] W_in e_j + delta_j, what histories are made of"""
-    y: Floats
+    y: F32
     """[n, d] the cosine side"""
-    theta: Floats
+    theta: F32
     """[n, d] the softmax side"""
-    bias: Floats
+    bias: F32
     """[n]"""
-    link: Ints
+    link: I64
     """[n] the number by which boosts name the item, -1 for none"""
 
 
@@ -43,13 +44,13 @@ class ItemMatrix:
     """[n]"""
     titles: npt.NDArray[np.object_]
     """[n] display titles"""
-    tokens: Floats
+    tokens: F32
     """[n, d]"""
-    y: Floats
+    y: F32
     """[n, d]"""
-    theta: Floats
+    theta: F32
     """[n, d]"""
-    link: Ints
+    link: I64
     """[n] link numbers, -1 for none"""
 
 
@@ -78,8 +79,8 @@ class Recommender:
     def item_vectors(
         self,
         ids: npt.NDArray[np.object_],
-        vectors: Floats,
-        has_vector: npt.NDArray[np.bool_],
+        vectors: F32,
+        has_vector: Bools,
         popularity: Popularity,
     ) -> ItemVectors:
         """Vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
@@ -103,7 +104,7 @@ class Recommender:
         )
 
     @torch.inference_mode()
-    def user_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
+    def user_boosts(self, histories: Histories, link_numbers: I64) -> Evidence:
         """What the links of each user's history add to logits, and for a user without one what friends like: ``item`` is the link number, ``row`` the user.
 
         ``link_numbers`` [n_items] by the histories' positions.
@@ -126,7 +127,7 @@ class Recommender:
         order = np.lexsort((item, row))
         return Evidence(row[order], item[order], np.concatenate([value, friends.value])[order])
 
-    def _friend_boosts(self, histories: Histories, link_numbers: Ints) -> Evidence:
+    def _friend_boosts(self, histories: Histories, link_numbers: I64) -> Evidence:
         """For users without a history."""
         n_social = np.diff(histories.social_offsets)
         # Shares of the warm ones, as in training.
@@ -141,7 +142,7 @@ class Recommender:
         return Evidence(row[order], item[order], (boosts / self._tensors["temperature"]).numpy())
 
     @torch.inference_mode()
-    def pair_boosts(self, chosen: Ints, items: Ints) -> Floats:
+    def pair_boosts(self, chosen: I64, items: I64) -> F32:
         """[m, n] what each of ``chosen`` alone would add to the logit of each of ``items``, by B as it is; both are link numbers, or -1."""
         between = self._weights[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
         between *= (chosen >= 0)[:, None] & (items >= 0)
@@ -149,7 +150,7 @@ class Recommender:
         return np.asarray((boosts / self._tensors["temperature"]).numpy(), np.float32)
 
     @torch.inference_mode()
-    def user_vectors(self, histories: Histories, item_tokens: Floats) -> Floats:
+    def user_vectors(self, histories: Histories, item_tokens: F32) -> F32:
         """x_i [n, d]; item_tokens [n_items, d] are indexed by the histories' positions."""
         out = np.zeros((histories.n_users, self.shape.width), dtype=np.float32)
         table = torch.from_numpy(item_tokens)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from recsys_spark.config.sections import Model as ModelConfig
 from recsys_spark.model.kernels.histories import Histories
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.worker.process_group import ALONE, Group
 
 MIN_LEARNING_RATE_SHARE = 0.02
@@ -46,7 +46,7 @@ class Schedule:
         return mean
 
 
-def batches(histories: Histories, batch_positions: int, rng: np.random.Generator) -> Iterator[npt.NDArray[np.int64]]:
+def batches(histories: Histories, batch_positions: int, rng: np.random.Generator) -> Iterator[I64]:
     """Users of like length together, so that little is padding, in random order."""
     order = rng.permutation(histories.n_users)
     by_length = order[np.argsort(histories.lengths[order], kind="stable")]
@@ -62,7 +62,7 @@ def n_batches(histories: Histories, batch_positions: int) -> int:
     return len(_cuts(lengths, batch_positions)) - 1
 
 
-def _cuts(lengths: npt.NDArray[np.int64], batch_positions: int) -> list[int]:
+def _cuts(lengths: I64, batch_positions: int) -> list[int]:
     """Borders of batches of ascending lengths with at most ``batch_positions`` padded positions each."""
     cuts, start = [0], 0
     for end, length in enumerate(lengths):

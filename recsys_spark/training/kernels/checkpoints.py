@@ -1,128 +1,124 @@
-"""Checkpoints: the state of an unfinished training in one safetensors file, so that a killed one goes on where it was.
+"""The format of a checkpoint: the state of an unfinished training in one safetensors file.
 
-The file is on any file system that pyarrow knows, because the task that trains has no Hadoop client: the executors' own disk or a
-mounted one, `hdfs://` where libhdfs is installed, `s3://`, `gs://`. A checkpoint is an insurance: where it cannot be written, training
-goes on without.
+Tensors have the names `weights.NAME`, `optimiser.K.MOMENT`, `draws.cpu.RANK` and `draws.cuda.RANK`. Those of a trial run come on
+top: `good.NAME` and `best`. The tensor `facts` is JSON: version, key, run, place, seconds, and what the run has found so far.
 """
 
 from __future__ import annotations
 
 import json
-import uuid
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.fs as pafs
 from safetensors import SafetensorError
 from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from recsys_spark.errors import TrainingError
 
-FORMAT = 1
+FORMAT_VERSION = 1
+"""Goes up where earlier checkpoints can no longer be read."""
 FACTS = "facts"
+WEIGHTS, OPTIMISER = "weights.", "optimiser."
+CPU_DRAWS, GPU_DRAWS = "draws.cpu.", "draws.cuda."
 START_OVER = "Delete it; training starts over without it."
-UNREACHABLE = (OSError, pa.ArrowException, ImportError)
+Tensors = Mapping[str, npt.NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class State:
-    """Where a training was."""
+class Place:
+    """Where a run is in its walk through the histories."""
 
-    tensors: Mapping[str, npt.NDArray[Any]]
+    epoch: int
+    n_done: int
+    """Batches of this epoch"""
+    n_steps: int
+    """Steps of the whole run"""
+    sums: list[float]
+    """[3] of the losses so far in this epoch, and of their weights"""
+    seconds: float
+    """Spent on this epoch"""
+    draws: list[list[Mapping[str, Any]]]
+    """[processes][2] state of NumPy's generator when the epoch began, and now"""
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """Where a training was when it was saved."""
+
+    tensors: Tensors
     facts: Mapping[str, Any]
 
-    def beside(self, tensors: Mapping[str, npt.NDArray[Any]], **facts: Any) -> State:
+    @staticmethod
+    def of_run(
+        weights: Tensors, moments: Mapping[int, Tensors], of_processes: Sequence[tuple[Tensors, Place]]
+    ) -> TrainingState:
+        """The state of a run: its weights, the optimiser's moments, and for each process its generators and its place."""
+        tensors = {f"{WEIGHTS}{name}": value for name, value in weights.items()}
+        for k, values in moments.items():
+            tensors |= {f"{OPTIMISER}{k}.{name}": value for name, value in values.items()}
+        for rank, (draws, _) in enumerate(of_processes):
+            tensors |= {f"{name}{rank}": value for name, value in draws.items()}
+        places = [place for _, place in of_processes]
+        own = {"draws": [place.draws[0] for place in places], "sums": [place.sums for place in places]}
+        return TrainingState(tensors, {"place": {**asdict(places[0]), **own}})
+
+    def beside(self, tensors: Tensors, **facts: Any) -> TrainingState:
         """The same with more."""
-        return State({**self.tensors, **tensors}, {**self.facts, **facts})
+        return TrainingState({**self.tensors, **tensors}, {**self.facts, **facts})
 
+    def weights(self) -> dict[str, npt.NDArray[Any]]:
+        """The weights of the run by name."""
+        return {name.removeprefix(WEIGHTS): v for name, v in self.tensors.items() if name.startswith(WEIGHTS)}
 
-class Checkpoints:
-    """The one checkpoint of a training: the newest."""
+    def moments(self) -> dict[int, dict[str, npt.NDArray[Any]]]:
+        """The optimiser's moments by parameter and name."""
+        found: dict[int, dict[str, npt.NDArray[Any]]] = {}
+        for name, value in self.tensors.items():
+            if name.startswith(OPTIMISER):
+                k, _, moment = name.removeprefix(OPTIMISER).partition(".")
+                found.setdefault(int(k), {})[moment] = value
+        return found
 
-    def __init__(self, uri: str, key: str, every: int, say: Callable[[str], None] = print) -> None:
-        """``uri`` of the file, written every so many steps; ``key`` changes with all that the model depends on."""
-        self.uri, self.key, self.every, self._say = uri, key, every, say
-        self.trouble = ""
-        """Why none can be written any more"""
+    def place(self, rank: int) -> Place:
+        """The place of the process ``rank``; draws are those of all."""
+        facts = self.facts["place"]
+        return Place(**{**facts, "sums": facts["sums"][rank]})
 
-    def due(self, step: int) -> bool:
-        """Whether the state is to be saved after so many steps of a run."""
-        return self.every > 0 and step % self.every == 0
-
-    def save(self, state: State) -> None:
-        """Write the state in place of the one before; a reader sees the one or the other."""
-        if self.trouble:
-            return
-        facts = {"format": FORMAT, "key": self.key, **state.facts}
+    def to_bytes(self, key: str) -> bytes:
+        """The content of the file; ``key`` changes with everything that the model depends on."""
+        facts = {"format": FORMAT_VERSION, "key": key, **self.facts}
         # safetensors writes the buffer below a view, not what the view shows.
-        tensors = {name: np.asarray(value, order="C") for name, value in state.tensors.items()}
+        tensors = {name: np.asarray(value, order="C") for name, value in self.tensors.items()}
         tensors[FACTS] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
-        try:
-            files, path = _located(self.uri)
-            files.create_dir(path.rpartition("/")[0], recursive=True)
-            # Its own: a copy of the task that Spark gave up may still be writing.
-            beside = f"{path}.{uuid.uuid4().hex}.part"
-            with files.open_output_stream(beside) as stream:
-                stream.write(save_tensors(tensors))
-            files.move(beside, path)
-        except UNREACHABLE as error:
-            self.trouble = f"no checkpoint can be written to {self.uri}, so a killed training will start over: {error}"
-            self._say(self.trouble)
+        return bytes(save_tensors(tensors))
 
-    def load(self) -> State | None:
-        """The state that was saved last, None where there is none.
+    @staticmethod
+    def parse(content: bytes, key: str, where: str) -> TrainingState:
+        """Inverse of :meth:`to_bytes`.
 
-        Raises TrainingError where the file is cut short, or is of other settings, data or another version.
+        Raises TrainingError if the file ``where`` is cut short, or is of other settings, data or another version.
         """
-        if not self.uri:
-            return None
-        try:
-            files, path = _located(self.uri)
-            if files.get_file_info(path).type != pafs.FileType.File:
-                return None
-            with files.open_input_stream(path) as stream:
-                content = stream.read()
-        except UNREACHABLE as error:
-            self._say(f"no checkpoint can be read from {self.uri}: {error}")
-            return None
         try:
             tensors = load_tensors(content)
             facts = json.loads(tensors.pop(FACTS).tobytes())
         except (SafetensorError, KeyError, ValueError) as error:
             raise TrainingError(
                 "The checkpoint cannot be read",
-                where=self.uri,
+                where=where,
                 found=f"{len(content):,} bytes: {error}",
                 expected="a safetensors file with the state of a training",
                 action=START_OVER,
             ) from error
-        if (facts.get("format"), facts.get("key")) != (FORMAT, self.key):
+        if (facts.get("format"), facts.get("key")) != (FORMAT_VERSION, key):
             raise TrainingError(
                 "The checkpoint is of another training",
-                where=self.uri,
+                where=where,
                 found=f"format {facts.get('format')}, key {facts.get('key')}",
-                expected=f"format {FORMAT}, key {self.key}: this version, these settings, this input, this device",
+                expected=f"format {FORMAT_VERSION}, key {key}: this version, these settings, this input, this device",
                 action=START_OVER,
             )
-        return State(tensors, facts)
-
-
-def _located(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of an address as Hadoop spells it, and the path there."""
-    scheme, _, rest = uri.partition(":")
-    if scheme == "file":
-        return pafs.LocalFileSystem(), f"/{rest.lstrip('/')}"
-    if uri.startswith("/"):
-        return pafs.LocalFileSystem(), uri
-    if "://" not in uri:
-        raise OSError(f"pyarrow knows no file system of {uri}")
-    files, path = pafs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
-    return files, path
-
-
-NO_CHECKPOINTS = Checkpoints("", "", 0)
+        return TrainingState(tensors, facts)

@@ -22,7 +22,7 @@ from recsys_spark.model.kernels.choices import (
 )
 from recsys_spark.model.kernels.epochs import Found
 from recsys_spark.numerics.arrays import F64
-from recsys_spark.training.kernels.held_out import Asked, AskedBlock, measure
+from recsys_spark.training.kernels.asked import Asked, AskedBlock, measure
 
 FOUND_BY_LOGITS = ("link_strength", "temperature", "cold_item_boost", "w_cos")
 """Choices that are found by changing the logits of one model; others are found by trying the model with each value."""

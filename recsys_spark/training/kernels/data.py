@@ -9,9 +9,23 @@ import numpy as np
 import numpy.typing as npt
 
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.popularity import popularity_at
-from recsys_spark.training.kernels.objective import Catalogue
+from recsys_spark.model.kernels.popularity import Popularity, popularity_at
+from recsys_spark.numerics.arrays import F32, F64, Bools
 from recsys_spark.worker.process_group import ALONE, Group
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """What training knows of n items, sorted by id."""
+
+    ids: npt.NDArray[np.object_]
+    """[n]"""
+    vectors: F32
+    """[n, h] text vectors; zero rows where `has_vector` is false"""
+    has_vector: Bools
+    """[n]"""
+    popularity: Popularity
+    """of the n items at the end of the data"""
 
 
 @dataclass(frozen=True)
@@ -48,10 +62,10 @@ class Data:
         return replace(self, histories=histories, catalogue=replace(self.catalogue, popularity=popularity))
 
     @property
-    def all_weights(self) -> npt.NDArray[np.float64]:
+    def all_weights(self) -> F64:
         """[n types + 1] configured weights, and that of types which the configuration does not name."""
         return np.append(np.asarray(self.type_weights, np.float64), self.default_weight)
 
-    def weights_of(self, histories: Histories) -> npt.NDArray[np.float64]:
+    def weights_of(self, histories: Histories) -> F64:
         """[total] configured weight of each behaviour."""
         return self.all_weights[histories.behaviours]

@@ -7,9 +7,10 @@ import torch
 from torch import Tensor
 
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.links import LEAST, LEAST_REST, Evidence, Fitted
+from recsys_spark.model.kernels.links import LEAST, LEAST_REST, Evidence
 from recsys_spark.numerics.arrays import I64
 from recsys_spark.numerics.full_precision import full_precision
+from recsys_spark.training.kernels.link_fit import Fitted
 
 MOST_CELLS = 1 << 27
 """Positions x items at once: 512 MiB for each of a few matrices."""

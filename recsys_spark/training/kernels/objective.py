@@ -8,91 +8,30 @@ new item down.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from recsys_spark.config.sections import Model as ModelConfig
-from recsys_spark.model.kernels.histories import Histories, first_choices
+from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.links import Evidence
-from recsys_spark.model.kernels.popularity import Popularity, Replay
-from recsys_spark.model.kernels.tower import (
-    ItemSide,
-    Tokens,
-    TowerShape,
-    UserTower,
-    friend_boosts,
-    link_boosts,
-    tokens_of,
-)
-from recsys_spark.numerics.arrays import I64
+from recsys_spark.model.kernels.popularity import Replay
+from recsys_spark.model.kernels.tower import Tokens, friend_boosts, link_boosts, tokens_of
+from recsys_spark.numerics.arrays import F64, I64, Bools
+from recsys_spark.training.kernels.data import Catalogue
 from recsys_spark.training.kernels.loss import Boosts, softmax_loss
 from recsys_spark.training.kernels.mixed_precision import mixed
+from recsys_spark.training.kernels.predictions import Predictions
+from recsys_spark.training.kernels.trainable import Trainable
 
 MIN_LOSS_WEIGHT = 0.05
 EvidenceOf = Callable[[Histories, I64, I64], Evidence]
 """Evidence at behaviours (row, column) of a batch; `links.evidence_without_self` says of which."""
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """What training knows of n items, sorted by id."""
-
-    ids: npt.NDArray[np.object_]
-    """[n]"""
-    vectors: npt.NDArray[np.float32]
-    """[n, h] text vectors; zero rows where `has_vector` is false"""
-    has_vector: npt.NDArray[np.bool_]
-    """[n]"""
-    popularity: Popularity
-    """of the n items at the end of the data"""
-
-
-class Trainable(nn.Module):
-    """Towers, item side and the learned scale of the cosine's BCE, with the frozen inputs beside them."""
-
-    def __init__(self, shape: TowerShape, catalogue: Catalogue, warm: npt.NDArray[np.int64]) -> None:
-        super().__init__()
-        self.tower = UserTower(shape)
-        self.items = ItemSide(shape.text_width, shape.width, len(warm))
-        self.cosine_scale = nn.Parameter(torch.tensor(5.0))
-        self.cosine_shift = nn.Parameter(torch.tensor(0.0))
-        known = catalogue.vectors[warm][catalogue.has_vector[warm]]
-        mean = known.mean(0) if len(known) else np.zeros(shape.text_width, dtype=np.float32)
-        scale = float(np.sqrt(((known - mean) ** 2).mean())) if len(known) else 1.0
-        self.text_mean: Tensor
-        self.text_scale: Tensor
-        self.register_buffer("text_mean", torch.from_numpy(mean.astype(np.float32)))
-        self.register_buffer("text_scale", torch.tensor(max(scale, 1e-6)))
-        self.popularity_units: Tensor
-        self.register_buffer("popularity_units", torch.from_numpy(catalogue.popularity.units()))
-
-    def centred(self, vectors: npt.NDArray[np.float32], present: npt.NDArray[np.bool_]) -> Tensor:
-        """Text vectors minus their mean, at unit scale; absent ones are zero."""
-        device = self.text_mean.device
-        out = (torch.from_numpy(vectors).to(device) - self.text_mean) / self.text_scale
-        return out * torch.from_numpy(present).to(device).unsqueeze(1)
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """m pairs of a user vector and a later behaviour."""
-
-    x: Tensor
-    """[m, d]"""
-    target: Tensor
-    """[m] row among the warm items"""
-    weight: Tensor
-    """[m] positive, sums to 1"""
-    slices: npt.NDArray[np.int64]
-    """[m] slice of time of the later behaviour"""
-    boosts: Boosts
-    """what the links of the behaviours so far add to the logits; none to items unknown when the slice began"""
 
 
 class Drawn(NamedTuple):
@@ -111,10 +50,10 @@ class Objective:
         self,
         model: Trainable,
         catalogue: Catalogue,
-        warm: npt.NDArray[np.int64],
-        asked: npt.NDArray[np.int64],
+        warm: I64,
+        asked: I64,
         replayed: Replay,
-        type_weights: npt.NDArray[np.float64],
+        type_weights: F64,
         settings: ModelConfig,
         predict_repeats: bool,
         evidence: EvidenceOf,
@@ -167,7 +106,7 @@ class Objective:
         return torch.from_numpy(values).to(self.device)
 
     def _predictions(
-        self, outputs: Tensor, tokens: Tokens, batch: Histories, shown: npt.NDArray[np.bool_], rng: np.random.Generator
+        self, outputs: Tensor, tokens: Tokens, batch: Histories, shown: Bools, rng: np.random.Generator
     ) -> Predictions:
         """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
 
@@ -202,7 +141,7 @@ class Objective:
         boosts = of_links.before(self._of_friends(tokens, rows, after, slices))
         return Predictions(x, tokens.items[row, later].to(self.device), weight / weight.sum(), slices, boosts)
 
-    def _of_friends(self, tokens: Tokens, rows: Tensor, after: int, slices: npt.NDArray[np.int64]) -> Boosts:
+    def _of_friends(self, tokens: Tokens, rows: Tensor, after: int, slices: I64) -> Boosts:
         """What friends add for users without a history, as those at ``rows`` are at their start token, the predictions from ``after`` on."""
         share = tokens.social_weights[rows]
         k, column = (share > 0).nonzero(as_tuple=True)
@@ -276,21 +215,3 @@ class Objective:
         negative = (F.softplus(others) * wrong).sum(1) / wrong.sum(1).clamp(min=1)
         bce: Tensor = F.softplus(-own) + negative
         return bce
-
-
-def may_be_asked(histories: Histories, predict_repeats: bool) -> npt.NDArray[np.bool_]:
-    """Behaviours [n] that some prediction may have as its target: what comes after another one, as far as it is the user's first choice of the item
-    unless repeats are predicted, and all of users with tags or friends, which the start token is asked for.
-
-    Behaviours of one instant have no order, so with others at its instant the first one may be a later one, too.
-    """
-    lengths, n = histories.lengths, len(histories.items)
-    user = np.repeat(np.arange(histories.n_users), lengths)
-    starts = histories.offsets[:-1][user]
-    alone = np.zeros(n, bool)
-    firsts = histories.offsets[:-1][lengths > 1]
-    alone[firsts] = histories.times[firsts] != histories.times[firsts + 1]
-    asked = (np.arange(n) > starts) | ((lengths > 1)[user] & ~alone)
-    if not predict_repeats:
-        asked &= first_choices(histories)
-    return asked | (histories.has_text | histories.has_social)[user]

@@ -4,54 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from recsys_spark.config.sections import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.choices import Choices
-from recsys_spark.model.kernels.epochs import EpochLoss
+from recsys_spark.model.kernels.epochs import EpochLoss, TrialEpoch
 from recsys_spark.model.kernels.facts import ModelFacts
 from recsys_spark.model.kernels.histories import shuffled_ties, with_social
-from recsys_spark.model.kernels.links import evidence_without_self, fit_links
 from recsys_spark.model.kernels.popularity import replay
 from recsys_spark.model.kernels.tower import TowerShape
+from recsys_spark.numerics.arrays import F32
 from recsys_spark.training.kernels.batches import Schedule, batches, n_batches
-from recsys_spark.training.kernels.checkpoints import State
+from recsys_spark.training.kernels.checkpoints import CPU_DRAWS, GPU_DRAWS, Place, TrainingState
 from recsys_spark.training.kernels.data import Data
+from recsys_spark.training.kernels.link_fit import Fitted, evidence_without_self, fit_links
 from recsys_spark.training.kernels.links_gpu import DeviceLinks
 from recsys_spark.training.kernels.mixed_precision import BFLOAT16, FLOAT32, in_bfloat16
-from recsys_spark.training.kernels.objective import Objective, Trainable, may_be_asked
+from recsys_spark.training.kernels.objective import Objective
+from recsys_spark.training.kernels.predictions import may_be_asked
 from recsys_spark.training.kernels.reproducible import reproducible
 from recsys_spark.training.kernels.text_start import start_from_text
+from recsys_spark.training.kernels.trainable import Trainable
 from recsys_spark.training.kernels.warm_start import WARM_LEARNING_RATE, start_from
 from recsys_spark.worker.process_group import ALONE, Group
-
-WEIGHTS, OPTIMISER = "weights.", "optimiser."
-CPU_DRAWS, GPU_DRAWS = "draws.cpu.", "draws.cuda."
-Facts = Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run is in its walk through the histories."""
-
-    epoch: int
-    n_done: int
-    """batches of this epoch"""
-    n_steps: int
-    """of the whole run"""
-    sums: list[float]
-    """[3] of the losses so far in this epoch, and of what they are weighted by"""
-    seconds: float
-    """spent on this epoch"""
-    draws: list[list[Facts]]
-    """[processes][2] state of NumPy's generator when the epoch began, and now"""
 
 
 class Step(NamedTuple):
@@ -62,8 +45,12 @@ class Step(NamedTuple):
     of: int
     """steps of the whole run"""
     loss: float
-    state: Callable[[], State]
+    state: Callable[[], TrainingState]
     """to go on from here another time"""
+
+
+OnStep = Callable[[Step], None]
+OnEpoch = Callable[[EpochLoss | TrialEpoch], None]
 
 
 class Run:
@@ -85,7 +72,6 @@ class Run:
         catalogue, histories = data.catalogue, data.histories
         counts = group.add_up(np.bincount(histories.items, minlength=len(catalogue.ids)))
         self.warm = np.flatnonzero(counts)
-        positions = np.searchsorted(self.warm, histories.items)
         self.shape = shape_of(
             settings,
             text_width=catalogue.vectors.shape[1],
@@ -93,31 +79,15 @@ class Run:
             max_history=data.max_history,
         )
         self.device = torch.device(device)
-        self.model = Trainable(self.shape, catalogue, self.warm)
-        self.peak = settings.learning_rate
-        if earlier:
-            start_from(self.model, catalogue.ids[self.warm], earlier)
-            self.peak *= WARM_LEARNING_RATE
-        else:
-            start_from_text(
-                self.model, self.model.centred(catalogue.vectors[self.warm], catalogue.has_vector[self.warm]), group
-            )
-        self.model.to(self.device)
+        self.model, self.peak = self._model(earlier), settings.learning_rate * (WARM_LEARNING_RATE if earlier else 1.0)
         if group.rank:
             # The same weights to begin with, and another part of them hidden in a step.
             torch.manual_seed(seed + group.rank)
         # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
+        positions = np.searchsorted(self.warm, histories.items)
         social = np.searchsorted(self.warm, histories.social_items)
         known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
         self.histories = replace(with_social(histories, social, known), items=positions)
-        now = catalogue.popularity.features(catalogue.popularity.units())[self.warm]
-        replayed = replay(
-            positions, histories.times, data.weights_of(histories), len(self.warm), data.half_life_days, now, group
-        )
-        asked = may_be_asked(self.histories, data.predict_repeats)
-        asked_for = group.add_up(np.bincount(positions[asked], minlength=len(self.warm)))
-        # An item that was never asked for has no part of its own but that of histories.
-        self.settled = (replayed.known[-1] & (asked_for > 0)).astype(np.float32)
         fitted = fit_links(
             self.histories,
             len(self.warm),
@@ -126,22 +96,47 @@ class Run:
             group=group,
         )
         self.links = fitted.links()
-        self.objective = Objective(
+        self.objective, self.settled = self._objective(fitted)
+
+    def _model(self, earlier: Artifact | None) -> Trainable:
+        """The weights that the run starts with, on its device."""
+        catalogue, warm = self.data.catalogue, self.warm
+        model = Trainable(self.shape, catalogue, warm)
+        if earlier:
+            start_from(model, catalogue.ids[warm], earlier)
+        else:
+            start_from_text(model, model.centred(catalogue.vectors[warm], catalogue.has_vector[warm]), self.group)
+        return model.to(self.device)
+
+    def _objective(self, fitted: Fitted) -> tuple[Objective, F32]:
+        """The loss of a batch, and whether each warm item [n_warm] has been a target as itself: 1, or 0 for a cold one."""
+        data, group, n_warm, items = self.data, self.group, len(self.warm), self.histories.items
+        popularity = data.catalogue.popularity
+        now = popularity.features(popularity.units())[self.warm]
+        weights = data.weights_of(data.histories)
+        replayed = replay(items, data.histories.times, weights, n_warm, data.half_life_days, now, group)
+        asked = may_be_asked(self.histories, data.predict_repeats)
+        asked_for = group.add_up(np.bincount(items[asked], minlength=n_warm))
+        on_cpu = self.device.type == "cpu"
+        evidence = (
+            partial(evidence_without_self, fitted) if on_cpu else DeviceLinks(fitted, self.device).evidence_without_self
+        )
+        objective = Objective(
             self.model,
-            catalogue,
+            data.catalogue,
             self.warm,
             asked_for,
             replayed,
             data.all_weights,
-            settings,
+            self.settings,
             data.predict_repeats,
-            partial(evidence_without_self, fitted)
-            if self.device.type == "cpu"
-            else DeviceLinks(fitted, self.device).evidence_without_self,
+            evidence,
         )
+        # An item that was never asked for has no part of its own besides its place in histories.
+        return objective, (replayed.known[-1] & (asked_for > 0)).astype(np.float32)
 
     def epochs(
-        self, n: int, *, resumed: State | None = None, on_step: Callable[[Step], None] = lambda _: None
+        self, n: int, *, resumed: TrainingState | None = None, on_step: Callable[[Step], None] = lambda _: None
     ) -> Iterator[EpochLoss]:
         """Train for ``n`` epochs, at the end of which the learning rate has come down.
 
@@ -189,36 +184,37 @@ class Run:
             total = float(means[0] + settings.bce_weight * means[1])
             yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
-    def _state(self, schedule: Schedule, place: Place) -> State:
-        """Weights, the optimiser's moments, all generators and the place; all of the group ask for it."""
-        tensors = {f"{WEIGHTS}{name}": value for name, value in self._weights().items()}
-        for k, moments in schedule.optimizer.state_dict()["state"].items():
-            tensors |= {f"{OPTIMISER}{k}.{name}": value.cpu().numpy() for name, value in moments.items()}
+    def _state(self, schedule: Schedule, place: Place) -> TrainingState:
+        """Weights, the optimiser's moments, all generators and the place; all processes of the group call it."""
+        moments = {
+            k: {name: value.cpu().numpy() for name, value in values.items()}
+            for k, values in schedule.optimizer.state_dict()["state"].items()
+        }
         own = {CPU_DRAWS: torch.get_rng_state().numpy()}
         if self.device.type == "cuda":
             own[GPU_DRAWS] = torch.cuda.get_rng_state(self.device).numpy()
-        every = self.group.gather((own, place.draws[0], place.sums))
-        tensors |= {f"{name}{rank}": value for rank, (draws, _, _) in enumerate(every) for name, value in draws.items()}
-        sums = [of for _, _, of in every]
-        return State(tensors, {"place": {**asdict(place), "draws": [draws for _, draws, _ in every], "sums": sums}})
+        return TrainingState.of_run(self._weights(), moments, self.group.gather((own, place)))
 
-    def _restore(self, state: State, schedule: Schedule) -> Place:
-        tensors = {name: torch.from_numpy(value.copy()) for name, value in state.tensors.items()}
-        self.model.load_state_dict(
-            {name.removeprefix(WEIGHTS): value for name, value in tensors.items() if name.startswith(WEIGHTS)}
-        )
-        moments: dict[int, dict[str, torch.Tensor]] = {}
-        for name, value in tensors.items():
-            if name.startswith(OPTIMISER):
-                k, _, moment = name.removeprefix(OPTIMISER).partition(".")
-                moments.setdefault(int(k), {})[moment] = value
+    def _restore(self, state: TrainingState, schedule: Schedule) -> Place:
+        def own(values: Mapping[str, npt.NDArray[Any]]) -> dict[str, torch.Tensor]:
+            return {name: torch.from_numpy(value.copy()) for name, value in values.items()}
+
+        self.model.load_state_dict(own(state.weights()))
         optimiser = schedule.optimizer
+        moments = {k: own(values) for k, values in state.moments().items()}
         optimiser.load_state_dict({"state": moments, "param_groups": optimiser.state_dict()["param_groups"]})
-        rank, facts = self.group.rank, state.facts["place"]
-        torch.set_rng_state(tensors[f"{CPU_DRAWS}{rank}"])
+        rank = self.group.rank
+        draws = own(
+            {
+                name: state.tensors[f"{name}{rank}"]
+                for name in (CPU_DRAWS, GPU_DRAWS)
+                if f"{name}{rank}" in state.tensors
+            }
+        )
+        torch.set_rng_state(draws[CPU_DRAWS])
         if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors[f"{GPU_DRAWS}{rank}"], self.device)
-        place = Place(**{**facts, "sums": facts["sums"][rank]})
+            torch.cuda.set_rng_state(draws[GPU_DRAWS], self.device)
+        place = state.place(rank)
         schedule.done = place.n_steps
         return place
 

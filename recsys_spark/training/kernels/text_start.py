@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from recsys_spark.numerics.arrays import F32
-from recsys_spark.training.kernels.objective import Trainable
+from recsys_spark.training.kernels.trainable import Trainable
 from recsys_spark.worker.process_group import ALONE, Group
 
 PATH_START = 0.1

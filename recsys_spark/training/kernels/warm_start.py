@@ -10,7 +10,7 @@ import torch
 
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.tower import TowerShape
-from recsys_spark.training.kernels.objective import Trainable
+from recsys_spark.training.kernels.trainable import Trainable
 
 WARM_LEARNING_RATE = 0.5
 """Peak learning rate of such a run, as a share of model.learning_rate."""

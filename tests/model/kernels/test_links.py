@@ -12,11 +12,12 @@ from recsys_spark.config.sections import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels import links as module
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.links import LEAST, Evidence, evidence_for, evidence_without_self, fit_links, strongest
+from recsys_spark.model.kernels.links import LEAST, Evidence, evidence_for, strongest
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.model.kernels.tower import link_boosts
 from recsys_spark.training.kernels import links_gpu as links_device
 from recsys_spark.training.kernels.fit import fit
+from recsys_spark.training.kernels.link_fit import evidence_without_self, fit_links
 from recsys_spark.training.kernels.links_gpu import DeviceLinks
 from tests.model.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 

@@ -15,7 +15,8 @@ import pytest
 from recsys_spark.config.sections import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
-from recsys_spark.training.kernels.checkpoints import Checkpoints, State
+from recsys_spark.training.kernels.checkpoint_files import Checkpoints
+from recsys_spark.training.kernels.checkpoints import TrainingState
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.run import Step
 from tests.model.worlds import data, tasteful_users
@@ -25,7 +26,7 @@ WITH_PATIENCE = WITH_TRIAL.model_copy(update={"epochs": 4, "patience": 2})
 KEY = "of this training"
 KILLED = """
 from pathlib import Path
-from recsys_spark.training.kernels.checkpoints import Checkpoints
+from recsys_spark.training.kernels.checkpoint_files import Checkpoints
 from recsys_spark.training.kernels.fit import fit
 from tests.training.kernels.test_checkpoints import KEY, WITH_TRIAL
 from tests.model.worlds import data, tasteful_users
@@ -45,7 +46,7 @@ class Dying(Checkpoints):
         super().__init__(uri, KEY, every)
         self.n_left = n_saves
 
-    def save(self, state: State) -> None:
+    def save(self, state: TrainingState) -> None:
         super().save(state)
         self.n_left -= 1
         if not self.n_left:
@@ -142,7 +143,7 @@ def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> Non
 
 def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
-    Checkpoints(str(file), "of another", 1).save(State({"a": np.ones(3)}, {}))
+    Checkpoints(str(file), "of another", 1).save(TrainingState({"a": np.ones(3)}, {}))
     with pytest.raises(TrainingError, match="another training") as caught:
         Checkpoints(str(file), KEY, 1).load()
     assert caught.value.where == str(file)
@@ -151,7 +152,7 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> No
 
 def test_a_view_is_saved_as_it_looks(tmp_path: Path) -> None:
     checkpoints, table = Checkpoints(str(tmp_path / "c"), KEY, 1), np.arange(6.0).reshape(3, 2)
-    checkpoints.save(State({"column": table[:, 1], "number": np.array(2.5)}, {"n": 1}))
+    checkpoints.save(TrainingState({"column": table[:, 1], "number": np.array(2.5)}, {"n": 1}))
     saved = checkpoints.load()
     assert saved
     np.testing.assert_array_equal(saved.tensors["column"], [1.0, 3.0, 5.0])
@@ -171,11 +172,11 @@ def test_where_no_checkpoint_can_be_written_training_goes_on_and_says_so_once(tm
 def test_addresses_are_those_of_hadoop(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     checkpoints = Checkpoints(f"file:{tmp_path}/a b/run_date=2026-01-01.safetensors", KEY, 1)
-    checkpoints.save(State({}, {"n": 1}))
+    checkpoints.save(TrainingState({}, {"n": 1}))
     assert [file.name for file in (tmp_path / "a b").iterdir()] == ["run_date=2026-01-01.safetensors"]
     assert checkpoints.load() is not None
     said: list[str] = []
     unknown = Checkpoints("nofs://host/c", KEY, 1, said.append)
-    unknown.save(State({}, {}))
+    unknown.save(TrainingState({}, {}))
     assert unknown.load() is None
     assert len(said) == 2

@@ -21,8 +21,8 @@ from recsys_spark.model.kernels.popularity import Popularity
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.training.kernels import choosing
 from recsys_spark.training.kernels import fit as training
+from recsys_spark.training.kernels.asked import Asked
 from recsys_spark.training.kernels.choosing import better_by, choose, cold_item_boost, cosine_weight, link_strength
-from recsys_spark.training.kernels.held_out import Asked
 from tests.model.worlds import N_ITEMS, catalogue, data
 from tests.training.trial_worlds import Fixed, asked, rng, seen_by, users_over_time
 

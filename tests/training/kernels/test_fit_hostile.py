@@ -13,9 +13,8 @@ from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.popularity import Popularity
 from recsys_spark.model.kernels.recommender import Recommender
-from recsys_spark.training.kernels.data import Data
+from recsys_spark.training.kernels.data import Catalogue, Data
 from recsys_spark.training.kernels.fit import fit
-from recsys_spark.training.kernels.objective import Catalogue
 from tests.model.worlds import N_ITEMS, catalogue, data, histories, tasteful_users
 
 SETTINGS = Model(width=16, n_layers=1, epochs=2, batch_positions=256, dropout=0.0)

@@ -10,7 +10,8 @@ import pytest
 from recsys_spark.model.kernels.choices import TEMPERATURES
 from recsys_spark.model.kernels.epochs import Found
 from recsys_spark.model.kernels.popularity import slice_borders
-from recsys_spark.training.kernels.held_out import MIN_USERS, HeldOut, hold_out, measure
+from recsys_spark.training.kernels.asked import measure
+from recsys_spark.training.kernels.held_out import MIN_USERS, HeldOut, hold_out
 from tests.model.worlds import N_ITEMS, data, histories
 from tests.training.trial_worlds import DAY, Fixed, asked, rng, seen_by, users_over_time
 

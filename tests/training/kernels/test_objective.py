@@ -13,7 +13,7 @@ from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.training.kernels.fit import fit
-from recsys_spark.training.kernels.objective import may_be_asked
+from recsys_spark.training.kernels.predictions import may_be_asked
 from recsys_spark.training.kernels.run import Run
 from tests.model.worlds import N_ITEMS, catalogue, data, histories
 

@@ -13,8 +13,8 @@ from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.choices import Choices, choice
 from recsys_spark.model.kernels.epochs import EpochLoss
 from recsys_spark.training.card import model_card
+from recsys_spark.training.kernels.asked import Asked
 from recsys_spark.training.kernels.choosing import choose
-from recsys_spark.training.kernels.held_out import Asked
 from recsys_spark.training.kernels.run import Run
 from tests.model.worlds import catalogue, data
 from tests.training.trial_worlds import Fixed, asked, seen_by, users_over_time

@@ -14,7 +14,7 @@ from recsys_spark.config.sections import Model
 from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.unit_rows import unit_rows
-from recsys_spark.training.kernels.objective import Catalogue
+from recsys_spark.training.kernels.data import Catalogue
 from recsys_spark.training.kernels.run import Run
 from recsys_spark.training.kernels.text_start import PATH_START, projection
 from recsys_spark.worker.process_group import ALONE, Group

@@ -11,9 +11,10 @@ from recsys_spark.config.sections import Model
 from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.model.kernels.recommender import Recommender
-from recsys_spark.training.kernels import fit as training
-from recsys_spark.training.kernels.fit import Trial, fit, try_out
+from recsys_spark.training.kernels import trial as training
+from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.held_out import hold_out
+from recsys_spark.training.kernels.trial import Trial, try_out
 from tests.model.worlds import N_ITEMS, catalogue, data
 from tests.training.trial_worlds import rng, users_over_time
 

@@ -1,0 +1,184 @@
+"""Fits the links between items, and gives training the evidence of links without the user's own row.
+
+B of :mod:`recsys_spark.model.kernels.links` is fitted to the very histories that the model then learns from. So in training a
+user's evidence is that of a B without this user. By Sherman and Morrison, with v = P x and q = x'v of the user's own row x,
+
+    P~ = P + v v' / (1 - q)
+
+so that the model learns how far links are to be trusted on what they have not seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from scipy.linalg import lapack
+
+from recsys_spark.errors import TrainingError
+from recsys_spark.model.kernels.histories import Histories
+from recsys_spark.model.kernels.links import LEAST, LEAST_REST, Evidence, Links, chosen_of
+from recsys_spark.numerics.arrays import F32, I64, Bools, Number
+from recsys_spark.numerics.machine_code import REORDERED, compiled
+from recsys_spark.worker.process_group import ALONE, Group
+
+KEPT_PER_ITEM = 256
+"""Entries of a row of B that the model keeps, the largest ones."""
+ROOM_PER_ROW = 256
+"""At first there is room for the evidence of this many items per prefix."""
+LEAST_PENALTY = 1e-6
+"""A penalty below this share of the largest count is lost in float32's rounding."""
+ROWS_AT_ONCE = 1_024
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """P of the linked ones of n items, as training wants it."""
+
+    inverse: F32
+    """[n_linked, n_linked]"""
+    linked: I64
+    """[n_linked] items, ascending"""
+    place: I64
+    """[n] row of each item in `inverse`, -1 for one that is not linked"""
+
+    def links(self) -> Links:
+        """What the model keeps."""
+        n, lengths = len(self.linked), np.zeros(len(self.place), np.int64)
+        n_kept = max(min(KEPT_PER_ITEM, n - 1), 0)
+        lengths[self.linked] = n_kept
+        items, values = [np.empty(0, np.int32)], [np.empty(0, np.float32)]
+        for low in range(0, n if n_kept else 0, ROWS_AT_ONCE):
+            high = min(low + ROWS_AT_ONCE, n)
+            weights = self.inverse[low:high] / -self.inverse.diagonal()
+            weights[np.arange(high - low), np.arange(low, high)] = 0.0
+            columns = np.sort(np.argpartition(-np.abs(weights), n_kept - 1, axis=1)[:, :n_kept], axis=1)
+            items.append(self.linked[columns].astype(np.int32).ravel())
+            values.append(np.take_along_axis(weights, columns, axis=1).ravel())
+        diagonal = np.zeros(len(self.place), np.float32)
+        diagonal[self.linked] = self.inverse.diagonal()
+        offsets = np.concatenate([[0], np.cumsum(lengths)])
+        return Links(offsets, np.concatenate(items), np.concatenate(values), diagonal)
+
+
+def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float, group: Group = ALONE) -> Fitted:
+    """P of the ``most_items`` items that most users chose, of ``histories`` and of those that others of the ``group`` have.
+
+    Takes 4 bytes for each pair of linked items (1 GiB for 16,384), about 24 for each behaviour, and as many multiplications
+    as the cube of the number of linked items.
+    """
+    chosen = chosen_of(histories, n_items)
+    counts = group.add_up(np.bincount(chosen.indices, minlength=n_items))
+    linked = np.sort(np.argsort(-counts, kind="stable")[: min(most_items, int((counts > 0).sum()))])
+    place = np.full(n_items, -1)
+    place[linked] = np.arange(len(linked))
+    return Fitted(inverse(chosen[:, linked], penalty, group), linked, place)
+
+
+def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
+    """(X'X + penalty I)^-1 of X [n_users, n], the users of all of the ``group``, float32 [n, n]. Raises TrainingError where it has none in float32."""
+    n, items = chosen.shape[1], chosen.T.tocsr()
+    if not n:
+        return np.empty((0, 0), np.float32)
+    gram = np.empty((n, n), np.float32, order="F")
+    for low in range(0, n, ROWS_AT_ONCE):
+        # Symmetric, so rows may be written as columns, which lie together.
+        gram[:, low : low + ROWS_AT_ONCE] = (items[low : low + ROWS_AT_ONCE] @ chosen).toarray().T
+    gram = group.add_up(gram)
+    largest = gram.diagonal().max()
+    gram[np.diag_indices(n)] += np.float32(penalty)
+    factor, failed = lapack.spotrf(gram, lower=0, clean=0, overwrite_a=1)
+    upper, failed_too = lapack.spotri(factor, lower=0, overwrite_c=1)
+    if failed or failed_too or penalty < largest * LEAST_PENALTY:
+        raise TrainingError(
+            "The links between items cannot be computed",
+            where="model.link_penalty",
+            found=f"{penalty:g}, which rounding makes nothing of beside items that up to {int(largest)} users chose",
+            action="Raise model.link_penalty, or set model.linked_items = 0.",
+        )
+    # Column by column in memory, so the transpose is row by row, and its upper triangle is what is missing.
+    found: F32 = upper.T
+    for low in range(0, n, ROWS_AT_ONCE):
+        high = min(low + ROWS_AT_ONCE, n)
+        square = np.tril(found[low:high, low:high])
+        found[low:high, low:high] = square + np.tril(square, -1).T
+        found[low:high, high:] = found[high:, low:high].T
+    return found
+
+
+def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column: I64) -> Evidence:
+    """Evidence at behaviours (row, column) of histories that the links were fitted to, by links without the user's own.
+
+    Of the items up to there; given user by user, columns ascending.
+    """
+    capacity = ROOM_PER_ROW * len(row) + 1
+    places = fitted.place[histories.items]
+    while True:
+        found = Evidence(np.empty(capacity, np.int64), np.empty(capacity, np.int64), np.empty(capacity, np.float32))
+        needed = _gather(found, fitted.inverse, fitted.inverse.diagonal(), histories.offsets, places, row, column)
+        if needed <= capacity:
+            return Evidence(found.row[:needed], fitted.linked[found.item[:needed]], found.value[:needed])
+        capacity = needed
+
+
+@compiled(REORDERED)
+def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: I64, row: I64, column: I64) -> int:
+    """Fill ``found`` as far as it reaches; how much there is."""
+    n = len(inverse)
+    own, prefix, evidence = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
+    per_diagonal, in_prefix, is_counted = np.empty(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.bool_)
+    size, k = 0, 0
+    while k < len(row):
+        user = row[k]
+        low, high = offsets[user], offsets[user + 1]
+        per_rest = _own_row(own, inverse, places[low:high], is_counted)
+        for j in range(n):
+            per_diagonal[j] = np.float32(-1.0) / (diagonal[j] + own[j] * own[j] * per_rest)
+        prefix[:] = 0.0
+        together, at = np.float32(0.0), low
+        while k < len(row) and row[k] == user:
+            while at <= low + column[k]:
+                i = places[at]
+                at += 1
+                if i >= 0 and in_prefix[i] == 0.0:
+                    in_prefix[i] = 1.0
+                    together += own[i]
+                    prefix += inverse[i]
+            factor = together * per_rest
+            for j in range(n):
+                # An item's own weight would be -1.
+                evidence[j] = (prefix[j] + factor * own[j]) * per_diagonal[j] + in_prefix[j]
+            size = _keep(found, size, k, evidence)
+            k += 1
+        for i in places[low:at]:
+            if i >= 0:
+                in_prefix[i] = 0.0
+    return size
+
+
+@compiled()
+def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
+    """Append what is enough to ``found``, as far as it reaches; how much there is now."""
+    for j in range(len(evidence)):
+        if evidence[j] >= LEAST:
+            if size < len(found.row):
+                found.row[size], found.item[size], found.value[size] = row, j, evidence[j]
+            size += 1
+    return size
+
+
+@compiled()
+def _own_row(own: F32, inverse: F32, places: I64, is_counted: Bools) -> Number:
+    """Make ``own`` v = P x of the user with items at ``places``; 1 / (1 - x'v). ``is_counted`` is all false, and is so again."""
+    own[:] = 0.0
+    for i in places:
+        if i >= 0 and not is_counted[i]:
+            is_counted[i] = True
+            own += inverse[i]
+    q = np.float32(0.0)
+    for i in places:
+        if i >= 0 and is_counted[i]:
+            is_counted[i] = False
+            q += own[i]
+    return np.float32(1.0) / max(np.float32(1.0) - q, np.float32(LEAST_REST))
