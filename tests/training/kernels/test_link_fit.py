@@ -10,11 +10,12 @@ import torch
 
 from recsys_spark.config.sections import Model
 from recsys_spark.errors import TrainingError
-from recsys_spark.model.kernels import links as module
+from recsys_spark.model.kernels import links
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.links import LEAST, Evidence, evidence_for, strongest
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.model.kernels.tower import link_boosts
+from recsys_spark.training.kernels import link_fit as module
 from recsys_spark.training.kernels import links_gpu as links_device
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.link_fit import evidence_without_self, fit_links
@@ -118,7 +119,7 @@ def test_a_penalty_that_is_lost_in_rounding_is_named() -> None:
 
 
 def test_the_strongest_are_kept_beside_ones_own_and_ties_go_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_PER_USER", 2)
+    monkeypatch.setattr(links, "MOST_PER_USER", 2)
     rows, items = np.array([0, 0, 0, 0, 2]), np.array([9, 4, 6, 1, 1])
     evidence = Evidence(rows, items, np.array([0.5, 0.5, 0.9, 0.95, 0.1], np.float32))
     found = strongest(evidence, np.array([False, False, False, True, False]), 3)
