@@ -9,7 +9,8 @@ ITEM_COLUMNS = ("item_id", "vector", "popularity", "n_behaviours", "available")
 
 
 def item_inputs(item_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
-    """Columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, n_behaviours bigint, available boolean`."""
+    """Columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, n_behaviours bigint, available
+    boolean`."""
     vectors = embeddings.select("content_hash", "vector")
     return item_profiles.join(vectors, "content_hash", "left").select(*ITEM_COLUMNS)
 

@@ -1,7 +1,8 @@
 """Trainings and their backtests recorded in MLflow, where ``[mlflow]`` says so; needs the extra ``mlflow``.
 
-Each model of a nightly walk is one MLflow run, found again by the attempt that trained it: a rerun adds what is missing and
-nothing twice. A night is never failed for a record; what could not be recorded is a warning. MLflow is imported where it is used.
+Each model of a nightly walk is one MLflow run, found again by the attempt that trained it: a rerun adds what is
+missing and nothing twice. A night is never failed for a record; what could not be recorded is a warning. MLflow is
+imported where it is used.
 """
 
 from __future__ import annotations
@@ -97,7 +98,8 @@ def record(ctx: Context, stage: str) -> None:
     except Exception as error:
         # Whatever it is, the lists do not depend on it.
         log.warning(
-            "mlflow: `%s` was not recorded at %s: %s. The lists are not touched by it; the same command again tries again",
+            "mlflow: `%s` was not recorded at %s: %s. "
+            "The lists are not affected. Run the same command again to record it.",
             stage,
             _shown(settings.tracking_uri),
             _cause(error),

@@ -1,4 +1,4 @@
-"""What an MLflow run says of a model: parameters, values by epoch, values of the backtest, under names that MLflow takes."""
+"""The values of an MLflow run: parameters, values by epoch, values of the backtest, under names that MLflow accepts."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\- ]")
 
 
 def params_of(cfg: Config, encoder_id: str) -> dict[str, str]:
-    """[model], [behaviours], [encoder], encoder_id and seed: strings as they are and JSON else; empty ones are left out."""
+    """[model], [behaviours], [encoder], encoder_id and seed: strings as they are, other values as JSON, no empty
+    ones."""
     sections = cfg.model_dump(mode="json", include={"model", "behaviours", "encoder"})
     flat = {
         f"{section}.{key}": value
@@ -30,7 +31,7 @@ def params_of(cfg: Config, encoder_id: str) -> dict[str, str]:
 
 
 def training_values(facts: ModelFacts) -> list[Value]:
-    """(name, value, step) of an artifact's facts: those of each epoch, then what was found with the choices, at step 0."""
+    """(name, value, step) of the facts of a model: each epoch's, then what was found with the choices, at step 0."""
     epochs = [
         (f"{run}/{name}", value, int(entry["epoch"]))
         for run, entries in (("train", facts.losses), ("trial", facts.trial))

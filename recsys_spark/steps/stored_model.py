@@ -27,7 +27,7 @@ def model_of(area: Area) -> Artifact:
 
 
 def load_artifact(ctx: Context) -> Artifact:
-    """The model of this walk; raises EncoderError where it was trained on vectors of another encoder than this walk's."""
+    """The model of this walk. Raises EncoderError if it was trained on vectors of another encoder than this walk's."""
     artifact = model_of(ctx.area)
     trained = (artifact.facts.encoder_id, artifact.facts.shape.text_width)
     embedded = (ctx.fact("embed", "encoder_id"), ctx.fact("embed", "width"))
@@ -67,7 +67,7 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
 
 
 def warm_from(ctx: Context) -> dict[str, str] | None:
-    """The newest model of an earlier run date that training is to start from; None where there is none, or none is wanted."""
+    """The newest model of an earlier run date, for training to start from; None if there is none or none is wanted."""
     if not ctx.cfg.model.warm_epochs or ctx.hidden:
         return None
     for run_date in reversed(ctx.store.run_dates()):
@@ -82,7 +82,11 @@ def warm_from(ctx: Context) -> dict[str, str] | None:
 
 
 def usable(ctx: Context) -> tuple[Artifact, str] | None:
-    """That model and its run date, unless it cannot be read, is of another encoder or shape, or knows of what comes after as_of: then training is from scratch."""
+    """The model that training starts from, and its run date; None if training is to start from scratch.
+
+    A model is not usable if it cannot be read, is of another encoder or shape, or has seen behaviours at or after
+    as_of.
+    """
     found = warm_from(ctx)
     if not found:
         return None

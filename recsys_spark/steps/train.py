@@ -106,7 +106,10 @@ def _card(ctx: Context, artifact: Artifact) -> str:
 
 
 def check(spark: SparkSession, cfg: Config) -> None:
-    """Raise ConfigError where several training tasks cannot run: before the hours of other stages, and in the words of the configuration."""
+    """Raise ConfigError if several training tasks cannot run.
+
+    It is called before the hours of other stages, and speaks in the words of the configuration.
+    """
     n, slots = cfg.model.processes, task_slots(spark)
     if n > 1 and spark.conf.get(DYNAMIC, "false") == "true":
         raise ConfigError(
@@ -118,7 +121,7 @@ def check(spark: SparkSession, cfg: Config) -> None:
         )
     if n > 1 and is_local(spark) and n > slots:
         raise ConfigError(
-            "There is no room for so many training processes",
+            "There is no room for the configured number of training processes",
             where="model.processes",
             found=n,
             expected=f"at most {slots}, the tasks that run at once on {driver.master(spark)}",

@@ -1,7 +1,8 @@
-"""Tasks that train one model together: who reads which rows, and how they find one another.
+"""Tasks that train one model together: which task reads which rows, and how they find one another.
 
-The tasks are those of a barrier stage, so Spark starts all of them at once or none. Not a TorchDistributor: its processes get no rows, they would
-have to read files that the training stage had written first, and in local mode it trains in the driver.
+The tasks are those of a barrier stage, so Spark starts all of them at once or none. A TorchDistributor is not used:
+its processes get no rows. They would have to read files that the training stage had written first, and in local mode
+it trains in the driver.
 """
 
 from __future__ import annotations

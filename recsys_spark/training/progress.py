@@ -1,7 +1,7 @@
-"""How far a training is, as the task that trains says it: a bar where the terminal is this machine's, and a line after each epoch.
+"""Progress of a training as its task prints it: a bar if the terminal is this machine's, and a line after each epoch.
 
-The driver cannot see into a running task. In local mode what a task writes to standard error is on the driver's terminal,
-passed on by the JVM byte for byte; on a cluster it is in the executor's log, which is no place for a bar.
+The driver cannot see into a running task. In local mode what a task writes to standard error is on the driver's
+terminal, passed on by the JVM byte for byte; on a cluster it is in the executor's log, which is no place for a bar.
 """
 
 from __future__ import annotations

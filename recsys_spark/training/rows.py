@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 HASH_SPACE = 1 << 30
 ITEM, USER = 0, 1
 SLOTS_LOOKED_AT = 64
-"""Per partition: that one of them is hit by none of so many numbers is out of the question."""
+"""Numbers tried per partition: enough that each partition is hit by one of them."""
 
 
 def training_rows(items: DataFrame, users: DataFrame, cfg: Config, *, n_users: int) -> DataFrame:
@@ -39,7 +39,10 @@ def training_rows(items: DataFrame, users: DataFrame, cfg: Config, *, n_users: i
 
 
 def slots_of(rows: DataFrame, n: int) -> DataFrame:
-    """(number, slot): for each of ``n`` partitions a value that Spark's hash puts there, so that repartition(n, slot) sends each number elsewhere."""
+    """(number, slot): for each of ``n`` partitions a value that Spark's hash puts there.
+
+    So repartition(n, slot) sends each number to a partition of its own.
+    """
     numbers = rows.sparkSession.range(SLOTS_LOOKED_AT * n)
     # repartition takes the same hash modulo the number of partitions.
     number = F.pmod(F.hash("id"), F.lit(n)).cast("int").alias("number")
@@ -62,7 +65,8 @@ class DataSettings:
 
 
 def data_of(table: pa.Table, settings: DataSettings, text_width: int) -> Data:
-    """The data of a task's rows, in the order of :func:`training_rows`. Loads torch and BLAS: limit their threads first."""
+    """The data of a task's rows, in the order of :func:`training_rows`. Loads torch and BLAS: limit their threads
+    first."""
     from recsys_spark.model.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
     from recsys_spark.model.kernels.popularity import Popularity
     from recsys_spark.training.kernels.data import Catalogue, Data

@@ -55,11 +55,12 @@ def build_model_rows(
 ) -> DataFrame:
     """Train and return the artifact as rows (ROW_SCHEMA); :func:`artifact_of` puts it together.
 
-    ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody assigned. A
-    training that was killed goes on from its ``checkpoint``; one with an ``earlier`` model starts there. ``bar`` draws a progress bar.
+    ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody
+    assigned. A training that was killed goes on from its ``checkpoint``; one with an ``earlier`` model starts there.
+    ``bar`` draws a progress bar.
 
-    ``items``, ``users`` and ``n_users`` are those of training_rows. A failure inside the task comes back as a row, because an exception would make
-    Spark train again several times before it gave up.
+    ``items``, ``users`` and ``n_users`` are those of training_rows. A failure inside the task comes back as a row,
+    because an exception would make Spark train again several times before it gave up.
     """
     rows, n = training_rows(items, users, cfg, n_users=n_users), cfg.model.processes
     trainer = _trainer(cfg, text_width, n_threads, own_machine, checkpoint, earlier, bar)
@@ -67,7 +68,8 @@ def build_model_rows(
 
 
 def device_of(settings: Model) -> str:
-    """What `model.device` asks for; several tasks compute on CPUs: one that waits for a GPU would keep the others waiting."""
+    """The device that `model.device` asks for. Several tasks compute on CPUs: one that waits for a GPU would hold up
+    the others."""
     return settings.device if settings.processes == 1 else "cpu"
 
 
@@ -166,7 +168,8 @@ def _checkpoints(checkpoint: Checkpoint | None, every: int, device: str, say: Ca
 def _resumed(checkpoints: Checkpoints) -> tuple[TrainingState | None, str]:
     """The state to go on from, and what to say of it.
 
-    A checkpoint that is no good is refused and training starts over: at night lists are worth more than the hour that is lost.
+    A checkpoint that cannot be used is refused and training starts over: at night lists are worth more than the hour
+    that is lost.
     """
     try:
         saved = checkpoints.load()
@@ -190,7 +193,8 @@ def _fitted(train: Callable[[], Artifact]) -> Artifact:
             where="train",
             found=str(error).split("\n")[0],
             expected="4 bytes for each pair of linked items, and about 30 for each of model.batch_positions x items",
-            action="See who else is on it (nvidia-smi); lower model.linked_items or model.batch_positions, or set model.device = cpu.",
+            action="See who else is on it (nvidia-smi). Lower model.linked_items or model.batch_positions, "
+            "or set model.device = cpu.",
         ) from error
 
 

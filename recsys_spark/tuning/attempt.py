@@ -28,7 +28,8 @@ class Tried:
     found: Found
     """On the held-out behaviours, with links, cosine and temperature chosen there as a trial run chooses them"""
     ndcg: F64
-    """[n] of each user who was asked; the same users in the same order for every configuration of the same data and seed"""
+    """[n] of each user who was asked; the same users in the same order for every configuration of the same data and
+    seed"""
     losses: Sequence[EpochLoss]
     seconds: float
 
@@ -36,10 +37,11 @@ class Tried:
 def try_configuration(
     data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None, device: str = "cpu"
 ) -> Tried:
-    """Train for all `epochs` without the held-out behaviours, which depend on ``data`` and ``seed`` alone, and measure on them.
+    """Train for all `epochs` without the held-out behaviours, which depend on ``data`` and ``seed`` alone, and
+    measure on them.
 
-    `trial_epochs` and `patience` do not count here. Raises DataError where too few users can be asked, TrainingError where the loss is
-    no longer a finite number.
+    `trial_epochs` and `patience` do not count here. Raises DataError where too few users can be asked, TrainingError
+    where the loss is no longer a finite number.
     """
     started = time.monotonic()
     held = hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed))
@@ -47,8 +49,10 @@ def try_configuration(
         raise DataError(
             "Too few users to try configurations on",
             where="tune",
-            found=f"{int((data.histories.lengths > 1).sum()):,} of {data.histories.n_users:,} users with two behaviours or more",
-            expected=f"at least {MIN_USERS} users whose newest items can be held out, and something of each left to learn from",
+            found=f"{int((data.histories.lengths > 1).sum()):,} of {data.histories.n_users:,} users "
+            "have two behaviours or more",
+            expected=f"at least {MIN_USERS} users whose newest items can be held out "
+            "and who have earlier ones to learn from",
             action="Tune on more data, or an --as-of at which users had done more; until then keep the usual values.",
         )
     past = data.before(held.train, held.moment)

@@ -1,4 +1,5 @@
-"""The configuration file that `recsys-spark tune` leaves: the user's own, comments included, with other values in [model]."""
+"""The configuration file that `recsys-spark tune` writes: the user's own, comments included, with other values in
+[model]."""
 
 from __future__ import annotations
 
@@ -35,7 +36,14 @@ def check_out(file: Path, out: Path) -> None:
         raise ConfigError(
             "The tuned configuration cannot be written there",
             where="--out",
-            found=f"{out} is {'the configuration itself' if same else 'a folder' if out.is_dir() else 'in a folder that does not exist'}",
+            found=f"{out} is "
+            + (
+                "the configuration itself"
+                if same
+                else "a folder"
+                if out.is_dir()
+                else "in a folder that does not exist"
+            ),
             expected="another file, in a folder that exists on the driver's machine",
             action="Pass --out TUNED.toml.",
         )
@@ -44,7 +52,8 @@ def check_out(file: Path, out: Path) -> None:
 def write_tuned(file: Path, given: Config, out: Path, changes: Mapping[str, Any]) -> None:
     """Write ``file``, which held ``given``, with ``changes`` in [model] to ``out``, at once or not at all.
 
-    In another folder relative paths are made absolute. Raises ConfigError where the outcome would differ in more than [model].
+    In another folder relative paths are made absolute. Raises ConfigError where the outcome would differ in more than
+    [model].
     """
     text = _tuned_text(file, changes, moved=out.resolve().parent != file.resolve().parent)
     beside = out.absolute().with_name(f".{out.name}.part")
@@ -90,5 +99,6 @@ def _check_same(written: Config, given: Config, changes: Mapping[str, Any], out:
             where=str(out),
             found=f"other values in {', '.join(others)}",
             expected=f"[model] with {dict(changes)}, and all else as it was when tuning began",
-            action="If the configuration was changed meanwhile, run the command again; else write these values into it by hand.",
+            action="If the configuration was changed meanwhile, run the command again. "
+            "Otherwise write these values into it by hand.",
         )

@@ -48,9 +48,11 @@ class Ledger:
         return self.store.tuning_path(self.run_date, self.key)
 
     def read(self) -> tuple[list[TriedEntry], np.ndarray | None]:
-        """All trials in their order, and each user's ndcg [n] of the first, the configuration of the file; none before the first round.
+        """All trials in their order, and each user's ndcg [n] of the first, the configuration of the file; none
+        before the first round.
 
-        A round is named after the number of trials before it. Raises StoreError for one that is cut short, missing, or of another tuning.
+        A round is named after the number of trials before it. Raises StoreError for one that is cut short, missing,
+        or of another tuning.
         """
         trials: list[TriedEntry] = []
         baseline: list[float] | None = None
@@ -81,7 +83,8 @@ class Ledger:
         return trials, None if baseline is None else np.array(baseline, np.float64)
 
     def add(self, n_before: int, trials: Sequence[TriedEntry], baseline: np.ndarray | None) -> None:
-        """Keep a round; ``baseline`` is each user's ndcg [n] of the configuration of the file, and goes with the first."""
+        """Keep a round; ``baseline`` is each user's ndcg [n] of the configuration of the file, and goes with the
+        first."""
         users = None if baseline is None or n_before else baseline.tolist()
         content = {"key": self.key, "trials": [asdict(trial) for trial in trials], "baseline": users}
         self.store.write_tuning_round(

@@ -30,7 +30,8 @@ from recsys_spark.tuning.tasks import Result, build_tried_rows, results_of
 log = logging.getLogger("recsys_spark")
 STAGES_BEFORE = STAGE_NAMES[: STAGE_NAMES.index("train")]
 WINS_BY = 1.0
-"""Standard errors of the paired difference over users; what the file says has the benefit of doubt, as in decision 14."""
+"""Standard errors of the paired difference over users; what the file says has the benefit of doubt, as in decision
+14."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class Tuned:
 def tune(ctx: Context, *, n_trials: int, parallel: int, seed: int, space: Sequence[Range] = SPACE) -> Tuned:
     """Try ``n_trials`` configurations, ``parallel`` at once, those of earlier calls with the same inputs included.
 
-    The stages before train have run. Raises DataError where too few users can be held out, TrainingError where no configuration can be
-    trained, StoreError where what was tried earlier cannot be read.
+    The stages before train have run. Raises DataError where too few users can be held out, TrainingError where no
+    configuration can be trained, StoreError where what was tried earlier cannot be read.
     """
     base = ctx.cfg.model
     space = space_around(base, space)
@@ -77,7 +78,8 @@ def tune(ctx: Context, *, n_trials: int, parallel: int, seed: int, space: Sequen
 
 
 def tuning_key(ctx: Context, space: Sequence[Range], seed: int) -> str:
-    """16 hex digits of all that a tuning depends on: whatever would make train run again, the search space and the seed."""
+    """16 hex digits of all that a tuning depends on: whatever would make train run again, the search space and the
+    seed."""
     train = BY_NAME["train"]
     # A try never starts from an earlier model.
     content = {"train": stage_key(ctx, train, {"warm_from": None}), "space": as_json(space), "seed": seed}
@@ -85,7 +87,8 @@ def tuning_key(ctx: Context, space: Sequence[Range], seed: int) -> str:
 
 
 def winner_of(trials: Sequence[TriedEntry], where: str) -> int:
-    """The place of the best; the first, which is of the file, unless another is better by more than WINS_BY standard errors.
+    """Place of the best configuration; the first (the file's) unless another is better by more than WINS_BY standard
+    errors.
 
     Raises TrainingError where all failed.
     """
@@ -142,7 +145,8 @@ def _best_so_far(trials: Sequence[TriedEntry]) -> str:
 
 
 def table_rows(tuned: Tuned) -> list[list[str]]:
-    """Head and a row per configuration, as text, best first; the winner has a star, and one that failed its reason last."""
+    """Head and a row per configuration, as text, best first; the winner has a star, and one that failed its reason
+    last."""
     names = list(tuned.trials[0].params)
     failures = any(trial.reason is not None for trial in tuned.trials)
     head = ["tried", f"ndcg@{K}", "to the file", f"recall@{K}", "seconds", *names, *(["failed"] if failures else [])]
@@ -165,16 +169,26 @@ def verdict(tuned: Tuned, file: str | Path) -> str:
     """Who won, in a sentence or two."""
     n, own, best = len(tuned.trials), tuned.trials[0], tuned.trials[tuned.winner]
     if own.reason is not None:
-        return f"The configuration of {file} could not be trained; the best of {n - 1} others has ndcg@{K} {best.ndcg:.4f}."
+        return (
+            f"The configuration of {file} could not be trained; "
+            f"the best of {n - 1} others has ndcg@{K} {best.ndcg:.4f}."
+        )
     if tuned.winner == 0:
-        said = f"Nothing that was tried is better than the configuration of {file}: ndcg@{K} {own.ndcg:.4f} on {tuned.n_users:,} held-out users"
+        said = (
+            f"Nothing that was tried is better than the configuration of {file}: "
+            f"ndcg@{K} {own.ndcg:.4f} on {tuned.n_users:,} held-out users"
+        )
         rivals = [trial for trial in tuned.trials[1:] if trial.reason is None]
         if not rivals:
             return f"{said}, and no other one was measured."
         next_one = max(rivals, key=lambda trial: trial.ndcg)
-        return f"{said}; the best other one differs by {next_one.gain:+.4f}, with a standard error of {next_one.gain_error:.4f}."
+        return (
+            f"{said}; the best other one differs by {next_one.gain:+.4f}, "
+            f"with a standard error of {next_one.gain_error:.4f}."
+        )
     return (
-        f"Configuration {tuned.winner + 1} is better than that of {file}: ndcg@{K} {best.ndcg:.4f} instead of {own.ndcg:.4f} on "
+        f"Configuration {tuned.winner + 1} is better than that of {file}: "
+        f"ndcg@{K} {best.ndcg:.4f} instead of {own.ndcg:.4f} on "
         f"{tuned.n_users:,} held-out users ({best.gain:+.4f}, standard error {best.gain_error:.4f}). "
         f"It is the best of {n} on these users; expect less of the gain on others."
     )

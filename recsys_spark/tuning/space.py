@@ -84,13 +84,13 @@ def as_json(space: Sequence[Range]) -> list[dict[str, Any]]:
 def proposals(base: Model, space: Sequence[Range], trials: Sequence[TriedEntry], n: int, seed: int) -> list[Params]:
     """``n`` configurations to try after ``trials``, the first of all is ``base``; ``space`` holds its values.
 
-    They depend on the arguments alone: after a crash the study is made anew from what was tried, and asks for the same as it
-    would have asked for without the crash.
+    They depend on the arguments alone: after a crash the study is made anew from what was tried, and asks for the
+    same as it would have asked for without the crash.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # Configurations that are tried at the same time are told apart by constant_liar; ranges are looked at together by multivariate.
+    # constant_liar tells apart configurations that are tried at the same time; multivariate looks at ranges together.
     sampler = optuna.samplers.TPESampler(seed=seed + len(trials), multivariate=True, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     distributions = {one.name: _distribution(one) for one in space}

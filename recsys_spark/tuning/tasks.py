@@ -54,10 +54,12 @@ def build_tried_rows(
     profile: ResourceProfile | None = None,
     own_machine: bool = False,
 ) -> DataFrame:
-    """One row (ROW_SCHEMA) per configuration, `number` its place; :func:`results_of` reads them. ``n_threads`` are of each task.
+    """One row (ROW_SCHEMA) per configuration, `number` its place; :func:`results_of` reads them. ``n_threads`` are of
+    each task.
 
-    ``items``, ``users`` and ``n_users`` are those of training_rows, ``profile`` and ``own_machine`` as in build_model_rows. A configuration that
-    cannot be trained (loss, memory) is a row that says why, and what no configuration can help is a row that refuses.
+    ``items``, ``users`` and ``n_users`` are those of training_rows, ``profile`` and ``own_machine`` as in
+    build_model_rows. A configuration that cannot be trained (loss, memory) is a row that says why, and what no
+    configuration can help is a row that refuses.
     """
     rows = training_rows(items, users, cfg, n_users=n_users)
     slots = F.broadcast(slots_of(rows, len(configurations)))

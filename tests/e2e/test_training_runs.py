@@ -111,7 +111,7 @@ def test_two_tasks_train_one_model(spark: SparkSession, shop: Path, whole: Conte
 
 
 def test_more_training_tasks_than_run_at_once_are_refused(spark: SparkSession, shop: Path) -> None:
-    with pytest.raises(ConfigError, match="no room for so many training processes") as caught:
+    with pytest.raises(ConfigError, match="no room for the configured number of training processes") as caught:
         run_pipeline(spark, load(shop, model__processes=99), RUN_DATE, stages=TO_TRAIN)
     assert caught.value.where == "model.processes"
 

@@ -23,9 +23,19 @@ def card(trial_epochs: int, chosen: Choices | None = None) -> tuple[str, Artifac
     if chosen:
         artifact = artifact.noting(choices=chosen)
     text = model_card(
-        artifact.facts, model_id=artifact.model_id, version="1.2", config_fingerprint="c0ffee", seed=5, encoder="minilm",
-        weights={"browse": 1.0, "buy": 4.0}, n_items=N_ITEMS, n_parameters=99, n_links=7, as_of=NOON, now=NOON,
-    )  # fmt: skip
+        artifact.facts,
+        model_id=artifact.model_id,
+        version="1.2",
+        config_fingerprint="c0ffee",
+        seed=5,
+        encoder="minilm",
+        weights={"browse": 1.0, "buy": 4.0},
+        n_items=N_ITEMS,
+        n_parameters=99,
+        n_links=7,
+        as_of=NOON,
+        now=NOON,
+    )
     return text, artifact
 
 
@@ -34,11 +44,19 @@ def test_the_card_names_model_data_and_what_was_found() -> None:
     facts = artifact.facts
     assert facts.held_out
     for part in (
-        artifact.model_id, "`enc-7` (minilm), width 8", "configuration `c0ffee`, seed 5", "2026-01-02 12:00 UTC",
-        f"600 users, 3600 behaviours, 32 items of {N_ITEMS}", "browse (weight 1.0), buy (weight 4.0)",
-        "1970-01-01, 1970-01-01", f"ndcg@10 {facts.held_out.ndcg:.4f}", f"{facts.losses[-1].loss:.4f} in the last",
-        "A trial run of 2 epochs", "an even guess over 40 items: 3.689", f"It chose what this model has built in: {facts.choices.clauses()}.",
-    ):  # fmt: skip
+        artifact.model_id,
+        "`enc-7` (minilm), width 8",
+        "configuration `c0ffee`, seed 5",
+        "2026-01-02 12:00 UTC",
+        f"600 users, 3600 behaviours, 32 items of {N_ITEMS}",
+        "browse (weight 1.0), buy (weight 4.0)",
+        "1970-01-01, 1970-01-01",
+        f"ndcg@10 {facts.held_out.ndcg:.4f}",
+        f"{facts.losses[-1].loss:.4f} in the last",
+        "A trial run of 2 epochs",
+        "an even guess over 40 items: 3.689",
+        f"It chose what this model has built in: {facts.choices.clauses()}.",
+    ):
         assert part in text
     assert "No trial" not in text
 

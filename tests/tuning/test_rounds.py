@@ -1,4 +1,5 @@
-"""Tuning as a whole: it goes on where it was killed, refuses what it cannot read, and the file has the benefit of doubt."""
+"""Tuning as a whole: it goes on where it was killed, refuses what it cannot read, and the file has the benefit of
+doubt."""
 
 from __future__ import annotations
 

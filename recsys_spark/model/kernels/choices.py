@@ -1,7 +1,9 @@
-"""What a trial run chooses of a model because the loss cannot: each choice once, with its grid, its place in the tensors and its words.
+"""What a trial run chooses because the loss cannot: each choice once, with its grid, its place in the tensors and its
+words.
 
-To add a choice, add a field to :class:`Choices`. The trial tries its grid, the model stores it, and log, card, report and
-benchmarks print it. A faster search than trying the whole model is a function in :mod:`recsys_spark.training.kernels.choosing`.
+To add a choice, add a field to :class:`Choices`. The trial tries its grid, the model stores it, and log, card, report
+and benchmarks print it. A faster search than trying the whole model is a function in
+:mod:`recsys_spark.training.kernels.choosing`.
 """
 
 from __future__ import annotations
@@ -21,7 +23,8 @@ Tensors = dict[str, npt.NDArray[Any]]
 USUAL_STRENGTH = 2.0
 """Better than what the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014."""
 LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0, 9.0, 14.0)
-"""With the largest, lists of users with a history are nearly those of EASE (Steam, validation: ndcg@10 0.3659 at 14 times, EASE 0.3677)."""
+"""With the largest, lists of users with a history are nearly those of EASE (Steam, validation: ndcg@10 0.3659 at 14
+times, EASE 0.3677)."""
 TEMPERATURES: F32 = np.exp(np.linspace(-1.2, 2.0, 33)).astype(np.float32)
 COLD_ITEM_BOOSTS = tuple(0.25 * k for k in range(25))
 USUAL_COSINE = 1.0
@@ -66,7 +69,8 @@ def choice(**known: Any) -> Any:
 
 
 def cold_push(boost: float) -> F32:
-    """What is added to the weights of the features [N_FEATURES], so that logits of items nobody has chosen rise by ``boost``.
+    """What is added to the weights of the features [N_FEATURES], so that logits of items nobody has chosen rise by
+    ``boost``.
 
     >>> cold_push(1.5).tolist()
     [0.0, 0.0, 1.5]

@@ -1,4 +1,4 @@
-"""What a model knows of itself besides its tensors: sizes, the data it learned from, what was chosen, how training went."""
+"""The facts of a model besides its tensors: sizes, the data it learned from, what was chosen, how training went."""
 
 from __future__ import annotations
 
@@ -65,7 +65,8 @@ class ModelFacts:
     def parse(text: str) -> ModelFacts:
         """Inverse of :meth:`to_json`.
 
-        Raises TrainingError for another version, for a field that is missing, unknown or of another type, and for text that is not JSON.
+        Raises TrainingError for another version, for a field that is missing, unknown or of another type, and for
+        text that is not JSON.
         """
         try:
             values = json.loads(text)

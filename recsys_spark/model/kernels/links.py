@@ -1,17 +1,14 @@
 """Links between items that were chosen together, at full rank: what a product of 64 numbers cannot tell apart.
 
-The evidence for item j in a history S is that of EASE^R (Steck 2019, "Embarrassingly shallow autoencoders for sparse data"):
+The evidence for item j in a history S is the score of EASE^R (Steck 2019, "Embarrassingly shallow autoencoders for
+sparse data"):
 
     f_j = sum over k in S, k != j, of B_kj        B_kj = -P_kj / P_jj        P = (X'X + penalty I)^-1
 
-with X the users x items matrix of what was chosen at all. From LEAST on it enters the logit as
-``strength * log((f_j + floor) / (LEAST + floor))``, both learned (``model.link_boosts``). B is fitted to the very histories that
-the model then learns from, so there a user's evidence is that of a B without this user: by Sherman and Morrison, with v = P x and q = x'v of the user's own row x,
-
-    P~ = P + v v' / (1 - q)
-
-so that the model learns how far links are to be trusted on what they have not seen. The model keeps the largest entries of
-each row of B; evidence below LEAST is none.
+with X the users x items matrix of what was chosen at all. From LEAST on it enters the logit as ``strength * log((f_j
++ floor) / (LEAST + floor))``, both learned (``tower.link_boosts``). The model keeps the largest entries of each row
+of B. Evidence below LEAST counts as none. :mod:`recsys_spark.training.kernels.link_fit` fits P, and says what a
+user's evidence is while the model learns.
 """
 
 from __future__ import annotations
@@ -26,9 +23,11 @@ from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.numerics.arrays import F32, I32, I64, Bools
 
 LEAST = 0.008
-"""Evidence below this is none: it is less than what one user says who alone chose two items, at the default penalty."""
+"""Evidence below this counts as none. One user who alone chose two items gives more than this at the default
+penalty."""
 MOST_PER_USER = 200
-"""Items that a served user's links lead to, the strongest ones; the user's own items, which most lists leave out, come on top."""
+"""A served user keeps the strongest evidence for this many items, and all of it for the user's own items, which most
+lists leave out."""
 LEAST_REST = 0.05
 """1 - q is at least this: rounding must not divide a user's evidence by nothing."""
 
@@ -76,10 +75,12 @@ def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
 
 
 def evidence_for(links: Links, histories: Histories) -> Evidence:
-    """Evidence in the whole history of each user, rows are users: of each the MOST_PER_USER strongest and the user's own items.
+    """Evidence in the whole history of each user; rows are users. Each keeps the MOST_PER_USER strongest and the own
+    items.
 
-    Served users are those the links were fitted to, and as in training each one's own row is left out. Here v follows from f
-    alone: ``v_j = P_jj (1[j in S] - f_j)``. For a user who was not there (thinned out, say) that trusts links of rare items too much.
+    Served users are those the links were fitted to, and as in training each one's own row is left out. Here v follows
+    from f alone: ``v_j = P_jj (1[j in S] - f_j)``. For a user who was not there (thinned out, say) that trusts links
+    of rare items too much.
     """
     n = len(links.diagonal)
     chosen = chosen_of(histories, n)
@@ -115,7 +116,8 @@ def strongest(evidence: Evidence, is_own: Bools, n_rows: int) -> Evidence:
 
 
 def columns_of(links: npt.NDArray[np.integer]) -> I64:
-    """The column of each link number among items that have the numbers ``links`` (-1: none), -1 for one that is not there.
+    """The column of each link number among items that have the numbers ``links`` (-1: none), -1 for one that is not
+    there.
 
     >>> columns_of(np.array([2, -1, 0], np.int32)).tolist()
     [2, -1, 0]

@@ -1,9 +1,10 @@
 """The popularity prior of b_j, and its replay: what was known of every item at moments of the training data.
 
-At serving, b_j = beta . features_j + c_j, with features of how often an item was chosen lately, how often ever, and whether
-anyone has ever chosen it. Were beta learned from the popularity at the end of the data, every target would have been
-popular already, and an item nobody has touched yet could only lose. So time is cut into slices, and a target is scored by
-what was known when its slice began: then the next thing is sometimes a new one, and beta says how often.
+At serving, b_j = beta . features_j + c_j, with features of how often an item was chosen lately, how often ever, and
+whether anyone has ever chosen it. Were beta learned from the popularity at the end of the data, every target would
+have been popular already, and an item nobody has touched yet could only lose. So time is cut into slices, and a
+target is scored by what was known when its slice began: then the next thing is sometimes a new one, and beta says how
+often.
 """
 
 from __future__ import annotations
@@ -90,9 +91,9 @@ def replay(
 ) -> Replay:
     """Cut the behaviours (flat arrays: item, seconds, behaviour weight without decay) into slices.
 
-    The first slice has nothing before it: it is scored by its own popularity, among its own items. Where the data have
-    no time to speak of (all within a day, positions instead of moments) there is that slice alone, with the features ``now`` [n, N_FEATURES].
-    The behaviours are those of all of the ``group``.
+    The first slice has nothing before it: it is scored by its own popularity, among its own items. Where the data
+    have no time to speak of (all within a day, positions instead of moments) there is that slice alone, with the
+    features ``now`` [n, N_FEATURES]. The behaviours are those of all of the ``group``.
     """
     borders = slice_borders(group.moments(times))
     if not len(borders):
@@ -114,7 +115,8 @@ def popularity_at(
     half_life_days: float,
     group: Group = ALONE,
 ) -> Popularity:
-    """Popularity of each item by the behaviours of the ``group`` before ``moment`` (flat arrays as in :func:`replay`)."""
+    """Popularity of each item by the behaviours of the ``group`` before ``moment`` (flat arrays as in
+    :func:`replay`)."""
     before = times < moment
     age = (moment - times[before]) / SECONDS_PER_DAY
     recent = np.bincount(items[before], weights[before] * np.exp2(-age / half_life_days), minlength=n_items).astype(

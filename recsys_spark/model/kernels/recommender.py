@@ -105,7 +105,9 @@ class Recommender:
 
     @torch.inference_mode()
     def user_boosts(self, histories: Histories, link_numbers: I64) -> Evidence:
-        """What the links of each user's history add to logits, and for a user without one what friends like: ``item`` is the link number, ``row`` the user.
+        """What links add to the logits of each user with a history, and friends to those of a user without one.
+
+        ``item`` is the link number, ``row`` the user.
 
         ``link_numbers`` [n_items] by the histories' positions.
         """
@@ -143,7 +145,11 @@ class Recommender:
 
     @torch.inference_mode()
     def pair_boosts(self, chosen: I64, items: I64) -> F32:
-        """[m, n] what each of ``chosen`` alone would add to the logit of each of ``items``, by B as it is; both are link numbers, or -1."""
+        """[m, n] what each item of ``chosen`` alone would add to the logit of each of ``items``; both are link
+        numbers, or -1.
+
+        B is taken as it is: no user's own row is left out.
+        """
         between = self._weights[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
         between *= (chosen >= 0)[:, None] & (items >= 0)
         boosts = link_boosts(torch.from_numpy(between), torch.ones(1), self._tensors["items.link"])

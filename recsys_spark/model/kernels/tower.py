@@ -188,7 +188,8 @@ class UserTower(nn.Module):
         return x + F.pad(self.drop(self.bag(self._together(tokens, item_tokens))), (0, 0, 2, 0))
 
     def _together(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
-        """[B, T, d] weighted sums of the item tokens so far, over the root of the squared weights, so that they keep a scale."""
+        """[B, T, d] weighted sums of the item tokens so far, over the root of the squared weights, so that they keep
+        a scale."""
         places = torch.arange(tokens.items.shape[1], device=item_tokens.device)
         absent = places.unsqueeze(0) >= tokens.lengths.unsqueeze(1)
         share = (self.bag_gamma * tokens.log_weights).exp().masked_fill(absent, 0.0)
@@ -218,10 +219,13 @@ class ItemSide(nn.Module):
 
 
 def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
-    """What evidence [nnz] of histories of ``n_items`` [nnz] distinct items adds to logits: strength * log((evidence + floor) / (LEAST + floor)).
+    """What evidence [nnz] adds to logits: strength * log((evidence + floor) / (LEAST + floor)).
 
-    ``link`` [3]: log strength and log floor in units of SCALAR_STEPS, so that steps of a size that suits vectors move scalars,
-    too, and the power of n_items that strength goes with: a sum over many items says less than the same over few.
+    ``n_items`` [nnz] is the number of distinct items of the history.
+
+    ``link`` [3]: log strength and log floor in units of SCALAR_STEPS, so that steps of a size that suits vectors move
+    scalars, too, and the power of n_items that strength goes with: a sum over many items says less than the same over
+    few.
     """
     strength = (SCALAR_STEPS * link[0] + link[2] * n_items.log()).exp()
     floor = LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()
@@ -229,9 +233,11 @@ def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
 
 
 def friend_boosts(share: Tensor, friend: Tensor) -> Tensor:
-    """What friends add to the logits of their items for a user without a history: strength * log((share + floor) / floor).
+    """What friends add to the logits of their items for a user without a history: strength * log((share + floor) /
+    floor).
 
-    ``share`` [nnz] of the weight of what the user's neighbours like, ``friend`` [2] log strength and log floor in units of SCALAR_STEPS.
+    ``share`` [nnz] of the weight of what the user's neighbours like, ``friend`` [2] log strength and log floor in
+    units of SCALAR_STEPS.
     """
     strength, floor = (SCALAR_STEPS * friend[0]).exp(), FRIEND_FLOOR * (SCALAR_STEPS * friend[1]).exp()
     return strength * ((share + floor).log() - floor.log())

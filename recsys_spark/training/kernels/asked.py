@@ -62,9 +62,14 @@ class Asked:
             own = slice(*np.searchsorted(self.boosts.row, [start, stop]))
             boosts = Evidence(self.boosts.row[own] - start, self.boosts.item[own], self.boosts.value[own])
             block = AskedBlock(
-                held.asked.take(np.arange(start, stop)), self.x[start:stop] @ self.theta.T + self.bias,
-                self.x_unit[start:stop] @ self.y_unit.T, boosts, part, held.truth_row[part] - start, held.truth_item[part],
-            )  # fmt: skip
+                asked=held.asked.take(np.arange(start, stop)),
+                logits=self.x[start:stop] @ self.theta.T + self.bias,
+                cosines=self.x_unit[start:stop] @ self.y_unit.T,
+                boosts=boosts,
+                part=part,
+                row=held.truth_row[part] - start,
+                item=held.truth_item[part],
+            )
             block.add_boosts(link_strength)
             yield block
 
@@ -101,11 +106,11 @@ class AskedBlock:
     """[n_truth]"""
 
     def add_boosts(self, times: float) -> None:
-        """Add so many times the boosts to the logits."""
+        """Add the boosts, ``times`` times, to the logits."""
         self.logits[self.boosts.row, self.boosts.item] += np.float32(times) * self.boosts.value
 
     def add_cosine(self, times: float) -> None:
-        """Add so many times the cosine to the logits: they are ranks then, and no logits any more."""
+        """Add the cosine, ``times`` times, to the logits. After that they are good for ranks only."""
         if times:
             self.logits[:] += np.float32(times) * self.cosines
 
@@ -114,7 +119,8 @@ class AskedBlock:
         self.logits[np.repeat(np.arange(self.asked.n_users), self.asked.lengths), self.asked.items] = -np.inf
 
     def ranks(self) -> I64:
-        """[n_truth] from 1, behind all that score the same: cold items without a text do, and so does a model of NaNs."""
+        """[n_truth] ranks from 1, behind all items that score the same: cold items without a text do, or items of a
+        model of NaNs."""
         found = np.empty(len(self.row), np.int64)
         step = max(1, int(BLOCK_SCORES / self.logits.shape[1]))
         for start in range(0, len(self.row), step):

@@ -25,9 +25,10 @@ class Schedule:
         self.peak, self.total, self.done = peak, max(1, steps), 0
 
     def apply(self, loss: Tensor | None, weight: float, group: Group = ALONE) -> float:
-        """One optimiser step of all of the ``group``, by the weighted mean of their losses, which is returned; None is of weight 0.
+        """Make one optimiser step of the whole ``group`` and return the weighted mean of their losses; a loss of None
+        has weight 0.
 
-        No step is made where that is no finite number.
+        No step is made if the mean is not a finite number.
         """
         warmup = max(1, min(200, self.total // 10))
         progress = min(1.0, self.done / self.total)

@@ -1,8 +1,8 @@
-"""Where checkpoints are: the newest state of a training on a file system, so that a killed training goes on where it was.
+"""Keeps the newest state of a training on a file system, so that a killed training goes on where it was.
 
-The file is on any file system that pyarrow knows, because the task that trains has no Hadoop client. That is the executor's own
-disk or a mounted one, `hdfs://` where libhdfs is installed, `s3://` or `gs://`. A checkpoint is an insurance: if it cannot be
-written, training goes on without.
+The file is on any file system that pyarrow knows, because the task that trains has no Hadoop client. That is the
+executor's own disk or a mounted one, `hdfs://` where libhdfs is installed, `s3://` or `gs://`. A checkpoint is an
+insurance: if it cannot be written, training goes on without.
 """
 
 from __future__ import annotations
@@ -22,7 +22,8 @@ class Checkpoints:
     """The one checkpoint of a training: the newest."""
 
     def __init__(self, uri: str, key: str, every: int, say: Callable[[str], None] = print) -> None:
-        """``uri`` of the file, written every ``every`` steps; ``key`` changes with everything that the model depends on."""
+        """``uri`` of the file, written every ``every`` steps; ``key`` changes with everything that the model depends
+        on."""
         self.uri, self.key, self.every, self._say = uri, key, every, say
         self.trouble = ""
         """Why no checkpoint can be written any more; empty while that is possible"""

@@ -1,7 +1,8 @@
 """The format of a checkpoint: the state of an unfinished training in one safetensors file.
 
-Tensors have the names `weights.NAME`, `optimiser.K.MOMENT`, `draws.cpu.RANK` and `draws.cuda.RANK`. Those of a trial run come on
-top: `good.NAME` and `best`. The tensor `facts` is JSON: version, key, run, place, seconds, and what the run has found so far.
+Tensors have the names `weights.NAME`, `optimiser.K.MOMENT`, `draws.cpu.RANK` and `draws.cuda.RANK`. Those of a trial
+run come on top: `good.NAME` and `best`. The tensor `facts` is JSON: version, key, run, place, seconds, and what the
+run has found so far.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ class TrainingState:
     def of_run(
         weights: Tensors, moments: Mapping[int, Tensors], of_processes: Sequence[tuple[Tensors, Place]]
     ) -> TrainingState:
-        """The state of a run: its weights, the optimiser's moments, and for each process its generators and its place."""
+        """The state of a run: its weights, the optimiser's moments, and for each process its generators and its
+        place."""
         tensors = {f"{WEIGHTS}{name}": value for name, value in weights.items()}
         for k, values in moments.items():
             tensors |= {f"{OPTIMISER}{k}.{name}": value for name, value in values.items()}

@@ -1,8 +1,8 @@
 """How a trial run finds what the loss cannot, on behaviours that it was not shown.
 
-Links: while the model learns, it has seen the very pairs that it is asked for. The links alone have not, because they are
-fitted without the user. So the model trusts its vectors too much and the links too little. The temperature at which P is true
-is off for the same reason. Cold items: the likeliest item is seldom one that nobody has touched.
+Links: while the model learns, it has seen the very pairs that it is asked for. The links alone have not, because they
+are fitted without the user. So the model trusts its vectors too much and the links too little. The temperature at
+which P is true is off for the same reason. Cold items: the likeliest item is seldom one that nobody has touched.
 """
 
 from __future__ import annotations
@@ -34,9 +34,11 @@ AskedWith = Callable[[Choices], Asked]
 def choose(
     asked: Asked, cold_item_cost: float, asked_with: AskedWith | None = None, kind: type[Choices] = Choices
 ) -> tuple[Choices, Found]:
-    """The best value of each choice of ``kind``, one after the other, and how the model did before cold items were pushed.
+    """The best value of each choice of ``kind``, one after the other, and how the model did before cold items were
+    pushed.
 
-    ``asked`` is of a model as it was trained. Without ``asked_with``, choices that are not in FOUND_BY_LOGITS stay at their usual value.
+    ``asked`` is of a model as it was trained. Without ``asked_with``, choices that are not in FOUND_BY_LOGITS stay at
+    their usual value.
     """
     strength = link_strength(asked)
     cosine = cosine_weight(asked, strength)
@@ -57,7 +59,8 @@ def choose(
 
 
 def by_trying(name: str, chosen: Choices, asked_with: AskedWith) -> Choices:
-    """``chosen`` with the value of choice ``name`` whose lists have the best ndcg; the usual value where that is not clearly worse."""
+    """``chosen`` with the value of choice ``name`` whose lists have the best ndcg; the usual value where that is not
+    clearly worse."""
     one = chosen.every()[name]
     tried = [replace(chosen, **{name: value}) for value in one.grid]
     ndcg = [measure(asked_with(choices), 1.0, choices.w_cos)[1] for choices in tried]
@@ -65,7 +68,8 @@ def by_trying(name: str, chosen: Choices, asked_with: AskedWith) -> Choices:
 
 
 def link_strength(asked: Asked) -> float:
-    """The value of LINK_STRENGTHS with the best ndcg; the usual one where that is not better by more than a standard error."""
+    """The value of LINK_STRENGTHS with the best ndcg; the usual one where that is not better by more than a standard
+    error."""
     if not len(asked.boosts.value):
         return USUAL_STRENGTH
     return _best(asked, LINK_STRENGTHS, USUAL_STRENGTH, 0.0, USUAL_COSINE, AskedBlock.add_boosts)
@@ -82,7 +86,8 @@ def _best(asked: Asked, values: Sequence[float], usual: float, strength: float, 
 
 
 def _best_of(ndcg: Sequence[F64], usual: int) -> int:
-    """Place of the best mean among ndcg of the same users; ``usual`` unless the best is better by more than a standard error."""
+    """Place of the best mean among ndcg of the same users; ``usual`` unless the best is better by more than a
+    standard error."""
     best = int(np.argmax([of_users.mean() for of_users in ndcg]))
     return best if better_by(1.0, ndcg[best], ndcg[usual]) else usual
 
@@ -104,10 +109,13 @@ def _ndcg(asked: Asked, values: Sequence[float], strength: float, cosine: float,
 
 
 def better_by(n_errors: float, one: F64, other: F64) -> bool:
-    """Whether ``one`` is larger on average than ``other`` by more than ``n_errors`` standard errors; both [n] are of the same users.
+    """Whether ``one`` is larger on average than ``other`` by more than ``n_errors`` standard errors; both [n] are of
+    the same users.
 
-    >>> better_by(1.0, np.array([1.0, 1.0, 0.9]), np.array([0.5, 0.6, 0.5])), better_by(1.0, np.array([1.0, 0.0]), np.array([0.0, 0.9]))
-    (True, False)
+    >>> better_by(1.0, np.array([1.0, 1.0, 0.9]), np.array([0.5, 0.6, 0.5]))
+    True
+    >>> better_by(1.0, np.array([1.0, 0.0]), np.array([0.0, 0.9]))
+    False
     """
     difference = one - other
     return bool(difference.mean() > n_errors * difference.std(ddof=1) / np.sqrt(len(difference)))
@@ -116,12 +124,13 @@ def better_by(n_errors: float, one: F64, other: F64) -> bool:
 def cold_item_boost(asked: Asked, strength: float, cosine: float, cost: float) -> float:
     """The largest of COLD_ITEM_BOOSTS that may be added to the logits of items without a behaviour.
 
-    The logits alone say what is likely next. An item of which only the text is known is seldom likelier than the best of the
-    items that many have touched. A list of the likeliest would hide cold items until someone finds them elsewhere.
+    The logits alone say what is likely next. An item of which only the text is known is seldom likelier than the best
+    of the items that many have touched. A list of the likeliest would hide cold items until someone finds them
+    elsewhere.
 
-    With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best. This must
-    hold for the users as they are, without their links, and by their profile alone. Logits of little-known users differ little:
-    a boost that other users do not notice would fill their lists with cold items.
+    With a larger boost, ndcg on held-out behaviours (cold items among them) falls by more than ``cost`` of its best.
+    This must hold for the users as they are, without their links, and by their profile alone. Logits of little-known
+    users differ little: a boost that other users do not notice would fill their lists with cold items.
     """
     if not asked.cold[asked.held.truth_item].any():
         return 0.0

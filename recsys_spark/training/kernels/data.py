@@ -45,8 +45,8 @@ class Data:
     """Of the recent popularity"""
     max_history: int
     predict_repeats: bool = False
-    """Whether an item is a target at every occurrence in a history, not at its first alone. Lists without seen items want
-    the first alone; else browse, cart, purchase of one item would teach little but to repeat."""
+    """Whether an item is a target at every occurrence in a history, not at its first alone. Lists without seen items
+    want the first alone; else browse, cart, purchase of one item would teach little but to repeat."""
 
     def before(self, histories: Histories, moment: float, group: Group = ALONE) -> Data:
         """Fewer behaviours, and the popularity that those of the ``group`` gave at ``moment``."""

@@ -38,13 +38,15 @@ def fit(
 ) -> Artifact:
     """Train on ``device`` and return the artifact.
 
-    A trial run without the held-out behaviours decides what the loss cannot (`Choices`). With `patience` it also says after how
-    many epochs to stop. Then the model that is returned is trained on everything.
+    A trial run without the held-out behaviours decides what the loss cannot (`Choices`). With `patience` it also says
+    after how many epochs to stop. Then the model that is returned is trained on everything.
 
-    With ``saved``, a state that the ``checkpoints`` of a stopped training hold, training goes on from there. From an ``earlier``
-    model it takes `warm_epochs`, without a trial: that model has seen what would be held out, so its choices stay.
+    With ``saved``, a state that the ``checkpoints`` of a stopped training hold, training goes on from there. From an
+    ``earlier`` model it takes `warm_epochs`, without a trial: that model has seen what would be held out, so its
+    choices stay.
 
-    The processes of a ``group`` call it together, each with users of its own and the whole catalogue, and get the same model.
+    The processes of a ``group`` call it together, each with users of its own and the whole catalogue, and get the
+    same model.
 
     Raises TrainingError if no user has a behaviour, or if the loss is no longer a finite number.
     """

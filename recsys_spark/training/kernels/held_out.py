@@ -1,7 +1,7 @@
-"""Behaviours that a trial run is not shown, and how a model does on them: what the loss cannot say is decided there alone.
+"""Holds behaviours out of a trial run. What the loss cannot decide is decided on them alone.
 
-The held-out part is the newest slice of time, as a list is for the days that come. Data without times give up the last item
-of every tenth user instead. Friends say nothing in a trial.
+The held-out part is the newest slice of time, as a list is for the days that come. Data without times give up the
+last item of every tenth user instead. Friends say nothing in a trial.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SHARE_OF_USERS = 0.1
 MIN_USERS = 20
 MAX_HIDDEN = 0.3
 MAX_SCORES, MAX_USERS = 1e8, 20_000
-"""Asked are so many users at most that time and memory stay small beside those of training."""
+"""Limits the number of held-out users, so that the trial stays cheap compared with training."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ class HeldOut:
 def hold_out(
     histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator, group: Group = ALONE
 ) -> HeldOut | None:
-    """Cut off the newest slice, or more, until MIN_USERS can be asked; where that hides too much, the last item of some users.
+    """Cut off the newest slice, or more, until MIN_USERS can be asked; if that hides too much, the last item of some
+    users.
 
-    None where even that asks too few. With ``repeats``, items that a user had touched are asked for as well. Of a ``group`` all
-    cut at one moment, each its own histories; the first of them gets all that are asked.
+    Returns None if even that asks too few users. With ``repeats``, items that a user had touched are asked for as
+    well. Of a ``group`` all cut at one moment, each its own histories; the first of them gets all that are asked.
     """
     for moment in reversed(slice_borders(group.moments(histories.times))):
         hidden = histories.times >= moment
@@ -61,7 +62,8 @@ def hold_out(
 
 
 def _last_items(histories: Histories, rng: np.random.Generator) -> Bools:
-    """[total] the behaviours with the last item of some users; of those of one moment any, as their order means nothing."""
+    """[total] whether a behaviour is on the last item of a drawn user. Among behaviours of one moment any may be the
+    last."""
     user = np.repeat(np.arange(histories.n_users), histories.lengths)
     items = shuffled_ties(histories, rng).items
     ends = histories.offsets[1:][histories.lengths > 0] - 1

@@ -1,7 +1,8 @@
 """Fits the links between items, and gives training the evidence of links without the user's own row.
 
-B of :mod:`recsys_spark.model.kernels.links` is fitted to the very histories that the model then learns from. So in training a
-user's evidence is that of a B without this user. By Sherman and Morrison, with v = P x and q = x'v of the user's own row x,
+B of :mod:`recsys_spark.model.kernels.links` is fitted to the very histories that the model then learns from. So in
+training a user's evidence is that of a B without this user. By Sherman and Morrison, with v = P x and q = x'v of the
+user's own row x,
 
     P~ = P + v v' / (1 - q)
 
@@ -63,10 +64,10 @@ class Fitted:
 
 
 def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float, group: Group = ALONE) -> Fitted:
-    """P of the ``most_items`` items that most users chose, of ``histories`` and of those that others of the ``group`` have.
+    """P of the ``most_items`` items that most users chose, in the histories of the whole ``group``.
 
-    Takes 4 bytes for each pair of linked items (1 GiB for 16,384), about 24 for each behaviour, and as many multiplications
-    as the cube of the number of linked items.
+    Takes 4 bytes for each pair of linked items (1 GiB for 16,384), about 24 for each behaviour, and as many
+    multiplications as the cube of the number of linked items.
     """
     chosen = chosen_of(histories, n_items)
     counts = group.add_up(np.bincount(chosen.indices, minlength=n_items))
@@ -77,7 +78,10 @@ def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: f
 
 
 def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
-    """(X'X + penalty I)^-1 of X [n_users, n], the users of all of the ``group``, float32 [n, n]. Raises TrainingError where it has none in float32."""
+    """(X'X + penalty I)^-1, float32 [n, n], of X [n_users, n] with the users of the whole ``group``.
+
+    Raises TrainingError if there is no inverse in float32.
+    """
     n, items = chosen.shape[1], chosen.T.tocsr()
     if not n:
         return np.empty((0, 0), np.float32)
@@ -94,7 +98,7 @@ def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
         raise TrainingError(
             "The links between items cannot be computed",
             where="model.link_penalty",
-            found=f"{penalty:g}, which rounding makes nothing of beside items that up to {int(largest)} users chose",
+            found=f"{penalty:g}, which is lost in rounding: up to {int(largest)} users chose one item",
             action="Raise model.link_penalty, or set model.linked_items = 0.",
         )
     # Column by column in memory, so the transpose is row by row, and its upper triangle is what is missing.
@@ -170,7 +174,10 @@ def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
 
 @compiled()
 def _own_row(own: F32, inverse: F32, places: I64, is_counted: Bools) -> Number:
-    """Make ``own`` v = P x of the user with items at ``places``; 1 / (1 - x'v). ``is_counted`` is all false, and is so again."""
+    """Set ``own`` to v = P x of the user with items at ``places`` and return 1 / (1 - x'v).
+
+    ``is_counted`` is all false before and after.
+    """
     own[:] = 0.0
     for i in places:
         if i >= 0 and not is_counted[i]:

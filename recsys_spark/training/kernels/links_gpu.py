@@ -1,4 +1,5 @@
-"""The evidence of :mod:`recsys_spark.model.kernels.links` in training on a GPU: dense, where the CPU goes item by item."""
+"""The evidence of :mod:`recsys_spark.model.kernels.links` in training on a GPU: dense, where the CPU goes item by
+item."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Weighted softmax cross-entropy over all items, in blocks that stay in cache.
 
-The plain form writes a matrix of predictions x items to memory several times (logits, log-softmax, gradients). Here each
-block of predictions makes its logits, its loss and its gradients while they are in cache, so that the cost is that of
-the three matrix products.
+The plain form writes a matrix of predictions x items to memory several times (logits, log-softmax, gradients). Here
+each block of predictions makes its logits, its loss and its gradients while they are in cache, so that the cost is
+that of the three matrix products.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ DEVICE_BLOCK_ELEMENTS = 1 << 27
 
 
 class Boosts(NamedTuple):
-    """Sparse additions to logits: ``value`` [nnz] to that of row ``row`` [nnz], ascending, and item ``item`` [nnz]; no pair twice."""
+    """Sparse additions to logits: ``value`` [nnz] goes to row ``row`` [nnz], ascending, and item ``item`` [nnz]; no
+    pair twice."""
 
     row: Tensor
     item: Tensor
@@ -122,7 +123,8 @@ def softmax_loss(x: Tensor, theta: Tensor, bias: Tensor, target: Tensor, weight:
 
     >>> x, theta, bias = torch.zeros(1, 2), torch.zeros(4, 2), torch.zeros(4)
     >>> boosts = Boosts(torch.tensor([0]), torch.tensor([3]), torch.tensor([1.0986]))
-    >>> round(softmax_loss(x, theta, bias, torch.tensor([3]), torch.ones(1), boosts).exp().item(), 4)  # 3 of 1 + 1 + 1 + 3
+    >>> loss = softmax_loss(x, theta, bias, torch.tensor([3]), torch.ones(1), boosts)
+    >>> round(loss.exp().item(), 4)  # 3 of 1 + 1 + 1 + 3
     2.0
     """
     loss: Tensor = _SoftmaxLoss.apply(x, theta, bias, target, weight, *boosts)  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
 """What training minimises: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
 
-Every position of a history predicts a behaviour after it, weighted by the configured weight of that behaviour's type. The softmax runs over
-items that may be targets only: one that never is must not be a negative either, or the text path learns to push every
-new item down.
+Every position of a history predicts a behaviour after it, weighted by the configured weight of that behaviour's type.
+The softmax runs over items that may be targets only: one that never is must not be a negative either, or the text
+path learns to push every new item down.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
 
 
 class Objective:
-    """Loss of one batch; ``asked`` [n_warm] says how many behaviours may be asked for that choose the item (:func:`may_be_asked`)."""
+    """Loss of one batch; ``asked`` [n_warm] counts the behaviours on each item that may be targets (`may_be_asked`)."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Objective:
         """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
         model = self.model
         tokens = tokens_of(batch)
-        # One mask for histories, candidates and links alike: for this step the hidden items are known by text and popularity alone.
+        # One mask for histories, candidates and links: hidden items are known by text and popularity alone.
         shown = rng.random(len(self.vectors)) >= self.settings.id_dropout
         delta = model.items.delta * self._here(shown.astype(np.float32)).unsqueeze(1)
         outputs = self._outputs(tokens, delta)
@@ -88,7 +88,8 @@ class Objective:
         return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(made.target)
 
     def _outputs(self, tokens: Tokens, delta: Tensor) -> Tensor:
-        """The tower's outputs. Item tokens are made of the items of the batch alone: a step must not cost more because a catalogue is large."""
+        """The tower's outputs. Only items of the batch get tokens: a step must not cost more because a catalogue is
+        large."""
         items, social = tokens.items.numpy(), tokens.social_items.numpy()
         used, place = np.unique(np.concatenate([items.ravel(), social.ravel()]), return_inverse=True)
         local = replace(
@@ -142,7 +143,8 @@ class Objective:
         return Predictions(x, tokens.items[row, later].to(self.device), weight / weight.sum(), slices, boosts)
 
     def _of_friends(self, tokens: Tokens, rows: Tensor, after: int, slices: I64) -> Boosts:
-        """What friends add for users without a history, as those at ``rows`` are at their start token, the predictions from ``after`` on."""
+        """What friends add to the predictions of start tokens, which have no history: those from ``after`` on, of
+        users ``rows``."""
         share = tokens.social_weights[rows]
         k, column = (share > 0).nonzero(as_tuple=True)
         at, item = after + k, tokens.social_items[rows][k, column]
@@ -177,7 +179,8 @@ class Objective:
         return Drawn(self._here(items), self._here(np.log(expected).astype(np.float32)))
 
     def _candidates(self, s: int, text: Tensor, delta: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Theta [n, d] and bias [n] of warm items as they were when slice ``s`` began: new ones by text (W_theta e) alone."""
+        """Theta [n, d] and bias [n] of warm items when slice ``s`` began: items that were new then by text (W_theta
+        e) alone."""
         items = self.model.items
         known = self.known[s, rows].float()
         bias = self.features[s, rows] @ items.beta + items.correction[rows] * known

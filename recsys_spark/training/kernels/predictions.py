@@ -1,4 +1,4 @@
-"""What a batch of histories predicts: pairs of a user vector and a later behaviour, and which behaviours may be asked for."""
+"""What a batch predicts: pairs of a user vector and a later behaviour, and which behaviours may be targets."""
 
 from __future__ import annotations
 
@@ -29,8 +29,10 @@ class Predictions:
 
 
 def may_be_asked(histories: Histories, predict_repeats: bool) -> Bools:
-    """Behaviours [n] that some prediction may have as its target: what comes after another one, as far as it is the user's first choice of the item
-    unless repeats are predicted, and all of users with tags or friends, which the start token is asked for.
+    """[n] whether a behaviour may be the target of a prediction.
+
+    A behaviour that comes after another one may be. Unless repeats are predicted, it must be the user's first of the
+    item. All behaviours of users with tags or friends may be: the start token predicts them.
 
     Behaviours of one instant have no order, so with others at its instant the first one may be a later one, too.
     """

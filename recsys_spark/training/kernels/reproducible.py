@@ -10,7 +10,7 @@ import torch
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Within it torch adds up in one order on a CPU; by default gradients of indexed rows come in as the threads finish.
+    """Make torch add up in one order on a CPU; by default gradients of indexed rows are added as the threads finish.
 
     GPUs are left as they are: there such sums have another remedy, and not every operation has one.
     """

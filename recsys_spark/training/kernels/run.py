@@ -109,7 +109,7 @@ class Run:
         return model.to(self.device)
 
     def _objective(self, fitted: Fitted) -> tuple[Objective, F32]:
-        """The loss of a batch, and whether each warm item [n_warm] has been a target as itself: 1, or 0 for a cold one."""
+        """The loss of a batch, and 1 for each warm item [n_warm] that has been a target when it was warm, else 0."""
         data, group, n_warm, items = self.data, self.group, len(self.warm), self.histories.items
         popularity = data.catalogue.popularity
         now = popularity.features(popularity.units())[self.warm]
@@ -140,7 +140,8 @@ class Run:
     ) -> Iterator[EpochLoss]:
         """Train for ``n`` epochs, at the end of which the learning rate has come down.
 
-        With ``resumed`` the run goes on where that state was, and ends with the same weights as if it had never been stopped.
+        With ``resumed`` the run goes on where that state was, and ends with the same weights as if it had never been
+        stopped.
         """
         settings, rng, group = self.settings, self.rng, self.group
         schedule = Schedule(

@@ -1,9 +1,9 @@
 """The weights training begins with: what the texts say by themselves.
 
-Projections of text vectors that begin at random have to learn from behaviours alone that two titles mean the same, and of a
-few hundred thousand behaviours they learn it for what is often chosen. So all three begin as the principal directions of the
-catalogue's text vectors, and the tower's linear path as a multiple of the identity: what that path adds to the first logits
-are the similarities of texts, and behaviours change them from there.
+Projections of text vectors that begin at random have to learn from behaviours alone that two titles mean the same,
+and of a few hundred thousand behaviours they learn it for what is often chosen. So all three begin as the principal
+directions of the catalogue's text vectors, and the tower's linear path as a multiple of the identity: what that path
+adds to the first logits are the similarities of texts, and behaviours change them from there.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ ROWS_AT_ONCE = 16_384
 
 @torch.no_grad()
 def start_from_text(model: Trainable, vectors: Tensor, group: Group = ALONE) -> None:
-    """Set the projections of ``model`` by the centred text ``vectors`` [n, h] of its items, zero rows where there are none.
+    """Set the projections of ``model`` by the centred text ``vectors`` [n, h] of its items, zero rows where there are
+    none.
 
-    Rows beyond the directions that there are stay at random, and where texts say nothing (one item, equal texts, NaN) all does.
-    The processes of a ``group`` take the first one's: the last bits of such a decomposition are the machine's.
+    Rows beyond the directions that there are stay at random, and where texts say nothing (one item, equal texts, NaN)
+    all does. The processes of a ``group`` take the first one's: the last bits of such a decomposition are the
+    machine's.
     """
     width = model.items.w_theta.weight.shape[0]
     start = torch.from_numpy(group.first(lambda: projection(vectors.numpy(), width)))
@@ -44,9 +46,11 @@ def start_from_text(model: Trainable, vectors: Tensor, group: Group = ALONE) -> 
 
 
 def projection(vectors: F32, width: int) -> F32:
-    """At most ``width`` principal directions [w, h] of ``vectors`` [n, h], scaled to VARIANCE; none where they say nothing.
+    """At most ``width`` principal directions [w, h] of ``vectors`` [n, h], scaled to VARIANCE; none where they say
+    nothing.
 
-    >>> projection(np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], np.float32), 1).astype(float).round(3).tolist()
+    >>> vectors = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], np.float32)
+    >>> projection(vectors, 1).astype(float).round(3).tolist()
     [[0.272, 0.0]]
     """
     squares, none = np.zeros((vectors.shape[1], vectors.shape[1])), np.empty((0, vectors.shape[1]), np.float32)

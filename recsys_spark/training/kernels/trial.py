@@ -70,10 +70,11 @@ def try_out(
     saved: TrainingState | None = None,
     group: Group = ALONE,
 ) -> Trial:
-    """Train without the held-out behaviours for `trial_epochs`, or with `patience` until that many of the last epochs were worse.
+    """Train without the held-out behaviours for `trial_epochs`, or with `patience` until that many of the last epochs
+    were worse.
 
-    An epoch is worse if it is below the best by more than STOPPING_ERRORS: ndcg of a few hundred users goes up and down by itself.
-    With ``saved`` the trial goes on from that state.
+    An epoch is worse if it is below the best by more than STOPPING_ERRORS: ndcg of a few hundred users goes up and
+    down by itself. With ``saved`` the trial goes on from that state.
     """
     started = time.monotonic() - (saved.facts["seconds"] if saved else 0.0)
     past = data.before(held.train, held.moment, group)
@@ -145,7 +146,8 @@ class _SoFar:
         return state.beside({BEST: self.best, **of_good}, run=TRIAL, seconds=seconds, **facts)
 
     def is_over(self, epoch: int, model: Artifact, per_user: F64, patience: int) -> bool:
-        """Take in the ndcg of each user after an epoch, and say whether ``patience`` epochs were worse since the last good one."""
+        """Take in the ndcg of each user after an epoch; whether ``patience`` epochs were worse since the last good
+        one."""
         if not self.good or not better_by(STOPPING_ERRORS, self.best, per_user):
             self.good, self.chosen = epoch, model
         elif epoch - self.good >= patience:

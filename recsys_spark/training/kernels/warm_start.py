@@ -31,9 +31,9 @@ def why_not(earlier: Artifact, behaviours: Sequence[str], shape: TowerShape) -> 
 def start_from(model: Trainable, ids: npt.NDArray[np.object_], earlier: Artifact) -> None:
     """Give ``model`` the weights of ``earlier``; ``ids`` [n_warm] are its items.
 
-    What was learned of an item goes with its id. An item that was not in training then begins by its text alone: its learned
-    part is zero, as it was in last night's lists. The mean of the text vectors stays that of the earlier model,
-    which its projections were learned for.
+    What was learned of an item goes with its id. An item that was not in training then begins by its text alone: its
+    learned part is zero, as it was in last night's lists. The mean of the text vectors stays that of the earlier
+    model, which its projections were learned for.
     """
     tensors = earlier.facts.choices.remove(earlier.tensors)
     rows = {item: k for k, item in enumerate(earlier.facts.warm_item_ids)}

@@ -1,4 +1,5 @@
-"""model.json: what is written is what is read, and a file that is not as `train` writes it is refused with the field that is wrong."""
+"""model.json: what is written is what is read, and a file that is not as `train` writes it is refused with the field
+that is wrong."""
 
 from __future__ import annotations
 

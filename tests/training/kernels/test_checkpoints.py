@@ -1,4 +1,5 @@
-"""Checkpoints: a training that was killed ends with the model that it would have made; a bad checkpoint is refused by name."""
+"""Checkpoints: a training that was killed ends with the model that it would have made; a bad checkpoint is refused by
+name."""
 
 from __future__ import annotations
 
@@ -93,7 +94,8 @@ def test_the_model_is_the_same_wherever_training_was_killed(settings: Model, tmp
 def test_training_goes_on_after_a_kill_9_and_does_not_start_over(tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
     code = KILLED.replace("PATH", repr(str(file)))
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3], env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    one_thread = os.environ | {"OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[3], env=one_thread)
     try:
         checkpoints, n_steps, deadline = Checkpoints(str(file), KEY, 0), 0, time.monotonic() + 120
         # Until it is well into the run that makes the model.

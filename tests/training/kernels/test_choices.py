@@ -30,7 +30,8 @@ SETTINGS = Model(width=16, n_layers=1, epochs=6, batch_positions=256, learning_r
 
 
 def shop_with_news(new_truth: int, n_users: int = 100) -> Asked:
-    """Items 30 to 39 are new and score about 1.4 below item 1; ``new_truth`` users of a hundred want item 30, the rest item 1."""
+    """Items 30 to 39 are new and score about 1.4 below item 1; ``new_truth`` users of a hundred want item 30, the
+    rest item 1."""
     logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -1.1), (n_users, 1)).astype(np.float32)
     logits += 0.01 * -np.arange(N_ITEMS, dtype=np.float32)
     truth = [[30] if user < new_truth else [1] for user in range(n_users)]
@@ -167,7 +168,8 @@ def test_the_strength_reaches_what_links_add() -> None:
 
 @pytest.mark.parametrize(("wanted", "weight"), [(2, 2.0), (1, 1.0), (9, 1.0)])
 def test_the_cosine_counts_as_far_as_the_held_out_behaviours_say(wanted: int, weight: float) -> None:
-    """Item 2 is close by the cosine: once leaves it behind item 1, twice brings it before. The usual weight stays where none is better."""
+    """Item 2 is close by the cosine: once leaves it behind item 1, twice brings it before. The usual weight stays
+    where none is better."""
     shop = linked_shop(wanted)
     shop.x_unit = np.ones((len(shop.x), 1), np.float32)
     shop.y_unit = np.zeros((N_ITEMS, 1), np.float32)

@@ -88,7 +88,8 @@ def test_an_item_repeated_as_often_as_a_long_history_holds(predict_repeats: bool
 
 
 def stays_finite(told: Data) -> Artifact:
-    """The model of what training is told; vectors of its first user, of one unlike all others and of one without anything are numbers."""
+    """The model of what training is told; vectors of its first user, of one unlike all others and of one without
+    anything are numbers."""
     world, users = told.catalogue, told.histories
     artifact = fit(told, SETTINGS, seed=0)
     assert all(np.isfinite(tensor).all() for tensor in artifact.tensors.values())

@@ -69,7 +69,8 @@ def test_friends_say_nothing_in_a_trial() -> None:
 
 
 def test_too_much_is_never_hidden() -> None:
-    """A month of little and a last day of most: that day is one slice, and without it there is nothing to learn from."""
+    """A month of little and a last day of most: that day is one slice, and without it there is nothing to learn
+    from."""
     users = users_over_time()
     times = np.where(np.arange(len(users.items)) % 10 < 3, users.times / 10, 90 * DAY)
     held = hold_out(replace(users, times=times), N_ITEMS, False, rng())

@@ -135,7 +135,8 @@ def test_boosts_rise_with_evidence_and_strength_may_fall_with_length() -> None:
 
 
 def test_items_that_go_together_are_learned_as_links() -> None:
-    """Pairs (0, 1), (2, 3) ... that no taste and no text explains: 20 of them are more than 2 numbers of width can hold."""
+    """Pairs (0, 1), (2, 3) ... that no taste and no text explains: 20 of them are more than 2 numbers of width can
+    hold."""
     rng = np.random.default_rng(2)
     rows = [
         [int(v) for pair in rng.choice(N_ITEMS // 2, 3, replace=False) for v in (2 * pair, 2 * pair + 1)]

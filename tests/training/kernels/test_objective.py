@@ -31,7 +31,8 @@ N_USERS, N_DRAWS = 150, 30
 
 
 def popular_users(seed: int = 4) -> Histories:
-    """Items of very different popularity, some chosen together; half of the behaviours in a later slice of time than the others."""
+    """Items of very different popularity, some chosen together; half of the behaviours in a later slice of time than
+    the others."""
     rng = np.random.default_rng(seed)
     share = 1.0 / (1 + np.arange(N_ITEMS))
     rows = [list(rng.choice(N_ITEMS, size=5, replace=False, p=share / share.sum())) for _ in range(N_USERS)]
@@ -114,7 +115,7 @@ def test_an_item_that_is_only_a_first_behaviour_is_no_negative(sampled: bool) ->
     items = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
     assert np.isfinite(items.theta).all()
     assert np.isfinite(items.bias).all()
-    # Its links are counted, not learned, and are served: who has two of the others is led to what begins their histories.
+    # Its links are counted, not learned, and are served: two of the others lead to the item that begins histories.
     served = Recommender(artifact).user_boosts(histories([[0, 1]]), items.link)
     assert items.link[7] in served.item
 

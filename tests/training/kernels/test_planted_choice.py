@@ -1,4 +1,5 @@
-"""A trial choice is one entry: a field that a test adds reaches search, tensors, facts, log and card without another edit."""
+"""A trial choice is one entry: a field that a test adds reaches search, tensors, facts, log and card without another
+edit."""
 
 from __future__ import annotations
 

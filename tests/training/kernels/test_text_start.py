@@ -39,7 +39,7 @@ def test_the_linear_path_begins_as_text_neighbours() -> None:
                 torch.nn.init.zeros_(parameter)
     recommender = Recommender(run.artifact(Choices()))
     items = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
-    # All directions there are, so nothing of the texts is lost: item 3's logits are the products of its text with others.
+    # All directions are kept, so nothing of the texts is lost: item 3's logits are products of its text with others.
     x = recommender.user_vectors(histories([[3]]), items.token)
     centred = (world.vectors - run.model.text_mean.numpy()) / run.model.text_scale.numpy()
     products = centred @ centred[3]

@@ -1,4 +1,5 @@
-"""Starting from an earlier model: what it learned goes with the ids, new items begin by their text, its choices stay."""
+"""Starting from an earlier model: what it learned goes with the ids, new items begin by their text, its choices
+stay."""
 
 from __future__ import annotations
 
