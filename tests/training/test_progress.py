@@ -84,7 +84,7 @@ def test_a_run_that_goes_on_starts_where_it_was() -> None:
     progress.close()
 
 
-def test_where_there_is_no_terminal_there_is_no_bar() -> None:
+def test_without_a_terminal_no_bar_is_drawn() -> None:
     stream = io.StringIO()
     progress = TrainingProgress(bar=False, stream=stream)
     progress.step(step(1, 4))
@@ -106,7 +106,7 @@ def test_each_epoch_has_a_line_with_the_time_left(bar: bool) -> None:
     ]
 
 
-def test_one_that_is_muted_says_nothing() -> None:
+def test_a_muted_task_prints_nothing() -> None:
     stream = io.StringIO()
     progress = TrainingProgress(bar=True, stream=stream)
     progress.muted = True

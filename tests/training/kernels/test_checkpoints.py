@@ -136,7 +136,7 @@ def test_a_checkpoint_cut_short_is_refused_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 4096])
-def test_what_is_no_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
     file.write_bytes(content)
     with pytest.raises(TrainingError, match="cannot be read"):
@@ -152,7 +152,7 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> No
     assert "of another" in caught.value.found
 
 
-def test_a_view_is_saved_as_it_looks(tmp_path: Path) -> None:
+def test_a_view_of_an_array_is_saved_as_it_shows(tmp_path: Path) -> None:
     checkpoints, table = Checkpoints(str(tmp_path / "c"), KEY, 1), np.arange(6.0).reshape(3, 2)
     checkpoints.save(TrainingState({"column": table[:, 1], "number": np.array(2.5)}, {"n": 1}))
     saved = checkpoints.load()
@@ -162,7 +162,7 @@ def test_a_view_is_saved_as_it_looks(tmp_path: Path) -> None:
     assert saved.facts["n"] == 1
 
 
-def test_where_no_checkpoint_can_be_written_training_goes_on_and_says_so_once(tmp_path: Path) -> None:
+def test_training_goes_on_and_says_so_once_if_no_checkpoint_can_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     said: list[str] = []
     checkpoints = Checkpoints(str(tmp_path / "file" / "c.safetensors"), KEY, 1, said.append)
@@ -171,7 +171,7 @@ def test_where_no_checkpoint_can_be_written_training_goes_on_and_says_so_once(tm
     assert "will start over" in said[0]
 
 
-def test_addresses_are_those_of_hadoop(tmp_path: Path) -> None:
+def test_addresses_are_spelled_as_hadoop_does(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     checkpoints = Checkpoints(f"file:{tmp_path}/a b/run_date=2026-01-01.safetensors", KEY, 1)
     checkpoints.save(TrainingState({}, {"n": 1}))

@@ -44,11 +44,11 @@ def test_new_items_that_hardly_anybody_wants_are_not_pushed_into_the_list() -> N
     assert cold_item_boost(shop_with_news(new_truth=1), 1.0, 0.0, cost=0.005) < 1.4
 
 
-def test_new_items_that_some_want_are() -> None:
+def test_new_items_that_users_want_are_pushed_into_the_list() -> None:
     assert cold_item_boost(shop_with_news(new_truth=60), 1.0, 0.0, cost=0.005) > 1.4
 
 
-def test_of_whom_links_are_not_known_new_items_do_not_fill_the_list() -> None:
+def test_new_items_do_not_fill_the_list_of_users_without_links() -> None:
     shop = shop_with_news(new_truth=1)
     boosts = np.zeros_like(shop.x)
     boosts[np.arange(100), shop.held.truth_item] = 10.0
@@ -74,7 +74,7 @@ class LessByProfile(Fixed):
         return super().user_vectors(asked, tokens) * np.where(asked.lengths > 0, 1.0, 0.1).astype(np.float32)[:, None]
 
 
-def test_of_whom_tags_alone_are_known_new_items_do_not_fill_the_list() -> None:
+def test_new_items_do_not_fill_the_list_of_users_known_by_tags_alone() -> None:
     logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -4.0), (100, 1)).astype(np.float32)
     logits += 0.01 * -np.arange(N_ITEMS, dtype=np.float32)
     touched = (np.arange(N_ITEMS) < 30).astype(float)
@@ -92,7 +92,7 @@ def test_of_whom_tags_alone_are_known_new_items_do_not_fill_the_list() -> None:
     assert cold_item_boost(seen_by(LessByProfile(logits), few, world), 1.0, 0.0, cost=0.005) == plain
 
 
-def test_cost_is_what_may_be_given_up() -> None:
+def test_a_higher_cost_allows_a_higher_boost() -> None:
     boosts = [cold_item_boost(shop_with_news(new_truth=1), 1.0, 0.0, cost) for cost in (0.0, 0.05, 1.0)]
     assert boosts == sorted(boosts)
     assert boosts[0] < boosts[-1] == COLD_ITEM_BOOSTS[-1]
@@ -140,7 +140,7 @@ def test_links_count_as_far_as_the_held_out_behaviours_say(wanted: int, strength
     assert link_strength(linked_shop(wanted)) == strength
 
 
-def test_a_few_users_do_not_choose() -> None:
+def test_the_gain_of_a_few_users_does_not_change_the_link_strength() -> None:
     shop = linked_shop(wanted=3, n_users=40)
     # Two of forty gain, one loses, the others want what no strength moves.
     shop.held.truth_item[2:] = 9
@@ -155,7 +155,7 @@ def test_better_by_chance_is_not_better() -> None:
     assert better_by(1.0, one + 0.01, one)
 
 
-def test_the_strength_reaches_what_links_add() -> None:
+def test_the_link_strength_scales_what_links_add() -> None:
     users = users_over_time()
     run = training.Run(data(users), SETTINGS, 0)
     world = catalogue()
@@ -177,7 +177,7 @@ def test_the_cosine_counts_as_far_as_the_held_out_behaviours_say(wanted: int, we
     assert cosine_weight(shop, 0.0) == weight
 
 
-def test_the_temperature_does_not_touch_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_temperature_does_not_change_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lists by w_cos cos + logit / T are those by w_cos T cos + logit."""
     monkeypatch.setattr(choosing, "cosine_weight", lambda *_: 2.0)
     chosen, found = choose(linked_shop(wanted=1), 0.005)
@@ -220,7 +220,7 @@ def test_a_choice_at_the_end_of_its_grid_is_named(chosen: Choices, ends: list[st
     assert chosen.at_grid_ends() == ends
 
 
-def test_the_end_is_known_of_what_a_trial_stores(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_the_grid_is_known_from_the_stored_value(monkeypatch: pytest.MonkeyPatch) -> None:
     for weight, ends in ((COSINES[-1], True), (COSINES[-2], False)):
         monkeypatch.setattr(choosing, "cosine_weight", lambda *_, weight=weight: weight)
         chosen, _ = choose(linked_shop(wanted=1), 0.005)

@@ -89,7 +89,7 @@ def test_repeats_are_asked_for_where_lists_hold_them() -> None:
     assert found_by(logits, held).recall == 1.0
 
 
-def test_equal_scores_and_nans_are_no_hits() -> None:
+def test_equal_scores_and_nans_do_not_count_as_hits() -> None:
     for value in (0.0, np.nan):
         logits = np.full((2, N_ITEMS), value, np.float32)
         found = found_by(logits, asked([[0], [1]], [[2], [3]]))
@@ -97,7 +97,7 @@ def test_equal_scores_and_nans_are_no_hits() -> None:
         assert found.temperature == 1.0 or np.isfinite(value)
 
 
-def test_behaviours_of_one_moment_have_no_last() -> None:
+def test_any_behaviour_of_one_moment_may_be_the_last() -> None:
     users = histories([[1, 2, 3, 4]] * 2_000)
     held = hold_out(replace(users, times=np.zeros(len(users.items))), N_ITEMS, False, rng())
     assert held is not None
@@ -106,11 +106,11 @@ def test_behaviours_of_one_moment_have_no_last() -> None:
 
 
 @pytest.mark.parametrize("rows", [[[1, 2]] * (MIN_USERS - 1), [[1]] * 500, [[2, 2, 2]] * 500])
-def test_too_few_to_ask_is_no_trial(rows: list[list[int]]) -> None:
+def test_too_few_users_to_ask_give_no_trial(rows: list[list[int]]) -> None:
     assert hold_out(histories(rows), N_ITEMS, False, rng()) is None
 
 
-def test_seen_items_take_no_place_and_metrics_are_those_of_the_truth() -> None:
+def test_seen_items_take_no_place_in_the_list_and_metrics_count_the_truth_alone() -> None:
     logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (2, 1))
     found = found_by(logits, asked([[0, 1], [5]], [[2], [0, 39]]))
     # User 0: item 2 is first once 0 and 1 are gone. User 1: item 0 is first, item 39 is far.

@@ -63,7 +63,7 @@ def test_evidence_is_eases_fitted_without_the_user(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("dense_cells", [None, 40, 1 << 20])
-def test_training_sees_the_links_of_the_others_alone(monkeypatch: pytest.MonkeyPatch, dense_cells: int | None) -> None:
+def test_training_sees_only_the_links_of_other_users(monkeypatch: pytest.MonkeyPatch, dense_cells: int | None) -> None:
     """Item by item as the CPU goes, and in dense blocks as a GPU does."""
     users = some_histories()
     row = np.repeat(np.arange(users.n_users), users.lengths)
@@ -106,7 +106,7 @@ def test_only_the_most_chosen_items_are_linked() -> None:
 
 
 @pytest.mark.parametrize("most_items", [0, 1])
-def test_no_links(most_items: int) -> None:
+def test_without_linked_items_there_is_no_evidence(most_items: int) -> None:
     users = histories([[0, 1]] * 5)
     fitted = fit_links(users, 3, most_items=most_items, penalty=1.0)
     assert not len(evidence_for(fitted.links(), users).row)

@@ -94,7 +94,7 @@ def test_half_of_the_drawn_items_are_targets_of_the_batch() -> None:
 
 
 @pytest.mark.parametrize("sampled", [False, True])
-def test_an_item_that_is_only_a_first_behaviour_is_no_negative(sampled: bool) -> None:
+def test_an_item_that_is_only_a_first_behaviour_is_not_a_negative(sampled: bool) -> None:
     # Item 7 begins histories, item 8 is all that its users have: nothing ever asks for them.
     rng = np.random.default_rng(0)
     rows = [[7, *rng.choice([0, 1, 2, 3], 2, replace=False)] for _ in range(100)] + [[8]] * 50
@@ -130,7 +130,7 @@ def test_an_item_that_is_only_a_first_behaviour_is_no_negative(sampled: bool) ->
         ([[]], [], False),
     ],
 )
-def test_what_may_be_asked_for(rows: list[list[int]], asked: list[int], repeats: bool) -> None:
+def test_a_later_first_choice_may_be_a_target(rows: list[list[int]], asked: list[int], repeats: bool) -> None:
     assert may_be_asked(histories(rows), repeats).astype(int).tolist() == asked
 
 

@@ -47,14 +47,14 @@ def trial_of(ndcgs: list[float], patience: int, noise: float, monkeypatch: pytes
         ([0.1, 0.05], 1, 2, 1),
     ],
 )
-def test_a_trial_ends_when_patience_does(
+def test_a_trial_ends_after_patience_epochs_without_a_good_one(
     ndcgs: list[float], patience: int, tried: int, epochs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = trial_of(ndcgs, patience, SURE, monkeypatch)
     assert (len(trial.entries), trial.epochs) == (tried, epochs)
 
 
-def test_noise_stops_no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_is_not_stopped_by_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     trial = trial_of([0.11, 0.13, 0.12, 0.118, 0.125, 0.121], 2, NOISY, monkeypatch)
     assert (len(trial.entries), trial.epochs) == (6, 6)
 

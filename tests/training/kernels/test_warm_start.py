@@ -49,7 +49,7 @@ def test_the_weights_are_those_of_the_earlier_model_by_item(earlier: Artifact) -
         np.testing.assert_allclose(now.tensors[name], then[name], rtol=1e-6)
 
 
-def test_it_takes_few_epochs_no_trial_and_keeps_what_was_chosen(earlier: Artifact) -> None:
+def test_a_warm_start_takes_few_epochs_without_a_trial_and_keeps_the_choices(earlier: Artifact) -> None:
     users = data(tasteful_users(n_used=16))
     warm, fresh = fit(users, SETTINGS, seed=0, earlier=earlier), fit(users, SETTINGS, seed=0)
     assert [entry.epoch for entry in warm.facts.losses] == [1, 2]
@@ -59,7 +59,7 @@ def test_it_takes_few_epochs_no_trial_and_keeps_what_was_chosen(earlier: Artifac
     assert first[0] < first[1] - 0.3
 
 
-def test_a_model_of_other_types_or_another_shape_is_no_beginning(earlier: Artifact) -> None:
+def test_training_does_not_start_from_a_model_of_other_types_or_shape(earlier: Artifact) -> None:
     shape = earlier.facts.shape
     assert why_not(earlier, ["browse"], shape) is None
     assert why_not(earlier, ["browse"], replace(shape, dropout=0.5)) is None
