@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from recsys_spark.model.kernels.histories import Histories, Ints, Positions
+from recsys_spark.model.kernels.histories import Histories, Positions
 from recsys_spark.model.kernels.recommender import ItemMatrix, Recommender
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.reranking.evidence import best_rows, cosines, evidence, strengths
 from recsys_spark.scoring.kernels.rank import Rank
 
@@ -31,7 +32,7 @@ class Listed:
     """Number of the user in the batch."""
     items: Sequence[Mapping[str, Any]]
     """The list, best first: `item_id`, `source`, `labels` and more."""
-    at: Ints
+    at: I64
     """[n] positions of the items in the catalogue."""
     tags: Sequence[str]
     """Interest tags that the user gave."""
