@@ -26,7 +26,14 @@ def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
     """
 
     def decorate(function: F) -> F:
-        options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": fastmath or False}
+        options: dict[str, Any] = {
+            "nogil": True,
+            "error_model": "numpy",
+            "fastmath": fastmath or False,
+            # Without it a call runs the callee's own code in the process that compiled it, and the copy beside the caller's
+            # code in a process that loads both from disk. The two copies are optimised apart and differ in last bits.
+            "forceinline": True,
+        }
         try:
             with _own_cache():
                 return cast(F, njit(cache=True, **options)(function))
