@@ -19,8 +19,8 @@ class Parser(argparse.ArgumentParser):
 
     def options(self) -> dict[str, bool]:
         """Return each option except `--help`, and whether a value follows it."""
-        return {name: action.nargs != 0 for action in self._actions for name in action.option_strings if len(name) > 2
-                and name != "--help"}  # fmt: skip
+        names = ((name, action) for action in self._actions for name in action.option_strings if len(name) > 2)
+        return {name: action.nargs != 0 for name, action in names if name != "--help"}
 
     def required(self) -> str:
         """Return the options that must be given, as a line of usage: `--config FILE --out FILE`."""
@@ -34,9 +34,12 @@ class Parser(argparse.ArgumentParser):
     def add_count(self, name: str, text: str, default: int, *, least: int | None = 1) -> None:
         """Add an option whose value is a whole number of at least ``least``; None leaves it without a bound."""
         self.add_argument(
-            name, type=lambda value: whole_number(name, value, least), default=default, metavar="N",
+            name,
+            type=lambda value: whole_number(name, value, least),
+            default=default,
+            metavar="N",
             help=f"{text} (default: %(default)s)",
-        )  # fmt: skip
+        )
 
     def add_choice(self, name: str, text: str, choices: Sequence[str]) -> None:
         """Add an option whose value is one of ``choices``."""

@@ -39,9 +39,6 @@ class TestPlanted(BaselineContract):
 
     baseline = ALPHABET
 
-    def test_items_of_the_same_evidence_stand_by_their_id(self, spark) -> None:  # type: ignore[no-untyped-def]
-        assert self.lists(spark, ("u1",), [], {("u1", "b"), ("u1", "c")}) == {"u1": ["a", "twin1", "twin2"]}
-
 
 def test_the_configuration_names_exactly_the_baselines_that_are_listed() -> None:
     [of_list] = get_args(Evaluate.model_fields["baselines"].annotation)
