@@ -48,8 +48,10 @@ def test_the_device_is_that_of_both_stages_on_gpus(file: Path, ran: list[Config]
     assert embed(file, "--device", "cuda", "--set", "score.device=auto") == 0
     assert embed(file) == 0
     assert [(cfg.encoder.device, cfg.score.device) for cfg in ran] == [
-        ("cpu", "cpu"), ("cuda", "auto"), ("cpu", "auto"),
-    ], "the last is what the file says"  # fmt: skip
+        ("cpu", "cpu"),
+        ("cuda", "auto"),
+        ("cpu", "auto"),
+    ], "the last is what the file says"
 
 
 def test_an_unknown_device_is_refused_with_those_there_are(file: Path, capsys: pytest.CaptureFixture[str]) -> None:

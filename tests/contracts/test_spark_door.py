@@ -26,8 +26,9 @@ def test_nothing_outside_the_door_touches_the_context_or_the_jvm() -> None:
 
 def test_the_door_is_where_the_context_is_used() -> None:
     assert {file.name for file in DOOR.glob("*.py") if list(uses(file.read_text(encoding="utf-8")))} >= {
-        "driver.py", "filesystem.py",
-    }  # fmt: skip
+        "driver.py",
+        "filesystem.py",
+    }
 
 
 @pytest.mark.parametrize(

@@ -79,16 +79,38 @@ def test_job_arguments_follow_the_stage_script(argv: Callable[..., list[str]], c
     got = argv("--as-of", "2026-01-01", "--set", "run.top_n=5", "--set=run.seed=2", "--device", "cpu", stage="train")
     start = got.index(str(ROOT / "jobs" / "train.py"))
     assert got[start + 1 :] == [
-        "--config", str(config), "--run-date", "2026-01-02",
-        "--as-of", "2026-01-01", "--set", "run.top_n=5", "--set", "run.seed=2", "--device", "cpu",
-    ]  # fmt: skip
+        "--config",
+        str(config),
+        "--run-date",
+        "2026-01-02",
+        "--as-of",
+        "2026-01-01",
+        "--set",
+        "run.top_n=5",
+        "--set",
+        "run.seed=2",
+        "--device",
+        "cpu",
+    ]
 
 
 def test_options_that_are_not_ours_reach_spark_submit_untouched_and_in_order(argv: Callable[..., list[str]]) -> None:
     theirs = [
-        "--conf", "spark.x=a b", "-c", "spark.y=$HOME 'q'", "--verbose", "--name", "two words",
-        "--conf=spark.z=1", "--jars", "a.jar,b.jar", "--master", "yarn", "--queue", "",
-    ]  # fmt: skip
+        "--conf",
+        "spark.x=a b",
+        "-c",
+        "spark.y=$HOME 'q'",
+        "--verbose",
+        "--name",
+        "two words",
+        "--conf=spark.z=1",
+        "--jars",
+        "a.jar,b.jar",
+        "--master",
+        "yarn",
+        "--queue",
+        "",
+    ]
     got = argv(*theirs)
     script = got.index(str(ROOT / "jobs" / "pipeline.py"))
     assert got[script - len(theirs) : script] == theirs
@@ -121,8 +143,12 @@ def test_a_command_needs_no_run_date_and_none_that_it_does_not_take_is_passed(
     assert done.returncode == 0, done.stderr
     argv = (tmp_path / "argv").read_text().split("\0")[:-1]
     assert argv[argv.index(str(ROOT / "jobs" / "vacuum.py")) + 1 :] == [
-        "--config", str(config), "--days", "30", "--dry-run",
-    ]  # fmt: skip
+        "--config",
+        str(config),
+        "--days",
+        "30",
+        "--dry-run",
+    ]
 
 
 def test_a_file_of_candidates_travels_with_a_driver_that_runs_on_the_cluster(
