@@ -55,7 +55,7 @@ def chosen(cases: Sequence[Case], texts: Sequence[str]) -> list[Case]:
 
 def spec_of(case: Case, backend: str) -> EncoderSpec:
     """Return the checked encoder, without a prefix, because the texts have it already."""
-    from recsys_spark.config.sections import Encoder
+    from recsys_spark.config.encoder import Encoder
     from recsys_spark.encoding.files.identity import resolve_encoder
 
     return resolve_encoder(Encoder(model=case.model, backend=backend, max_length=MAX_LENGTH, pooling="mean"))

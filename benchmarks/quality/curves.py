@@ -11,7 +11,7 @@ from benchmarks.common.ledger import Row
 from benchmarks.common.tables import Columns, shown, table
 from benchmarks.quality.methods import Fitted
 from benchmarks.quality.ours import OURS, changes_of
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.choices import Choices
 
 CURVE = "curve"

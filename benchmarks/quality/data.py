@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 import scipy.sparse as sp
 
-from recsys_spark.config.sections import Behaviours, Encoder, Profiles
+from recsys_spark.config.encoder import Encoder
+from recsys_spark.config.sections import Behaviours, Profiles
 from recsys_spark.numerics.arrays import F64, I64
 
 Mask = npt.NDArray[np.bool_]

@@ -23,7 +23,8 @@ from benchmarks.common.suite import say
 from benchmarks.quality.data import World
 from benchmarks.quality.methods import Fitted, Method, Settings, Texts, Train
 from benchmarks.quality.profiles import decayed_popularity, input_table
-from recsys_spark.config.sections import Model, Score
+from recsys_spark.config.model import Model
+from recsys_spark.config.sections import Score
 from recsys_spark.numerics.arrays import F64, I64
 from recsys_spark.scoring.kernels import rank
 

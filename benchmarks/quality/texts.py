@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.common.suite import say
 from benchmarks.quality.data import Taggings, World
 from benchmarks.quality.methods import Texts
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.numerics.arrays import F32
 from recsys_spark.profiles.kernels.cleaning import clean_tags, cut
 from recsys_spark.profiles.kernels.composing import item_fields, item_text

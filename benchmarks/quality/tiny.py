@@ -6,7 +6,8 @@ import numpy as np
 
 from benchmarks.encode.cases import MINILM
 from benchmarks.quality.data import Described, Rows, Taggings, World
-from recsys_spark.config.sections import Behaviours, Encoder, Profiles
+from recsys_spark.config.encoder import Encoder
+from recsys_spark.config.sections import Behaviours, Profiles
 
 TOPICS = ("red wool dress", "jazz album", "space game", "horror comedy", "green cotton course")
 DAY = 86_400.0

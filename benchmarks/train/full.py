@@ -24,7 +24,7 @@ def train(name: str, file: Path, threads: int) -> Row:
 
     limit_threads(threads)
     from benchmarks.common.memory import peak, resident
-    from recsys_spark.config.sections import Model
+    from recsys_spark.config.model import Model
     from recsys_spark.training.kernels.fit import fit
 
     data = read(file)

@@ -37,7 +37,7 @@ def train(file: Path, share: float, threads: int, epochs: int) -> Row:
     from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
-    from recsys_spark.config.sections import Model
+    from recsys_spark.config.model import Model
     from recsys_spark.training.kernels.fit import fit
 
     data = read(file)

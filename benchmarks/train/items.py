@@ -154,7 +154,7 @@ def train(n_items: int, threads: int) -> Row:
 
     limit_threads(threads)
     from benchmarks.common.memory import peak, resident
-    from recsys_spark.config.sections import Model
+    from recsys_spark.config.model import Model
     from recsys_spark.model.kernels.choices import Choices
     from recsys_spark.training.kernels.run import Run
 

@@ -34,7 +34,7 @@ def train(rank: int, processes: int, threads: int, address: str, file: Path, epo
     limit_threads(threads)
     import numpy as np
 
-    from recsys_spark.config.sections import Model
+    from recsys_spark.config.model import Model
     from recsys_spark.training.kernels.fit import fit
     from recsys_spark.worker.process_group import ALONE, joined
 

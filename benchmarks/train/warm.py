@@ -34,7 +34,7 @@ def train(file: Path, threads: int) -> list[Row]:
     from recsys_spark.worker.threads import limit_threads
 
     limit_threads(threads)
-    from recsys_spark.config.sections import Model
+    from recsys_spark.config.model import Model
     from recsys_spark.model.kernels.histories import kept
     from recsys_spark.model.kernels.recommender import Recommender
     from recsys_spark.training.kernels.asked import Asked

@@ -15,12 +15,9 @@ from pydantic import Field, field_validator, model_validator
 from recsys_spark.config.base import Count, NonNegative, Positive, Section, Share
 from recsys_spark.config.encoder import Encoder
 from recsys_spark.config.model import Mlflow, Model
-from recsys_spark.config.sources import Join, Source, Sources
+from recsys_spark.config.sources import Sources
 from recsys_spark.errors import nearest
 from recsys_spark.evaluation.kernels.metrics import METRICS
-
-# Defined beside this module, and imported from here.
-__all__ = ["Encoder", "Join", "Mlflow", "Model", "Section", "Source", "Sources"]
 
 TEMPLATE_FIELDS = ("title", "description", "category", "tags", "attributes")
 MAX_PER_USER = 1000

@@ -9,8 +9,9 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
 
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.config.file import parse_config, place, read_toml
-from recsys_spark.config.sections import Config, Encoder
+from recsys_spark.config.sections import Config
 from recsys_spark.encoding.files.find import find_folder
 from recsys_spark.errors import ConfigError, EncoderError, nearest
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Config, Encoder
+from recsys_spark.config.encoder import Encoder
+from recsys_spark.config.sections import Config
 from recsys_spark.encoder_choice import measurement
 from recsys_spark.encoder_choice.candidates import labels
 from recsys_spark.encoder_choice.inputs import profile_inputs

@@ -16,7 +16,7 @@ from py4j.protocol import Py4JJavaError
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.archive import ARCHIVE_SUFFIXES, cached_folder, is_archive, unpack
 from recsys_spark.encoding.files.checks import is_kept, kept_files, no_weights
 from recsys_spark.encoding.files.checksums import sha256_of

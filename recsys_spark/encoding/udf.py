@@ -17,7 +17,8 @@ import pandas as pd
 from pyspark.sql import SparkSession
 from pyspark.sql.pandas.functions import pandas_udf
 
-from recsys_spark.config.sections import Config, Encoder
+from recsys_spark.config.encoder import Encoder
+from recsys_spark.config.sections import Config
 from recsys_spark.encoding.embed import Report, task_encoder
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.kernels.encoder import TO_DO, TextEncoder

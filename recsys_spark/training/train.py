@@ -15,7 +15,8 @@ import pyarrow as pa
 from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, Row
 
-from recsys_spark.config.sections import Config, Model
+from recsys_spark.config.model import Model
+from recsys_spark.config.sections import Config
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.facts import ModelFacts

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.config.model import Model as ModelConfig
 from recsys_spark.errors import DataError
 from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.inputs import item_inputs, user_inputs
 from recsys_spark.model.kernels.epochs import K

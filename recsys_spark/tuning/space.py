@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.tuning.ledger import TriedEntry
 
 Params = dict[str, Any]

@@ -14,7 +14,8 @@ from pyspark.resource import ResourceProfile
 from pyspark.sql import DataFrame, Row
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Config, Model
+from recsys_spark.config.model import Model
+from recsys_spark.config.sections import Config
 from recsys_spark.errors import DataError, RecsysError, TrainingError
 from recsys_spark.numerics.arrays import F64
 from recsys_spark.spark.task_gpus import assigned_gpus

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoder_choice.candidates import backends, labels, packages_with_a_model, read_candidates
 from recsys_spark.errors import ConfigError
 from tests.builders import config

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark import cli, tables
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoder_choice import compare
 from recsys_spark.encoder_choice.candidates import backends
 from recsys_spark.encoder_choice.compare import Comparison, Measured, _died

@@ -19,7 +19,7 @@ from pyspark.errors import PythonException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding import buckets
 from recsys_spark.encoding.buckets import bucket_count, deal, whole_buckets
 from recsys_spark.encoding.embed import build_embeddings, encode_buckets, profile_texts, unseen_texts

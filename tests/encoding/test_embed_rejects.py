@@ -10,7 +10,7 @@ import pytest
 from pyspark.errors import PythonException
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.embed import build_embeddings, check_encoded, rejected_profiles
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.kernels.spec import EncoderSpec

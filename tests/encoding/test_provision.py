@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.identity import resolve_encoder, verified_folder
 from recsys_spark.encoding.provision import Provided, pack, provide, ship
 from recsys_spark.errors import EncoderError

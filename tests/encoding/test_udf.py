@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.pandas.functions import pandas_udf
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding import provision, udf
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.files.load import load_encoder

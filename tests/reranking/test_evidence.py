@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.recommender import ItemVectors, Recommender
 from recsys_spark.reranking.evidence import best_rows, evidence, strengths
 from recsys_spark.scoring.kernels.rank import Rank

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.histories import Positions, from_arrow
 from recsys_spark.model.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.scoring.vectors import _user_vectors

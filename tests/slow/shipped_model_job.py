@@ -17,7 +17,7 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.embed import build_embeddings, shipped_folders
 from recsys_spark.encoding.files.identity import resolve_encoder, verified_folder
 from recsys_spark.encoding.kernels.spec import EncoderSpec

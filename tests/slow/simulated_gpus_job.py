@@ -20,7 +20,7 @@ from pyspark import TaskContext
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding import embed as embed_stage
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.spark.gpus import EXECUTOR_AMOUNT, gpu_profile

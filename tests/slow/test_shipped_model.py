@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.files.load import load_encoder
 from tests.slow import shipped_model_job as job

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.udf import encoder_udf
 from recsys_spark.errors import ConfigError
 from recsys_spark.pipeline import run_pipeline

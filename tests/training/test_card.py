@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.choices import COLD_ITEM_BOOSTS, LINK_STRENGTHS, Choices
 from recsys_spark.training.card import model_card

@@ -7,7 +7,7 @@ from dataclasses import asdict
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.errors import DataError, TrainingError
 from recsys_spark.model.kernels.epochs import TrialEpoch
 from recsys_spark.training.kernels.held_out import hold_out

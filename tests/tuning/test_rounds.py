@@ -15,7 +15,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark import cli
 from recsys_spark.config.file import load_config
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.encoder_choice.report import text_table
 from recsys_spark.errors import StoreError, TrainingError
 from recsys_spark.spark import session

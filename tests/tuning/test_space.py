@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.tuning.ledger import TriedEntry
 from recsys_spark.tuning.space import SPACE, OneOf, Params, Real, Whole, configured, proposals, space_around
 

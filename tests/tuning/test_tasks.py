@@ -10,7 +10,7 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.errors import DataError, TrainingError
 from recsys_spark.training.rows import ITEM, slots_of, training_rows
 from recsys_spark.tuning.tasks import Result, build_tried_rows, results_of

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.config.model import Model as ModelConfig
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.numerics.arrays import I64
 from recsys_spark.worker.process_group import ALONE, Group

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.config.model import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.epochs import EpochLoss

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.config.model import Model as ModelConfig
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.links import Evidence
 from recsys_spark.model.kernels.popularity import Replay

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.config.model import Model as ModelConfig
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.choices import Choices

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from recsys_spark.config.sections import Model as ModelConfig
+from recsys_spark.config.model import Model as ModelConfig
 from recsys_spark.model.kernels.artifact import Artifact, is_link
 from recsys_spark.model.kernels.choices import USUAL_COSINE, USUAL_STRENGTH, Choices
 from recsys_spark.model.kernels.epochs import Found, TrialEpoch

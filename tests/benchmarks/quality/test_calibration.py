@@ -20,7 +20,7 @@ from benchmarks.quality.report import LEDGER, keep
 from benchmarks.quality.rows import figure_rows
 from benchmarks.quality.split import PROTOCOLS, TEST, split_last
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from tests.benchmarks.quality.world import world_of
 
 FACTS = {"protocol": "last", "label": "one", "settings": {}}

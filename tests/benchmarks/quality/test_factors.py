@@ -16,7 +16,7 @@ from benchmarks.quality.methods import Fitted, Texts, Train, served
 from benchmarks.quality.metrics import OVERALL, evaluate
 from benchmarks.quality.split import TEST, Split, split_last
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from tests.benchmarks.quality.world import world_of
 
 

@@ -15,7 +15,9 @@ from benchmarks.quality.ours import combined, ours, without, without_push
 from benchmarks.quality.profiles import undecayed
 from benchmarks.quality.split import TEST, split_by_time, split_last, validation_of
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder, Model, Score
+from recsys_spark.config.encoder import Encoder
+from recsys_spark.config.model import Model
+from recsys_spark.config.sections import Score
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.choices import Choices
 from tests.benchmarks.quality.world import world_of

@@ -11,7 +11,7 @@ from benchmarks.quality.baselines import BASELINES
 from benchmarks.quality.report import LEDGER
 from benchmarks.quality.run import Run, method_of, run_methods
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from tests.tiny_encoder import tiny_encoder
 
 

@@ -15,7 +15,7 @@ from benchmarks.quality.data import World
 from benchmarks.quality.methods import Fitted, Texts, Train
 from benchmarks.quality.sequences import MissingRecToolsError, logits
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from tests.benchmarks.quality.world import world_of
 
 NONE = Encoder(model="none")

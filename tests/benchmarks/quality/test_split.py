@@ -11,7 +11,7 @@ from benchmarks.quality import data as quality_data
 from benchmarks.quality.data import Taggings
 from benchmarks.quality.split import PROTOCOLS, TEST, VALIDATION, split_last, validation_of
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from tests.benchmarks.quality.world import pairs, world_of
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks.quality.texts import encoded, item_texts, user_texts
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from tests.tiny_encoder import tiny_encoder
 
 NONE = Encoder(model="none")

@@ -10,7 +10,7 @@ import numpy as np
 from benchmarks.quality import data as quality_data
 from benchmarks.quality.data import Rows, World
 from benchmarks.quality.tiny import tiny_world
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 
 
 def world_of(rows: Sequence[tuple[int, int, float]], n_users: int = 3, n_items: int = 6) -> World:

@@ -16,7 +16,7 @@ from benchmarks.train.__main__ import TRAIN
 from benchmarks.train.data import training_data
 from benchmarks.train.items import PER_USER, centres_of, draw
 from benchmarks.train.plan import TrainPlan, datasets_of
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.training.kernels.data import Data
 from recsys_spark.worker.threads import THREAD_VARIABLES
 from tests.tiny_encoder import tiny_encoder

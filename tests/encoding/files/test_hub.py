@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.find import WAYS
 from recsys_spark.encoding.files.hub import _within, hub_folder
 from recsys_spark.encoding.files.identity import resolve_encoder

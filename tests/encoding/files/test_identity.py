@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.identity import verified_folder
 from recsys_spark.errors import EncoderError
 from tests.encoding.model_folders import TRUSTED, refusal, resolve, rewrite

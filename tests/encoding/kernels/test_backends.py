@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import Qwen3Config, Qwen3Model
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.files.load import load_encoder
 from recsys_spark.encoding.kernels import backends

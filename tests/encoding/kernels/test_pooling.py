@@ -7,7 +7,7 @@ from typing import get_args
 import pytest
 import torch
 
-from recsys_spark.config.sections import Encoder
+from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.kernels.pooling import POOLINGS
 
 

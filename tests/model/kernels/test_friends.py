@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.recommender import Recommender

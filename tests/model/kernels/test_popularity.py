@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.popularity import Popularity, replay, slice_borders
 from recsys_spark.model.kernels.recommender import Recommender

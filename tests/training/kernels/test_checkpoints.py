@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.training.kernels.checkpoint_files import Checkpoints

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.epochs import EpochLoss

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.choices import Choices, choice
 from recsys_spark.model.kernels.epochs import EpochLoss

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.reproducible import reproducible
 from tests.model.worlds import data, tasteful_users

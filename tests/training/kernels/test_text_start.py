@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.unit_rows import unit_rows

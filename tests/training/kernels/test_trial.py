@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recsys_spark.config.sections import Model
+from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.choices import Choices
 from recsys_spark.model.kernels.epochs import EpochLoss, Found, TrialEpoch
 from recsys_spark.model.kernels.recommender import Recommender
