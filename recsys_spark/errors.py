@@ -81,7 +81,7 @@ class StoreError(RecsysError):
 
 
 class SchemaError(RecsysError):
-    """A stage returned a table that does not fit ``tables.py``. This is a defect of the project, not of the data."""
+    """A stage returned a table that does not fit its definition. This is a defect of the project, not of the data."""
 
     exit_code = 8
 

@@ -15,7 +15,9 @@ from pydantic.fields import FieldInfo
 from recsys_spark.config.base import Section
 from recsys_spark.config.sections import Config
 from recsys_spark.config.sources import Join, Source
-from recsys_spark.tables import CONTRACT, REASONS, REJECTED_ROWS, STORED, Table
+from recsys_spark.contract import CONTRACT
+from recsys_spark.schema import Table
+from recsys_spark.tables import REASONS, REJECTED_ROWS, STORED
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 WRITTEN = "<!-- Written by `python -m recsys_spark.reference`. Edit recsys_spark/{module} instead. -->"
@@ -53,7 +55,7 @@ def configuration_markdown() -> str:
 
 def tables_markdown() -> str:
     """Return docs/tables.md: columns, key and meaning of every table."""
-    parts = [WRITTEN.format(module="tables.py"), "", TABLES_INTRO]
+    parts = [WRITTEN.format(module="contract.py and recsys_spark/tables.py"), "", TABLES_INTRO]
     parts += ["## Input: the contract tables, which `[sources]` maps your tables onto\n"]
     parts += [_table_markdown(entry.table) for entry in CONTRACT.values()]
     parts += ["## Tables of the store\n"]

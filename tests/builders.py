@@ -10,7 +10,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config.file import parse_config
 from recsys_spark.config.sections import Config
-from recsys_spark.tables import Table
+from recsys_spark.schema import Table
 
 AS_OF = datetime(2026, 1, 1, tzinfo=UTC)
 

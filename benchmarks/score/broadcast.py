@@ -83,8 +83,9 @@ def mapped_lists(path: Path, case: Case) -> DataFrame:
 
     from recsys_spark.config.sections import Score
     from recsys_spark.scoring import score as stage
+    from recsys_spark.scoring.boost_columns import with_boost_columns
     from recsys_spark.spark.session import block_bytes, task_slots
-    from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS, with_boost_columns
+    from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 
     spark = session(case.cores)
     user_vectors, item_vectors = read_vectors(spark, path)

@@ -9,16 +9,17 @@ from datetime import UTC, date, datetime
 
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark import tables
+from recsys_spark import contract, tables
 from recsys_spark.config.sections import Config
 from recsys_spark.pipeline import stage_key
+from recsys_spark.schema import Table
 from recsys_spark.steps import profiles
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.ingest import read_and_check
 from recsys_spark.steps.profiles import build_profiles
 from recsys_spark.store.areas import Store
 
-READ_AGAIN = (tables.INTERACTIONS, tables.ITEMS, tables.ITEM_PROFILES)
+READ_AGAIN = (contract.INTERACTIONS, contract.ITEMS, tables.ITEM_PROFILES)
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
     ctx = Context(spark, cfg, store, store.area(day), day, as_of, now=max(datetime.now(UTC), as_of))
     if has_profiles(ctx):
         yield Inputs(
-            ctx.table("ingest", tables.INTERACTIONS),
+            ctx.table("ingest", contract.INTERACTIONS),
             ctx.table("profiles", tables.ITEM_PROFILES).select("item_id", "text"),
             ctx.table("profiles", tables.USER_PROFILES).select("text"),
             origin=f"the profiles of the run of {day}",
@@ -53,21 +54,21 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
         return
     kept: list[DataFrame] = []
 
-    def keep(table: tables.Table, rows: DataFrame) -> DataFrame:
+    def keep(table: Table, rows: DataFrame) -> DataFrame:
         """Persist the tables that several queries read."""
         if table in READ_AGAIN:
             kept.append(rows.persist())
         return rows
 
     try:
-        ingested = read_and_check(ctx, keep, [entry for entry in tables.CONTRACT.values() if not entry.is_list])
-        of_both = (ingested[t] for t in (tables.INTERACTIONS, tables.ITEMS, tables.USERS, tables.RELATIONS))
+        ingested = read_and_check(ctx, keep, [entry for entry in contract.CONTRACT.values() if not entry.is_list])
+        of_both = (ingested[t] for t in (contract.INTERACTIONS, contract.ITEMS, contract.USERS, contract.RELATIONS))
         items, users = build_profiles(ctx, *of_both, keep=keep)
         if not cfg.sources.users:
             # A user's text consists of the tags that users gave. Without this, Spark builds every profile to find none.
             users = spark.createDataFrame([], tables.USER_PROFILES.schema)
         yield Inputs(
-            ingested[tables.INTERACTIONS], items.select("item_id", "text"), users.select("text"), "the sources"
+            ingested[contract.INTERACTIONS], items.select("item_id", "text"), users.select("text"), "the sources"
         )
     finally:
         for rows in kept:

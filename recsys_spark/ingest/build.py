@@ -10,23 +10,15 @@ from functools import reduce
 from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
+from recsys_spark.contract import BEHAVIOURS, CONTRACT, INTERACTIONS, ITEMS, RELATIONS, SELECTED_USERS, USERS
 from recsys_spark.ingest.sources import Mapped
-from recsys_spark.tables import (
-    BEHAVIOURS,
-    CONTRACT,
-    INTERACTIONS,
-    ITEMS,
-    REJECTED_ROWS,
-    RELATIONS,
-    SELECTED_USERS,
-    USERS,
-    Table,
-)
+from recsys_spark.schema import Table
+from recsys_spark.tables import REJECTED_ROWS
 
 
 @dataclass(frozen=True)
 class Ingested:
-    """The tables that ingest writes: what ``tables.CONTRACT`` stores, and `rejected_rows`."""
+    """The tables that ingest writes: what ``contract.CONTRACT`` stores, and `rejected_rows`."""
 
     frames: Mapping[str, DataFrame]
     """Table name -> rows."""

@@ -8,9 +8,11 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Config
+from recsys_spark.contract import ALLOW_LIST, BEHAVIOURS, INTERACTIONS, ITEMS, SELECTED_USERS
 from recsys_spark.errors import DataError, nearest
 from recsys_spark.ingest.build import Ingested
-from recsys_spark.tables import ALLOW_LIST, BEHAVIOURS, INTERACTIONS, ITEMS, REJECTED_ROWS, SELECTED_USERS, Table
+from recsys_spark.schema import Table
+from recsys_spark.tables import REJECTED_ROWS
 
 _N_TYPES_SHOWN = 20
 _EPOCH_HINT = (

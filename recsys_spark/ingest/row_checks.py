@@ -25,7 +25,7 @@ from pyspark.sql.types import (
 )
 
 from recsys_spark.errors import SourceError
-from recsys_spark.tables import Col, Table
+from recsys_spark.schema import Col, Table
 
 MAX_ID_BYTES = 512
 IDS = ("user_id", "item_id", "friend_id")

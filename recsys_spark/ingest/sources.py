@@ -13,11 +13,13 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import DataType, StringType
 
 from recsys_spark.config.sources import Join, Source, Sources
+from recsys_spark.contract import Input
 from recsys_spark.errors import SourceError, nearest
 from recsys_spark.ingest.formats import open_source
 from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed
 from recsys_spark.ingest.source_errors import SparkFailure, explain_expression, quiet_query_log, shown
-from recsys_spark.tables import REJECTED_ROWS, Input, Table
+from recsys_spark.schema import Table
+from recsys_spark.tables import REJECTED_ROWS
 
 # What a null in these columns stands for.
 _DEFAULTS = {"weight": 1.0, "available": True}

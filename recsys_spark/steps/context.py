@@ -10,12 +10,12 @@ from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
 
-from recsys_spark import tables
 from recsys_spark.config.sections import Config
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.encoding.provision import Provided, provide
 from recsys_spark.errors import EncoderError
+from recsys_spark.schema import Table
 from recsys_spark.spark.gpus import check_gpus, on_gpus
 from recsys_spark.spark.session import is_local
 from recsys_spark.store.areas import Area, Store
@@ -76,7 +76,7 @@ class Context:
             other.__dict__["encoder"] = self.encoder
         return other
 
-    def table(self, stage: str, table: tables.Table) -> DataFrame:
+    def table(self, stage: str, table: Table) -> DataFrame:
         """Return a table of a finished stage of this walk."""
         return self.area.table(stage, table)
 

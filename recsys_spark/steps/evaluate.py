@@ -5,7 +5,7 @@ from __future__ import annotations
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark import tables
+from recsys_spark import contract, tables
 from recsys_spark.errors import DataError
 from recsys_spark.evaluation.backtest import OURS, build_held_out, build_metrics, build_truth, choose_cut
 from recsys_spark.evaluation.baselines.baseline import Known
@@ -48,7 +48,7 @@ def evaluate(ctx: Context, attempt: Attempt) -> Facts:
 
 def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
     """Return the context of the earlier walk, and the truth (user_id, item_id)."""
-    interactions, asked = ctx.table("ingest", tables.INTERACTIONS), ctx.cfg.evaluate
+    interactions, asked = ctx.table("ingest", contract.INTERACTIONS), ctx.cfg.evaluate
     if asked.protocol == "leave_out":
         as_of, held_out = ctx.as_of, build_held_out(interactions, ctx.cfg)
         truth = held_out
@@ -57,7 +57,7 @@ def _backtest(ctx: Context) -> tuple[Context, DataFrame]:
         earlier = interactions.where(F.col("ts") < F.lit(as_of))
         truth = build_truth(
             interactions.where(F.col("ts") >= F.lit(as_of)),
-            build_exclusions(earlier, ctx.cfg, ctx.table("ingest", tables.DENY_LIST)),
+            build_exclusions(earlier, ctx.cfg, ctx.table("ingest", contract.DENY_LIST)),
         )
     hidden = Hidden(
         # The seed decides which pairs `hash` hides, so it names them too.
@@ -73,7 +73,7 @@ def _metrics(back: Context, truth: DataFrame) -> DataFrame:
     cfg = back.cfg
     users = truth.select("user_id").distinct()
     known = Known(
-        back.table("ingest", tables.INTERACTIONS), back.table("profiles", tables.ITEM_PROFILES), users, back.cfg
+        back.table("ingest", contract.INTERACTIONS), back.table("profiles", tables.ITEM_PROFILES), users, back.cfg
     )
     exclusions = exclusions_of(back).join(users, "user_id", "left_semi")
     lists = {

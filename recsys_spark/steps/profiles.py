@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pyspark.sql import DataFrame
 
-from recsys_spark import tables
+from recsys_spark import contract, tables
 from recsys_spark.profiles.items import build_item_profiles
 from recsys_spark.profiles.users import build_user_profiles
 from recsys_spark.steps.context import Context, Facts
@@ -15,7 +15,9 @@ from recsys_spark.store.areas import Attempt
 
 def profiles(ctx: Context, attempt: Attempt) -> Facts:
     """Write item_profiles and user_profiles from interactions, items, users and relations."""
-    given = (ctx.table("ingest", t) for t in (tables.INTERACTIONS, tables.ITEMS, tables.USERS, tables.RELATIONS))
+    given = (
+        ctx.table("ingest", t) for t in (contract.INTERACTIONS, contract.ITEMS, contract.USERS, contract.RELATIONS)
+    )
     items, users = build_profiles(ctx, *given, keep=attempt.write)
     segments = users.groupBy("segment").count().orderBy("segment").collect()
     return {

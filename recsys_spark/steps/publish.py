@@ -7,7 +7,7 @@ from typing import Any
 
 from pyspark.sql import functions as F
 
-from recsys_spark import __version__, tables
+from recsys_spark import __version__, contract, tables
 from recsys_spark.evaluation.backtest import OURS
 from recsys_spark.publishing.gates import Night, check_gates
 from recsys_spark.publishing.list_facts import ListFacts, list_facts
@@ -30,7 +30,7 @@ def publish(ctx: Context, attempt: Attempt) -> Facts:
     facts = ListFacts(**row.asDict())
     ingested = ctx.area.finished("ingest")
     n_rejected = ingested.rows["rejected_rows"]
-    n_used = sum(ingested.rows[entry.stored.name] for entry in tables.CONTRACT.values())
+    n_used = sum(ingested.rows[entry.stored.name] for entry in contract.CONTRACT.values())
     night = Night(facts, _our_metrics(ctx), n_rejected=n_rejected, n_input=n_rejected + n_used)
     gates = check_gates(ctx.cfg.publish, night)
     manifest = {

@@ -7,7 +7,7 @@ import logging
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from recsys_spark import tables
+from recsys_spark import contract, tables
 from recsys_spark.config.sections import Score
 from recsys_spark.ingest.checks import check_top_n, check_top_n_of_list
 from recsys_spark.model.inputs import item_inputs, user_inputs
@@ -76,9 +76,9 @@ def _check_lengths(ctx: Context) -> None:
     Ingest checks it, too, but does not run again for a larger `run.top_n`.
     """
     check_top_n(ctx.cfg, ctx.area.finished("profiles").rows["item_profiles"], ctx.fact("profiles", "available_items"))
-    if tables.ALLOW_LIST.name in ctx.fact("ingest", "given"):
+    if contract.ALLOW_LIST.name in ctx.fact("ingest", "given"):
         check_top_n_of_list(
-            ctx.cfg, ctx.table("profiles", tables.ITEM_PROFILES), ctx.table("ingest", tables.ALLOW_LIST)
+            ctx.cfg, ctx.table("profiles", tables.ITEM_PROFILES), ctx.table("ingest", contract.ALLOW_LIST)
         )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from pyspark.errors import PySparkException
 
 from recsys_spark.config.sources import Source
+from recsys_spark.contract import inputs_read
 from recsys_spark.steps.context import Context
-from recsys_spark.tables import inputs_read
 
 
 def input_snapshot(ctx: Context) -> list[dict[str, Any]]:

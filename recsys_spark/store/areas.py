@@ -27,9 +27,9 @@ from pyspark.sql import functions as F
 from recsys_spark.errors import StoreError
 from recsys_spark.publishing.sinks.registry import SINKS
 from recsys_spark.publishing.sinks.sink import Sink
+from recsys_spark.schema import Table
 from recsys_spark.spark.filesystem import FileSystem
 from recsys_spark.store.embeddings import Vectors
-from recsys_spark.tables import Table
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.errors import StoreError
+from recsys_spark.schema import Table
 from recsys_spark.spark.filesystem import FileStatus, FileSystem
 from recsys_spark.store.batches import Batch, begun, live, name_at, split
-from recsys_spark.tables import Table
 
 GRACE = timedelta(days=1)
 """How long replaced batches and unfinished ones stay; no stage and no write of a batch may take longer."""

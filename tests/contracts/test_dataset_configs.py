@@ -12,8 +12,8 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.file import load_config
 from recsys_spark.config.sections import Config
 from recsys_spark.config.sources import Source
+from recsys_spark.contract import CONTRACT
 from recsys_spark.ingest.sources import read_table
-from recsys_spark.tables import CONTRACT
 
 CONF = Path(__file__).parents[2] / "conf"
 FILES = sorted(f.relative_to(CONF).as_posix() for f in CONF.rglob("*.toml") if "spark" not in f.relative_to(CONF).parts)

@@ -21,6 +21,7 @@ LAYERS = (
     "config",
     "worker",
     "schema",
+    "contract",
     "tables",
     "spark",
     "ingest",
@@ -50,7 +51,7 @@ LAYERS = (
 )
 """From the ground up: a module imports its own layer and those before it. Capabilities follow the order of the data."""
 WITHOUT_SPARK = ("errors", "numerics", "config", "worker")
-FOUNDATION = ("errors", "config", "schema", "tables", "spark.session")
+FOUNDATION = ("errors", "config", "schema", "contract", "tables", "spark.session")
 HEAVY = ("torch", "transformers", "matplotlib", "jinja2")
 OPTIONAL = {"optuna", "tomlkit"}
 """Of the extra `tune`: imported inside functions alone, which only the command `tune` calls."""
@@ -136,7 +137,7 @@ def test_imports_point_one_way() -> None:
         ("recsys_spark.scoring.score", "from recsys_spark.store import areas"),
         ("recsys_spark.scoring.kernels.topn", "def f():\n    import recsys_spark.scoring.score"),
         ("recsys_spark.encoding.kernels.encoder", "from recsys_spark.encoding.files.load import load_encoder"),
-        ("recsys_spark.config.sections", "from recsys_spark.tables import ITEMS"),
+        ("recsys_spark.config.sections", "from recsys_spark.contract import ITEMS"),
         ("recsys_spark.store.areas", "from recsys_spark.pipeline import STAGES"),
         ("recsys_spark.steps.evaluate", "from recsys_spark.pipeline import run_stages"),
         ("recsys_spark.pipeline", "from recsys_spark.cli import main"),

@@ -7,8 +7,9 @@ import pytest
 from recsys_spark.config.base import Section
 from recsys_spark.config.sections import Config
 from recsys_spark.config.sources import Join
+from recsys_spark.contract import CONTRACT
 from recsys_spark.reference import DOCS, configuration_markdown, pages, tables_markdown
-from recsys_spark.tables import CONTRACT, STORED
+from recsys_spark.tables import STORED
 
 
 @pytest.mark.parametrize("name", sorted(pages()))

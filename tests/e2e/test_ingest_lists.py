@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark import tables
+from recsys_spark import contract
 from recsys_spark.config.sections import Config
 from recsys_spark.errors import DataError
 from recsys_spark.pipeline import run_pipeline, run_stages
+from recsys_spark.schema import Table
 from recsys_spark.steps.context import Context, Hidden
-from recsys_spark.tables import Table
 from tests.e2e.small_shop import RUN_DATE, load, write_csv, write_shop
 
 ALLOWED = [f"i{n:02}" for n in range(6)]
@@ -63,17 +63,17 @@ def values(ctx: Context, table: Table) -> list[tuple[str, ...]]:
 def test_lists_are_written_and_named(spark: SparkSession, cfg: Config) -> None:
     ctx = ingest(spark, cfg)
     assert ctx.fact("ingest", "given") == ["allow_list", "deny_list", "selected_users"]
-    assert values(ctx, tables.ALLOW_LIST) == [(name,) for name in ALLOWED]
-    assert values(ctx, tables.DENY_LIST) == [("u00", "i00")]
-    assert values(ctx, tables.SELECTED_USERS) == [("newcomer",), ("u00",)]
+    assert values(ctx, contract.ALLOW_LIST) == [(name,) for name in ALLOWED]
+    assert values(ctx, contract.DENY_LIST) == [("u00", "i00")]
+    assert values(ctx, contract.SELECTED_USERS) == [("newcomer",), ("u00",)]
     assert ctx.fact("ingest", "rejected") == {"deny_list.unknown_item": 1}
-    assert "newcomer" in {row.user_id for row in ctx.table("ingest", tables.USERS).collect()}
+    assert "newcomer" in {row.user_id for row in ctx.table("ingest", contract.USERS).collect()}
 
 
 def test_without_lists_there_are_empty_tables_and_no_names(spark: SparkSession, tmp_path: Path) -> None:
     ctx = ingest(spark, load(write_shop(tmp_path)))
     assert ctx.fact("ingest", "given") == []
-    assert [values(ctx, entry.stored) for entry in tables.CONTRACT.values() if entry.is_list] == [[], [], []]
+    assert [values(ctx, entry.stored) for entry in contract.CONTRACT.values() if entry.is_list] == [[], [], []]
 
 
 def test_a_backtest_reads_the_deny_list_alone(spark: SparkSession, cfg: Config, tmp_path: Path) -> None:
@@ -83,9 +83,9 @@ def test_a_backtest_reads_the_deny_list_alone(spark: SparkSession, cfg: Config, 
     write_list(tmp_path / "selected.csv", [])
     run_stages(back, ["ingest"])
     assert back.fact("ingest", "given") == ["deny_list"]
-    assert values(back, tables.ALLOW_LIST) == values(back, tables.SELECTED_USERS) == []
-    assert values(back, tables.DENY_LIST) == [("u00", "i00")]
-    users = {row.user_id for row in back.table("ingest", tables.USERS).collect()}
+    assert values(back, contract.ALLOW_LIST) == values(back, contract.SELECTED_USERS) == []
+    assert values(back, contract.DENY_LIST) == [("u00", "i00")]
+    users = {row.user_id for row in back.table("ingest", contract.USERS).collect()}
     assert "u01" in users
     assert "newcomer" not in users
 
@@ -95,13 +95,13 @@ def test_a_backtest_reads_the_deny_list_alone(spark: SparkSession, cfg: Config, 
     assert back.area.finished("ingest").attempt == first, "a new campaign is no reason to run a backtest again"
     write_csv(tmp_path / "denied.csv", ["user", "item"], [("u00", "i01")])
     run_stages(back, ["ingest"])
-    assert values(back, tables.DENY_LIST) == [("u00", "i01")]
+    assert values(back, contract.DENY_LIST) == [("u00", "i01")]
 
 
 def test_a_list_that_changed_is_read_again(spark: SparkSession, cfg: Config, tmp_path: Path) -> None:
     ingest(spark, cfg)
     write_list(tmp_path / "allowed.csv", [*ALLOWED, "i10"])
-    assert ("i10",) in values(ingest(spark, cfg), tables.ALLOW_LIST)
+    assert ("i10",) in values(ingest(spark, cfg), contract.ALLOW_LIST)
 
 
 def test_a_list_that_says_nothing_stops_the_night(spark: SparkSession, cfg: Config, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import pipeline, tables
+from recsys_spark import contract, pipeline, tables
 from recsys_spark.errors import PublishRefused, RecsysError, StoreError
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.steps import evaluate
@@ -58,7 +58,7 @@ def test_every_user_gets_n_items_ranked_from_one(lists: dict[str, list[dict[str,
 
 
 def test_no_seen_item_comes_back(run: Context, lists: dict[str, list[dict[str, object]]]) -> None:
-    seen = {(r["user_id"], r["item_id"]) for r in run.table("ingest", tables.INTERACTIONS).collect()}
+    seen = {(r["user_id"], r["item_id"]) for r in run.table("ingest", contract.INTERACTIONS).collect()}
     assert not [row for rows in lists.values() for row in rows if (row["user_id"], row["item_id"]) in seen]
 
 
@@ -127,7 +127,7 @@ def test_metrics_stand_beside_popularity_and_als(run: Context) -> None:
 def test_the_backtest_never_saw_the_truth(run: Context) -> None:
     cut = run.area.finished("evaluate").facts["as_of"]
     back = run.store.area(RUN_DATE, "backtest")
-    latest = back.table("ingest", tables.INTERACTIONS).agg(F.max("ts")).collect()[0][0]
+    latest = back.table("ingest", contract.INTERACTIONS).agg(F.max("ts")).collect()[0][0]
     assert latest.astimezone(UTC) < datetime.fromisoformat(cut)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark import cli, tables
+from recsys_spark import cli, contract
 from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoder_choice import compare
 from recsys_spark.encoder_choice.candidates import backends
@@ -38,7 +38,7 @@ def encoders(spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     events = [interaction(f"u{n}", f"i{(n + 2 * d) % 8}", days_ago=d + 1) for n in range(12) for d in range(2)]
     profiles = [(f"i{n}", f"{'blue album' if n % 2 else 'space game'} {n}") for n in range(8)]
     inputs = Inputs(
-        frame(spark, tables.INTERACTIONS, events),
+        frame(spark, contract.INTERACTIONS, events),
         spark.createDataFrame(profiles, "item_id string, text string"),
         spark.createDataFrame([("jazz",), (None,)], "text string"),
         "a test",

@@ -12,7 +12,7 @@ import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 from pyspark.sql import functions as F
 
-from recsys_spark import tables
+from recsys_spark import contract, tables
 from recsys_spark.config.sections import Config
 from recsys_spark.encoder_choice.inputs import Inputs, has_profiles, profile_inputs
 from recsys_spark.encoder_choice.probe import Probe
@@ -29,7 +29,7 @@ CFG = config(behaviours={"half_life_days": 10.0})
 def inputs(spark: SparkSession, events: list[dict[str, Any]], texts: dict[str, str | None]) -> Inputs:
     profiles = spark.createDataFrame(list(texts.items()), "item_id string, text string")
     users = spark.createDataFrame([("jazz",), (None,), ("jazz",)], "text string")
-    return Inputs(frame(spark, tables.INTERACTIONS, events), profiles, users, "a test")
+    return Inputs(frame(spark, contract.INTERACTIONS, events), profiles, users, "a test")
 
 
 def drawn(given: Inputs, cfg: Config = CFG, *, texts: int = 100, users: int = 100, items: int = 100) -> Sample:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.contract import INTERACTIONS
 from recsys_spark.evaluation.baselines.baseline import Baseline, Known
 from recsys_spark.evaluation.baselines.registry import BASELINES, build_baseline_lists
-from recsys_spark.tables import INTERACTIONS, ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
+from recsys_spark.tables import ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
 from tests.builders import config, frame, interaction
 
 TASTES = [("u1", "a"), ("u1", "twin1"), ("u1", "twin2"), ("u2", "b"), ("u2", "twin2"), ("u2", "twin1"), ("u3", "gone")]

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, Row, SparkSession
 
+from recsys_spark.contract import INTERACTIONS
 from recsys_spark.errors import ConfigError, DataError
 from recsys_spark.evaluation.backtest import build_held_out, build_metrics, build_truth, choose_cut
 from recsys_spark.evaluation.kernels.metrics import METRICS as MEASURED
-from recsys_spark.tables import INTERACTIONS, METRICS
+from recsys_spark.tables import METRICS
 from tests.builders import AS_OF, config, frame, interaction
 
 Key = tuple[str, str, str, int]

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.contract import INTERACTIONS
 from recsys_spark.evaluation.baselines.als import als_vectors
 from recsys_spark.evaluation.baselines.baseline import Known
 from recsys_spark.evaluation.baselines.popularity import popularity_vectors
-from recsys_spark.tables import INTERACTIONS, ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
+from recsys_spark.tables import ITEM_PROFILES, ITEM_VECTORS, USER_VECTORS
 from tests.builders import config, frame, interaction
 
 Vectors = dict[str, np.ndarray]

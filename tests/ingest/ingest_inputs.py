@@ -8,21 +8,12 @@ from typing import Any
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config.sections import Config
+from recsys_spark.contract import ALLOW_LIST, BEHAVIOURS, CONTRACT, DENY_LIST, ITEMS, RELATIONS, SELECTED_USERS, USERS
 from recsys_spark.ingest.build import Ingested, build_ingest
 from recsys_spark.ingest.checks import validate_ingested
 from recsys_spark.ingest.sources import Mapped
-from recsys_spark.tables import (
-    ALLOW_LIST,
-    BEHAVIOURS,
-    CONTRACT,
-    DENY_LIST,
-    ITEMS,
-    REJECTED_ROWS,
-    RELATIONS,
-    SELECTED_USERS,
-    USERS,
-    Table,
-)
+from recsys_spark.schema import Table
+from recsys_spark.tables import REJECTED_ROWS
 from tests.builders import AS_OF, config, frame, interaction, item
 
 Rows = Iterable[Mapping[str, Any]]

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.sources import Mapped, read_table
-from recsys_spark.tables import Table
+from recsys_spark.schema import Table
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

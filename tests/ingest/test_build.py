@@ -9,18 +9,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import SparkSession
 
-from recsys_spark.ingest.build import build_ingest, one_row_per_id
-from recsys_spark.tables import (
+from recsys_spark.contract import (
     ALLOW_LIST,
     BEHAVIOURS,
     DENY_LIST,
     INTERACTIONS,
     ITEMS,
-    REJECTED_ROWS,
     RELATIONS,
     SELECTED_USERS,
     USERS,
 )
+from recsys_spark.ingest.build import build_ingest, one_row_per_id
+from recsys_spark.tables import REJECTED_ROWS
 from tests.builders import AS_OF, frame, interaction, item
 from tests.ingest.ingest_inputs import allow, catalogue, check, deny, ingest, mapped, rows, select, values
 

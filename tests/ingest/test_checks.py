@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.contract import BEHAVIOURS, DENY_LIST, ITEMS
 from recsys_spark.errors import DataError
 from recsys_spark.ingest.build import build_ingest
-from recsys_spark.tables import BEHAVIOURS, DENY_LIST, ITEMS
 from tests.builders import AS_OF, config, interaction, item
 from tests.ingest.ingest_inputs import allow, catalogue, check, deny, ingest, mapped, select
 

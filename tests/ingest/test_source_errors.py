@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from recsys_spark.tables import CONTRACT, USERS
+from recsys_spark.contract import CONTRACT, USERS
 from tests.ingest.source_files import csv, refused
 
 

@@ -12,18 +12,10 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.contract import ALLOW_LIST, BEHAVIOURS, DENY_LIST, ITEMS, RELATIONS, SELECTED_USERS, USERS
 from recsys_spark.ingest.sources import Mapped
-from recsys_spark.tables import (
-    ALLOW_LIST,
-    BEHAVIOURS,
-    DENY_LIST,
-    ITEMS,
-    REJECTED_ROWS,
-    RELATIONS,
-    SELECTED_USERS,
-    USERS,
-    Table,
-)
+from recsys_spark.schema import Table
+from recsys_spark.tables import REJECTED_ROWS
 from tests.ingest.source_files import NOW, csv, read, refused
 
 EVENTS = {"user_id": "u", "item_id": "i", "behaviour": "b", "ts": "t"}

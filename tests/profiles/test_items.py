@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.contract import INTERACTIONS, ITEMS
 from recsys_spark.errors import ConfigError
 from recsys_spark.profiles.items import build_item_profiles
-from recsys_spark.tables import INTERACTIONS, ITEM_PROFILES, ITEMS
+from recsys_spark.tables import ITEM_PROFILES
 from tests.builders import AS_OF, config, frame, interaction, item
 
 CFG = config(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.contract import INTERACTIONS, RELATIONS, USERS
 from recsys_spark.profiles.users import (
     build_user_profiles,
     count_interactions,
@@ -18,7 +19,7 @@ from recsys_spark.profiles.users import (
     recent_items,
     social_items,
 )
-from recsys_spark.tables import HISTORY, INTERACTIONS, ITEM_PROFILES, RELATIONS, USER_PROFILES, USERS
+from recsys_spark.tables import HISTORY, ITEM_PROFILES, USER_PROFILES
 from tests.builders import AS_OF, config, frame, interaction
 
 WEIGHTS = {"browse": 1.0, "purchase": 3.0, "ignored": 0.0}

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
+from recsys_spark.contract import RELATIONS
 from recsys_spark.errors import SchemaError, StoreError
 from recsys_spark.store.areas import Store
-from recsys_spark.tables import ENCODED, RECOMMENDATIONS, RELATIONS
+from recsys_spark.tables import ENCODED, RECOMMENDATIONS
 from tests.builders import frame
 
 

@@ -9,7 +9,9 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Config
-from recsys_spark.tables import FLOATS, ITEM_VECTORS, USER_VECTORS, with_boost_columns
+from recsys_spark.schema import FLOATS
+from recsys_spark.scoring.boost_columns import with_boost_columns
+from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 
 Vectors = tuple[DataFrame, DataFrame]
 """USER_VECTORS and ITEM_VECTORS; the logit x . theta + bias alone decides the order, ties go by item_id."""
