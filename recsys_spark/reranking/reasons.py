@@ -1,7 +1,7 @@
 """The sentences that say why an item is in a list.
 
 To add a reason, write a method of ``Reasons`` that returns a strength and a sentence for each listed item. Then name
-the method in ``KINDS``. A strength is a combined rank (see ``evidence``), so that reasons of all kinds can be
+the method in ``KINDS``. A strength is a combined rank (see ``strengths``), so that reasons of all kinds can be
 compared.
 """
 
@@ -16,7 +16,7 @@ import numpy as np
 from recsys_spark.model.kernels.histories import Histories, Positions
 from recsys_spark.model.kernels.recommender import ItemMatrix, Recommender
 from recsys_spark.numerics.arrays import I64
-from recsys_spark.reranking.evidence import best_rows, cosines, evidence, strengths
+from recsys_spark.reranking.strengths import best_rows, cosines, part_vectors, strengths
 from recsys_spark.scoring.kernels.rank import Rank
 
 POPULAR = "popular recently"
@@ -55,7 +55,7 @@ class Reasons:
         self.histories, self.items, self.positions = histories, items, positions
         self.recommender, self.behaviours = recommender, [*recommender.behaviours, "behaviour"]
         self.rank, self.n_reasons = rank, n_reasons
-        self.found = evidence(recommender, histories, items.tokens)
+        self.found = part_vectors(recommender, histories, items.tokens)
 
     def of(
         self, row: int, items: Sequence[Mapping[str, Any]], tags: Sequence[str], friends: Sequence[str]

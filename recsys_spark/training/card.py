@@ -15,9 +15,20 @@ TEMPLATE = "model_card.md.j2"
 
 
 def model_card(
-    facts: ModelFacts, *, model_id: str, version: str, config_fingerprint: str, seed: int, encoder: str,
-    weights: Mapping[str, float], n_items: int, n_parameters: int, n_links: int, as_of: datetime, now: datetime,
-) -> str:  # fmt: skip
+    facts: ModelFacts,
+    *,
+    model_id: str,
+    version: str,
+    config_fingerprint: str,
+    seed: int,
+    encoder: str,
+    weights: Mapping[str, float],
+    n_items: int,
+    n_parameters: int,
+    n_links: int,
+    as_of: datetime,
+    now: datetime,
+) -> str:
     """Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the catalogue."""
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")

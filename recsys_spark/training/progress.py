@@ -34,9 +34,14 @@ class TrainingProgress:
         if self._bar is None or step.done < self._bar.n or step.of != self._bar.total:
             self.close()
             self._bar = tqdm(
-                total=step.of, initial=step.done - 1, desc="train", unit=" steps", file=self._stream, ncols=BAR_COLUMNS,
+                total=step.of,
+                initial=step.done - 1,
+                desc="train",
+                unit=" steps",
+                file=self._stream,
+                ncols=BAR_COLUMNS,
                 leave=False,
-            )  # fmt: skip
+            )
         said = f"loss {step.loss:.3f}" + ("" if self._ndcg is None else f", held-out ndcg {self._ndcg:.4f}")
         self._bar.set_postfix_str(said, refresh=False)
         self._bar.update()

@@ -27,6 +27,9 @@ from recsys_spark.training.rows import DataSettings, data_of, training_rows
 if TYPE_CHECKING:
     from recsys_spark.training.kernels.checkpoint_files import Checkpoints
     from recsys_spark.training.kernels.checkpoints import TrainingState
+    from recsys_spark.training.kernels.data import Data
+    from recsys_spark.training.progress import TrainingProgress
+    from recsys_spark.worker.process_group import Group
 
 ROW_SCHEMA = "name string, part int, shape array<int>, dtype string, data binary"
 PART_BYTES = 32 * 1024 * 1024
@@ -105,12 +108,10 @@ def _trainer(
 
         # Before scipy's BLAS is loaded, which asks for the number of threads once.
         limit_threads(n_threads)
-        from recsys_spark.training.kernels.fit import fit
         from recsys_spark.training.progress import TrainingProgress
         from recsys_spark.worker.devices import task_device
 
         data = data_of(pa.Table.from_batches(list(batches)), of_data, text_width)
-
         progress = TrainingProgress(bar=bar)
         try:
             with (
@@ -124,25 +125,7 @@ def _trainer(
                 group_of_tasks(settings.processes) as group,
             ):
                 checkpoints = _checkpoints(checkpoint, settings.checkpoint_steps, device, progress.say)
-                saved, said = group.first(lambda: _resumed(checkpoints))
-                progress.muted = group.rank > 0
-                if said:
-                    progress.say(said)
-                artifact = _fitted(
-                    lambda: fit(
-                        data,
-                        settings,
-                        seed=seed,
-                        on_epoch=progress.epoch,
-                        on_step=progress.step,
-                        device=device,
-                        checkpoints=checkpoints,
-                        saved=saved,
-                        earlier=earlier,
-                        group=group,
-                    )
-                )
-                artifact = artifact.noting(resumed=said, no_checkpoint=checkpoints.trouble)
+                artifact = _fitted(data, settings, seed, device, checkpoints, earlier, group, progress)
                 if group.rank:
                     return
         except TrainingError as error:
@@ -178,16 +161,45 @@ def _resumed(checkpoints: Checkpoints) -> tuple[TrainingState | None, str]:
         return None, f"the checkpoint is refused, training starts over: {error}"
     if saved is None:
         return None, ""
-    place = saved.facts["place"]
-    return saved, f"goes on in epoch {place['epoch']} of the {saved.facts['run']} run, after {place['n_steps']} steps"
+    return saved, f"goes on in epoch {saved.epoch} of the {saved.run} run, after {saved.n_steps} steps"
 
 
-def _fitted(train: Callable[[], Artifact]) -> Artifact:
-    """What ``train`` gives; raises TrainingError where the GPU's memory is exhausted: Spark would only train again."""
+def _fitted(
+    data: Data,
+    settings: Model,
+    seed: int,
+    device: str,
+    checkpoints: Checkpoints,
+    earlier: Artifact | None,
+    group: Group,
+    progress: TrainingProgress,
+) -> Artifact:
+    """The artifact that this task trains together with the others of its ``group``.
+
+    Raises TrainingError if the memory of the GPU is exhausted: after any other exception Spark would only train again.
+    """
     import torch
 
+    from recsys_spark.training.kernels.fit import fit
+
+    saved, said = group.first(lambda: _resumed(checkpoints))
+    progress.muted = group.rank > 0
+    if said:
+        progress.say(said)
     try:
-        return train()
+        artifact = fit(
+            data,
+            settings,
+            seed=seed,
+            on_epoch=progress.epoch,
+            on_step=progress.step,
+            device=device,
+            checkpoints=checkpoints,
+            saved=saved,
+            earlier=earlier,
+            group=group,
+        )
+        return artifact.noting(resumed=said, no_checkpoint=checkpoints.trouble)
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
             "The GPU's memory does not suffice for training",

@@ -85,8 +85,16 @@ def data(
 def facts(**changed: Any) -> ModelFacts:
     """Facts of a small model."""
     known: dict[str, Any] = {
-        "shape": TowerShape(4, TEXT_WIDTH, 1, 10, 1, 2, 0.0), "behaviours": ("browse",), "warm_item_ids": ("i1", "i2"),
-        "choices": Choices(), "n_users": 9, "n_positions": 70, "first_time": 0.0, "last_time": 3600.0, "device": "cpu",
-        "precision": "float32", "encoder_id": "enc-7",
-    }  # fmt: skip
+        "shape": TowerShape(4, TEXT_WIDTH, 1, 10, 1, 2, 0.0),
+        "behaviours": ("browse",),
+        "warm_item_ids": ("i1", "i2"),
+        "choices": Choices(),
+        "n_users": 9,
+        "n_positions": 70,
+        "first_time": 0.0,
+        "last_time": 3600.0,
+        "device": "cpu",
+        "precision": "float32",
+        "encoder_id": "enc-7",
+    }
     return ModelFacts(**known | changed)

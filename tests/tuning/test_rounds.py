@@ -259,8 +259,9 @@ def test_progress_is_told_after_each_round(
         run(ctx, 3, seed=8)
     lines = [record.getMessage() for record in caplog.records if "configurations tried" in record.getMessage()]
     assert [line.split(",")[0] for line in lines] == [
-        "tune: 2 of 3 configurations tried", "tune: 3 of 3 configurations tried",
-    ]  # fmt: skip
+        "tune: 2 of 3 configurations tried",
+        "tune: 3 of 3 configurations tried",
+    ]
     assert len(rounds) == 2
 
 

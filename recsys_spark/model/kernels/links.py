@@ -5,9 +5,9 @@ sparse data"):
 
     f_j = sum over k in S, k != j, of B_kj        B_kj = -P_kj / P_jj        P = (X'X + penalty I)^-1
 
-with X the users x items matrix of what was chosen at all. From LEAST on it enters the logit as ``strength * log((f_j
-+ floor) / (LEAST + floor))``, both learned (``tower.link_boosts``). The model keeps the largest entries of each row
-of B. Evidence below LEAST counts as none. :mod:`recsys_spark.training.kernels.link_fit` fits P, and says what a
+with X the users x items matrix of what was chosen at all. From MIN_EVIDENCE on it enters the logit as ``strength * log((f_j
++ floor) / (MIN_EVIDENCE + floor))``, both learned (``tower.link_boosts``). The model keeps the largest entries of each row
+of B. Evidence below MIN_EVIDENCE counts as none. :mod:`recsys_spark.training.kernels.link_fit` fits P, and says what a
 user's evidence is while the model learns.
 """
 
@@ -22,13 +22,13 @@ import scipy.sparse as sp
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.numerics.arrays import F32, I32, I64, Bools
 
-LEAST = 0.008
+MIN_EVIDENCE = 0.008
 """Evidence below this counts as none. One user who alone chose two items gives more than this at the default
 penalty."""
-MOST_PER_USER = 200
+MAX_PER_USER = 200
 """A served user keeps the strongest evidence for this many items, and all of it for the user's own items, which most
 lists leave out."""
-LEAST_REST = 0.05
+MIN_REST = 0.05
 """1 - q is at least this: rounding must not divide a user's evidence by nothing."""
 
 
@@ -56,7 +56,7 @@ class Evidence(NamedTuple):
     row: I64
     item: I64
     value: F32
-    """[nnz] f_j, at least LEAST"""
+    """[nnz] f_j, at least MIN_EVIDENCE"""
 
     def where(self, chosen: Bools) -> Evidence:
         """Some of it."""
@@ -75,7 +75,7 @@ def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
 
 
 def evidence_for(links: Links, histories: Histories) -> Evidence:
-    """Evidence in the whole history of each user; rows are users. Each keeps the MOST_PER_USER strongest and the own
+    """Evidence in the whole history of each user; rows are users. Each keeps the MAX_PER_USER strongest and the own
     items.
 
     Served users are those the links were fitted to, and as in training each one's own row is left out. Here v follows
@@ -94,23 +94,23 @@ def evidence_for(links: Links, histories: Histories) -> Evidence:
     diagonal = links.diagonal[item]
     v = diagonal * rest.data
     q = np.bincount(row[is_own], v[is_own], minlength=histories.n_users)
-    per_rest = (1.0 / np.maximum(1.0 - q, LEAST_REST)).astype(np.float32)[row]
+    per_rest = (1.0 / np.maximum(1.0 - q, MIN_REST)).astype(np.float32)[row]
     below = diagonal + v * v * per_rest
     value = is_own - np.divide(v * per_rest, below, out=np.ones_like(v), where=below > 0)
-    enough = value >= LEAST
+    enough = value >= MIN_EVIDENCE
     found = Evidence(row[enough], item[enough], value[enough].astype(np.float32))
     return strongest(found, is_own[enough], histories.n_users)
 
 
 def strongest(evidence: Evidence, is_own: Bools, n_rows: int) -> Evidence:
-    """Of each row the MOST_PER_USER strongest that are not ``is_own`` [nnz], ties by item, and all that are.
+    """Of each row the MAX_PER_USER strongest that are not ``is_own`` [nnz], ties by item, and all that are.
 
     Rows ascend, and items within a row.
     """
     order = np.lexsort((evidence.item, -evidence.value, is_own, evidence.row))
     row = evidence.row[order]
     first = np.searchsorted(row, np.arange(n_rows))
-    kept = order[(np.arange(len(row)) - first[row] < MOST_PER_USER) | is_own[order]]
+    kept = order[(np.arange(len(row)) - first[row] < MAX_PER_USER) | is_own[order]]
     kept = kept[np.lexsort((evidence.item[kept], evidence.row[kept]))]
     return Evidence(evidence.row[kept], evidence.item[kept], evidence.value[kept])
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from recsys_spark.model.kernels.histories import Histories, first_choices
-from recsys_spark.model.kernels.links import LEAST
+from recsys_spark.model.kernels.links import MIN_EVIDENCE
 from recsys_spark.model.kernels.popularity import POPULARITY_FLOOR
 
 N_GAPS = 24
@@ -219,7 +219,7 @@ class ItemSide(nn.Module):
 
 
 def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
-    """What evidence [nnz] adds to logits: strength * log((evidence + floor) / (LEAST + floor)).
+    """What evidence [nnz] adds to logits: strength * log((evidence + floor) / (MIN_EVIDENCE + floor)).
 
     ``n_items`` [nnz] is the number of distinct items of the history.
 
@@ -229,7 +229,7 @@ def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
     """
     strength = (SCALAR_STEPS * link[0] + link[2] * n_items.log()).exp()
     floor = LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()
-    return strength * ((evidence.clamp(min=LEAST) + floor).log() - (LEAST + floor).log())
+    return strength * ((evidence.clamp(min=MIN_EVIDENCE) + floor).log() - (MIN_EVIDENCE + floor).log())
 
 
 def friend_boosts(share: Tensor, friend: Tensor) -> Tensor:

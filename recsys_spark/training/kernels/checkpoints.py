@@ -25,6 +25,8 @@ FORMAT_VERSION = 1
 FACTS = "facts"
 WEIGHTS, OPTIMISER = "weights.", "optimiser."
 CPU_DRAWS, GPU_DRAWS = "draws.cpu.", "draws.cuda."
+TRIAL, FINAL = "trial", "final"
+"""The two runs of a training: the trial run, and the run that makes the model."""
 START_OVER = "Delete it; training starts over without it."
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -68,9 +70,32 @@ class TrainingState:
         own = {"draws": [place.draws[0] for place in places], "sums": [place.sums for place in places]}
         return TrainingState(tensors, {"place": {**asdict(places[0]), **own}})
 
-    def beside(self, tensors: Tensors, **facts: Any) -> TrainingState:
-        """The same with more."""
-        return TrainingState({**self.tensors, **tensors}, {**self.facts, **facts})
+    def adding(self, run: str, seconds: float, tensors: Tensors, facts: Mapping[str, Any]) -> TrainingState:
+        """This state with more in it.
+
+        ``run`` is TRIAL or FINAL and has taken ``seconds`` so far. The others are what this run has found.
+        """
+        return TrainingState({**self.tensors, **tensors}, {**self.facts, "run": run, "seconds": seconds, **facts})
+
+    @property
+    def run(self) -> str:
+        """The run that was saved, TRIAL or FINAL."""
+        return str(self.facts["run"])
+
+    @property
+    def seconds(self) -> float:
+        """The time that the training, or its trial run, had taken."""
+        return float(self.facts["seconds"])
+
+    @property
+    def epoch(self) -> int:
+        """The epoch in which the run was saved."""
+        return int(self.facts["place"]["epoch"])
+
+    @property
+    def n_steps(self) -> int:
+        """The number of steps that the run had made."""
+        return int(self.facts["place"]["n_steps"])
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
         """The weights of the run by name."""

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -13,14 +12,12 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.model.kernels.epochs import EpochLoss
 from recsys_spark.training.kernels.checkpoint_files import NO_CHECKPOINTS, Checkpoints
-from recsys_spark.training.kernels.checkpoints import TrainingState
+from recsys_spark.training.kernels.checkpoints import FINAL, TrainingState
 from recsys_spark.training.kernels.data import Data
 from recsys_spark.training.kernels.held_out import hold_out
 from recsys_spark.training.kernels.run import OnEpoch, OnStep, Run, Step
 from recsys_spark.training.kernels.trial import NO_TRIAL, Trial, try_out
 from recsys_spark.worker.process_group import ALONE, Group
-
-FINAL = "final"
 
 
 def fit(
@@ -38,15 +35,13 @@ def fit(
 ) -> Artifact:
     """Train on ``device`` and return the artifact.
 
-    A trial run without the held-out behaviours decides what the loss cannot (`Choices`). With `patience` it also says
-    after how many epochs to stop. Then the model that is returned is trained on everything.
+    A trial run without the held-out behaviours makes the `Choices`. With `patience` it also decides after how many
+    epochs to stop. Then the model that is returned is trained on all behaviours.
 
-    With ``saved``, a state that the ``checkpoints`` of a stopped training hold, training goes on from there. From an
-    ``earlier`` model it takes `warm_epochs`, without a trial: that model has seen what would be held out, so its
-    choices stay.
+    ``saved`` is a state from the ``checkpoints`` of a stopped training: training goes on there. From an ``earlier``
+    model it takes `warm_epochs`, without a trial. That model has seen the behaviours to hold out, so its choices stay.
 
-    The processes of a ``group`` call it together, each with users of its own and the whole catalogue, and get the
-    same model.
+    The processes of a ``group`` call it together and get the same model. Each has its own users and all items.
 
     Raises TrainingError if no user has a behaviour, or if the loss is no longer a finite number.
     """
@@ -58,29 +53,30 @@ def fit(
             expected="at least one history",
             action="Check [behaviours.weights] and value_transform: behaviours of weight 0 make no history.",
         )
-    started = time.monotonic() - (saved.facts["seconds"] if saved else 0.0)
-    in_final = saved if saved and saved.facts["run"] == FINAL else None
+    started = time.monotonic() - (saved.seconds if saved else 0.0)
+    in_final = saved if saved and saved.run == FINAL else None
+    so_far = _SoFar.of(in_final) if in_final else _SoFar(NO_TRIAL, [])
     if earlier:
-        trial = replace(NO_TRIAL, epochs=settings.warm_epochs, choices=earlier.facts.choices)
-    elif in_final:
-        trial = Trial.parse(in_final.facts["trial"])
-    else:
-        trial = _trial(data, settings, seed, on_epoch, device, on_step, checkpoints, saved, group)
+        so_far.trial = replace(NO_TRIAL, epochs=settings.warm_epochs, choices=earlier.facts.choices)
+    elif not in_final:
+        so_far.trial = _trial(data, settings, seed, on_epoch, device, on_step, checkpoints, saved, group)
     run = Run(data, settings, seed, device, earlier, group)
-    losses = [EpochLoss(**entry) for entry in in_final.facts["losses"]] if in_final else []
 
     def after(step: Step) -> None:
         on_step(step)
         if checkpoints.due(step.done):
-            _save(checkpoints, step, trial, losses, time.monotonic() - started, group)
+            # All processes of the group give their part of the state; the first one writes it.
+            state = so_far.added_to(step.state(), time.monotonic() - started)
+            if group.rank == 0:
+                checkpoints.save(state)
 
-    for entry in run.epochs(trial.epochs or settings.epochs, resumed=in_final, on_step=after):
-        losses.append(entry)
+    for entry in run.epochs(so_far.trial.epochs or settings.epochs, resumed=in_final, on_step=after):
+        so_far.losses.append(entry)
         on_epoch(entry)
-    return run.artifact(trial.choices).noting(
-        trial=tuple(trial.entries),
-        held_out=trial.found,
-        losses=tuple(losses),
+    return run.artifact(so_far.trial.choices).noting(
+        trial=tuple(so_far.trial.entries),
+        held_out=so_far.trial.found,
+        losses=tuple(so_far.losses),
         seconds=time.monotonic() - started,
     )
 
@@ -117,11 +113,20 @@ def _trial(
     )
 
 
-def _save(
-    checkpoints: Checkpoints, step: Step, trial: Trial, losses: Sequence[EpochLoss], seconds: float, group: Group
-) -> None:
-    """Write a checkpoint of the final run; all processes of the group give their part, the first one writes."""
-    facts = {"trial": trial.as_dict(), "losses": [entry.as_dict() for entry in losses]}
-    state = step.state().beside({}, run=FINAL, seconds=seconds, **facts)
-    if group.rank == 0:
-        checkpoints.save(state)
+@dataclass
+class _SoFar:
+    """What a training has found when its final run begins, and then epoch by epoch; a checkpoint holds it."""
+
+    trial: Trial
+    losses: list[EpochLoss]
+
+    @staticmethod
+    def of(saved: TrainingState) -> _SoFar:
+        """What a state of the final run holds."""
+        losses = [EpochLoss(**entry) for entry in saved.facts["losses"]]
+        return _SoFar(Trial.parse(saved.facts["trial"]), losses)
+
+    def added_to(self, state: TrainingState, seconds: float) -> TrainingState:
+        """``state`` of the final run with all of this; the training has taken ``seconds``."""
+        facts = {"trial": self.trial.as_dict(), "losses": [entry.as_dict() for entry in self.losses]}
+        return state.adding(FINAL, seconds, {}, facts)

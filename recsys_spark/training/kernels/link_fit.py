@@ -19,7 +19,7 @@ from scipy.linalg import lapack
 
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.links import LEAST, LEAST_REST, Evidence, Links, chosen_of
+from recsys_spark.model.kernels.links import MIN_EVIDENCE, MIN_REST, Evidence, Links, chosen_of
 from recsys_spark.numerics.arrays import F32, I64, Bools, Number
 from recsys_spark.numerics.machine_code import REORDERED, compiled
 from recsys_spark.worker.process_group import ALONE, Group
@@ -28,7 +28,7 @@ KEPT_PER_ITEM = 256
 """Entries of a row of B that the model keeps, the largest ones."""
 ROOM_PER_ROW = 256
 """At first there is room for the evidence of this many items per prefix."""
-LEAST_PENALTY = 1e-6
+MIN_PENALTY = 1e-6
 """A penalty below this share of the largest count is lost in float32's rounding."""
 ROWS_AT_ONCE = 1_024
 
@@ -94,7 +94,7 @@ def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
     gram[np.diag_indices(n)] += np.float32(penalty)
     factor, failed = lapack.spotrf(gram, lower=0, clean=0, overwrite_a=1)
     upper, failed_too = lapack.spotri(factor, lower=0, overwrite_c=1)
-    if failed or failed_too or penalty < largest * LEAST_PENALTY:
+    if failed or failed_too or penalty < largest * MIN_PENALTY:
         raise TrainingError(
             "The links between items cannot be computed",
             where="model.link_penalty",
@@ -165,7 +165,7 @@ def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: 
 def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
     """Append what is enough to ``found``, as far as it reaches; how much there is now."""
     for j in range(len(evidence)):
-        if evidence[j] >= LEAST:
+        if evidence[j] >= MIN_EVIDENCE:
             if size < len(found.row):
                 found.row[size], found.item[size], found.value[size] = row, j, evidence[j]
             size += 1
@@ -188,4 +188,4 @@ def _own_row(own: F32, inverse: F32, places: I64, is_counted: Bools) -> Number:
         if i >= 0 and is_counted[i]:
             is_counted[i] = False
             q += own[i]
-    return np.float32(1.0) / max(np.float32(1.0) - q, np.float32(LEAST_REST))
+    return np.float32(1.0) / max(np.float32(1.0) - q, np.float32(MIN_REST))

@@ -8,12 +8,12 @@ import torch
 from torch import Tensor
 
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.links import LEAST, LEAST_REST, Evidence
+from recsys_spark.model.kernels.links import MIN_EVIDENCE, MIN_REST, Evidence
 from recsys_spark.numerics.arrays import I64
 from recsys_spark.numerics.full_precision import full_precision
 from recsys_spark.training.kernels.link_fit import Fitted
 
-MOST_CELLS = 1 << 27
+MAX_CELLS = 1 << 27
 """Positions x items at once: 512 MiB for each of a few matrices."""
 
 
@@ -30,7 +30,7 @@ class DeviceLinks:
 
         Sums over a prefix are products with a matrix of zeros and ones, users side by side.
         """
-        found, start, step = [], 0, max(1, MOST_CELLS // max(1, len(self.diagonal)))
+        found, start, step = [], 0, max(1, MAX_CELLS // max(1, len(self.diagonal)))
         # Cut between users: a prefix needs all behaviours of its user.
         borders = np.append(np.flatnonzero(np.diff(row)) + 1, len(row))
         while start < len(row):
@@ -53,7 +53,7 @@ class DeviceLinks:
             is_own = torch.arange(len(users), device=self.device).unsqueeze(1) == user.unsqueeze(0)
             own = is_own.float() @ weights
             q = torch.zeros(len(users), device=self.device).index_add_(0, user, own[user, place])
-            per_rest = (1.0 / (1.0 - q).clamp(min=LEAST_REST))[user_of_row].unsqueeze(1)
+            per_rest = (1.0 / (1.0 - q).clamp(min=MIN_REST))[user_of_row].unsqueeze(1)
             before = (user_of_row.unsqueeze(1) == user.unsqueeze(0)) & (at.unsqueeze(0) <= last.unsqueeze(1))
             prefix = before.float() @ weights
             together = before.float() @ own[user, place].unsqueeze(1)
@@ -63,7 +63,7 @@ class DeviceLinks:
         # An item's own weight would be -1.
         r, k = before.nonzero(as_tuple=True)
         evidence.index_put_((r, place[k]), torch.ones((), device=self.device), accumulate=True)
-        enough = evidence >= LEAST
+        enough = evidence >= MIN_EVIDENCE
         found, item = (numbers.cpu().numpy() for numbers in enough.nonzero(as_tuple=True))
         return Evidence(found + start, self.fitted.linked[item], evidence[enough].cpu().numpy())
 

@@ -176,9 +176,13 @@ class Run:
                     )
                 sums += np.array([parts[0] * count, parts[1] * count, count])
                 now = Place(
-                    epoch, n_done, schedule.done, sums.tolist(), time.monotonic() - started,
-                    [[draws_at_start, rng.bit_generator.state]],
-                )  # fmt: skip
+                    epoch,
+                    n_done,
+                    schedule.done,
+                    sums.tolist(),
+                    seconds=time.monotonic() - started,
+                    draws=[[draws_at_start, rng.bit_generator.state]],
+                )
                 on_step(Step(schedule.done, schedule.total, mean, partial(self._state, schedule, now)))
             sums = group.add_up(sums)
             means = sums[:2] / max(sums[2], 1)

@@ -20,9 +20,9 @@ PATH_START = 0.1
 """The linear path, times the identity."""
 VARIANCE = 1 / 3
 """Of a number of a projected vector, as where torch draws the weights."""
-LEAST_SHARE = 1e-6
+MIN_SHARE = 1e-6
 """Of the largest variance; in directions of less, texts differ by rounding alone."""
-LEAST_TOTAL = 0.5
+MIN_TOTAL = 0.5
 """Mean variance of the centred numbers, which is 1; of equal texts there is only what rounding leaves."""
 ROWS_AT_ONCE = 16_384
 
@@ -62,9 +62,9 @@ def projection(vectors: F32, width: int) -> F32:
     n_present = int(vectors.any(1).sum())
     values, directions = np.linalg.eigh(squares / max(1, n_present))
     # They come ascending, and of either sign.
-    if values.mean() < LEAST_TOTAL:
+    if values.mean() < MIN_TOTAL:
         return none
-    chosen = np.flatnonzero(values > LEAST_SHARE * values[-1])[::-1][:width]
+    chosen = np.flatnonzero(values > MIN_SHARE * values[-1])[::-1][:width]
     kept = directions[:, chosen].T
     signs = np.sign(np.take_along_axis(kept, np.abs(kept).argmax(1)[:, None], axis=1))
     scaled: F32 = (kept * signs * np.sqrt(VARIANCE / values[chosen].mean())).astype(np.float32)

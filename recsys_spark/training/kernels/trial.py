@@ -18,7 +18,7 @@ from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.numerics.arrays import F64
 from recsys_spark.training.kernels.asked import Asked, measure
 from recsys_spark.training.kernels.checkpoint_files import NO_CHECKPOINTS, Checkpoints
-from recsys_spark.training.kernels.checkpoints import TrainingState
+from recsys_spark.training.kernels.checkpoints import TRIAL, TrainingState
 from recsys_spark.training.kernels.choosing import better_by, choose
 from recsys_spark.training.kernels.data import Data
 from recsys_spark.training.kernels.held_out import HeldOut
@@ -27,7 +27,6 @@ from recsys_spark.worker.process_group import ALONE, Group
 
 STOPPING_ERRORS = 2.0
 """Of the paired difference to the best of all epochs, which is the best by chance as well."""
-TRIAL = "trial"
 GOOD, BEST = "good.", "best"
 
 
@@ -76,7 +75,7 @@ def try_out(
     An epoch is worse if it is below the best by more than STOPPING_ERRORS: ndcg of a few hundred users goes up and
     down by itself. With ``saved`` the trial goes on from that state.
     """
-    started = time.monotonic() - (saved.facts["seconds"] if saved else 0.0)
+    started = time.monotonic() - (saved.seconds if saved else 0.0)
     past = data.before(held.train, held.moment, group)
     run = Run(past, settings, seed, device, group=group)
 
@@ -91,7 +90,7 @@ def try_out(
     def after(step: Step) -> None:
         on_step(step)
         if checkpoints.due(step.done):
-            state = so_far.beside(step.state(), time.monotonic() - started)
+            state = so_far.added_to(step.state(), time.monotonic() - started)
             if group.rank == 0:
                 checkpoints.save(state)
 
@@ -138,12 +137,12 @@ class _SoFar:
         chosen = replace(fresh, tensors={**fresh.tensors, **of_good}) if good else fresh
         return _SoFar([TrialEpoch.parse(entry) for entry in saved.facts["entries"]], chosen, good, saved.tensors[BEST])
 
-    def beside(self, state: TrainingState, seconds: float) -> TrainingState:
+    def added_to(self, state: TrainingState, seconds: float) -> TrainingState:
         """``state`` of the run with all of this; ``seconds`` are those of the trial."""
         # Links are fitted again, which takes less time than to write them often.
         of_good = {f"{GOOD}{n}": v for n, v in self.chosen.tensors.items() if self.good and not is_link(n)}
         facts = {"entries": [entry.as_dict() for entry in self.entries], "good": self.good}
-        return state.beside({BEST: self.best, **of_good}, run=TRIAL, seconds=seconds, **facts)
+        return state.adding(TRIAL, seconds, {BEST: self.best, **of_good}, facts)
 
     def is_over(self, epoch: int, model: Artifact, per_user: F64, patience: int) -> bool:
         """Take in the ndcg of each user after an epoch; whether ``patience`` epochs were worse since the last good

@@ -84,7 +84,7 @@ def test_the_model_is_the_same_wherever_training_was_killed(settings: Model, tmp
         except Killed:
             saved = Checkpoints(uri, KEY, 2).load()
             assert saved
-            runs.add(saved.facts["run"])
+            runs.add(saved.run)
             assert same(trained(settings, Checkpoints(uri, KEY, 2)), whole)
             n_killed += 1
     assert n_killed > 3
@@ -104,13 +104,13 @@ def test_training_goes_on_after_a_kill_9_and_does_not_start_over(tmp_path: Path)
             assert time.monotonic() < deadline
             time.sleep(0.05)
             saved = checkpoints.load()
-            n_steps = saved.facts["place"]["n_steps"] if saved and saved.facts["run"] == "final" else 0
+            n_steps = saved.n_steps if saved and saved.run == "final" else 0
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     saved = checkpoints.load()
     assert saved
-    assert saved.facts["place"]["n_steps"] >= 30
+    assert saved.n_steps >= 30
     seen: list[int] = []
 
     def stop(step: Step) -> None:
@@ -121,7 +121,7 @@ def test_training_goes_on_after_a_kill_9_and_does_not_start_over(tmp_path: Path)
     settings = WITH_TRIAL.model_copy(update={"epochs": 100_000})
     with pytest.raises(Killed):
         fit(data(tasteful_users()), settings, seed=0, saved=saved, on_step=stop)
-    assert seen[0] == saved.facts["place"]["n_steps"] + 1
+    assert seen[0] == saved.n_steps + 1
 
 
 def test_a_checkpoint_cut_short_is_refused_by_name(tmp_path: Path) -> None:

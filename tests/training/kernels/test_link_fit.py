@@ -12,7 +12,7 @@ from recsys_spark.config.model import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels import links
 from recsys_spark.model.kernels.histories import Histories
-from recsys_spark.model.kernels.links import LEAST, Evidence, evidence_for, strongest
+from recsys_spark.model.kernels.links import MIN_EVIDENCE, Evidence, evidence_for, strongest
 from recsys_spark.model.kernels.recommender import Recommender
 from recsys_spark.model.kernels.tower import link_boosts
 from recsys_spark.training.kernels import link_fit as module
@@ -59,7 +59,7 @@ def test_evidence_is_eases_fitted_without_the_user(monkeypatch: pytest.MonkeyPat
     found = evidence_for(fit_links(users, N, most_items=N, penalty=PENALTY).links(), users)
     x = chosen(users)
     want = np.stack([row @ ease(np.delete(x, user, axis=0)) for user, row in enumerate(x)])
-    np.testing.assert_allclose(dense(found, users.n_users), np.where(want >= LEAST, want, 0), atol=1e-5)
+    np.testing.assert_allclose(dense(found, users.n_users), np.where(want >= MIN_EVIDENCE, want, 0), atol=1e-5)
 
 
 @pytest.mark.parametrize("dense_cells", [None, 40, 1 << 20])
@@ -73,7 +73,7 @@ def test_training_sees_only_the_links_of_other_users(monkeypatch: pytest.MonkeyP
     if dense_cells is None:
         found = evidence_without_self(fitted, users, row[some], column[some])
     else:
-        monkeypatch.setattr(links_device, "MOST_CELLS", dense_cells)
+        monkeypatch.setattr(links_device, "MAX_CELLS", dense_cells)
         found = DeviceLinks(fitted, torch.device("cpu")).evidence_without_self(users, row[some], column[some])
     x = chosen(users)
     for k, at in enumerate(some):
@@ -81,7 +81,10 @@ def test_training_sees_only_the_links_of_other_users(monkeypatch: pytest.MonkeyP
         prefix[users.items[users.offsets[row[at]] : at + 1]] = 1
         want = prefix @ ease(np.delete(x, row[at], axis=0))
         np.testing.assert_allclose(
-            dense(found, len(some))[k], np.where(want >= LEAST, want, 0), atol=1e-5, err_msg=f"{row[at]}, {column[at]}"
+            dense(found, len(some))[k],
+            np.where(want >= MIN_EVIDENCE, want, 0),
+            atol=1e-5,
+            err_msg=f"{row[at]}, {column[at]}",
         )
 
 
@@ -119,7 +122,7 @@ def test_a_penalty_that_is_lost_in_rounding_is_named() -> None:
 
 
 def test_the_strongest_are_kept_beside_ones_own_and_ties_go_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(links, "MOST_PER_USER", 2)
+    monkeypatch.setattr(links, "MAX_PER_USER", 2)
     rows, items = np.array([0, 0, 0, 0, 2]), np.array([9, 4, 6, 1, 1])
     evidence = Evidence(rows, items, np.array([0.5, 0.5, 0.9, 0.95, 0.1], np.float32))
     found = strongest(evidence, np.array([False, False, False, True, False]), 3)
@@ -130,7 +133,7 @@ def test_boosts_rise_with_evidence_and_strength_may_fall_with_length() -> None:
     evidence = torch.tensor([0.01, 0.1, 0.1])
     boosts = link_boosts(evidence, torch.tensor([1.0, 1.0, 10.0]), torch.tensor([0.0, 0.0, -0.5]))
     torch.testing.assert_close(
-        boosts, torch.log((evidence + 0.02) / (LEAST + 0.02)) * torch.tensor([1.0, 1.0, 10**-0.5])
+        boosts, torch.log((evidence + 0.02) / (MIN_EVIDENCE + 0.02)) * torch.tensor([1.0, 1.0, 10**-0.5])
     )
 
 

@@ -73,9 +73,19 @@ def test_a_planted_choice_is_in_facts_log_and_card(plain: Artifact) -> None:
     assert artifact.facts.choices.line().endswith("w_cos 1.00, stretch 2.0")
     assert artifact.facts.choices.at_grid_ends() == ["stretch"]
     card = model_card(
-        artifact.noting(losses=(LOSS,)).facts, model_id="m", version="1", config_fingerprint="c", seed=0, encoder="e",
-        weights={}, n_items=40, n_parameters=1, n_links=0, as_of=NOON, now=NOON,
-    )  # fmt: skip
+        artifact.noting(losses=(LOSS,)).facts,
+        model_id="m",
+        version="1",
+        config_fingerprint="c",
+        seed=0,
+        encoder="e",
+        weights={},
+        n_items=40,
+        n_parameters=1,
+        n_links=0,
+        as_of=NOON,
+        now=NOON,
+    )
     assert "stretch 2.0" in card
 
 

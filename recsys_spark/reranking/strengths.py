@@ -1,4 +1,4 @@
-"""The evidence for an item: how much each behaviour, the tags or the friends of a user, taken alone, speak for it.
+"""How strongly each behaviour, the tags or the friends of a user speak for an item.
 
 The strength of a reason is the combined rank that the item would get from a user who had only that one behaviour (or
 only the tags, or only the friends). A behaviour's strength also has gamma x log(weight), the prior by which the
@@ -19,8 +19,8 @@ from recsys_spark.scoring.kernels.rank import Rank, combined
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Vectors that users of a batch would have by one behaviour, their tags or their friends alone."""
+class PartVectors:
+    """The vectors that the users of a batch would have if only one part of what is known of them were known."""
 
     history: F32
     """[total, d] x of a user with only this behaviour; rows as in ``Histories.items``"""
@@ -32,8 +32,8 @@ class Evidence:
     """[n, d] x of a user with only the neighbours' items"""
 
 
-def evidence(recommender: Recommender, histories: Histories, item_tokens: F32) -> Evidence:
-    """Return the evidence of n users."""
+def part_vectors(recommender: Recommender, histories: Histories, item_tokens: F32) -> PartVectors:
+    """Return the part vectors of n users."""
     pairs = np.stack([histories.items, histories.behaviours])
     distinct, at = np.unique(pairs, axis=1, return_inverse=True)
     alone = recommender.user_vectors(_single(distinct[0], distinct[1], histories.texts.shape[1]), item_tokens)
@@ -46,7 +46,7 @@ def evidence(recommender: Recommender, histories: Histories, item_tokens: F32) -
         social_items=histories.social_items[:0],
         social_weights=histories.social_weights[:0],
     )
-    return Evidence(
+    return PartVectors(
         history=alone[at.reshape(-1)],
         history_prior=recommender.prior_strength * _log_share(histories.offsets, histories.weights),
         text=recommender.user_vectors(no_social, item_tokens),

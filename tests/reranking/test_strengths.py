@@ -7,7 +7,7 @@ import pytest
 
 from recsys_spark.config.model import Model
 from recsys_spark.model.kernels.recommender import ItemVectors, Recommender
-from recsys_spark.reranking.evidence import best_rows, evidence, strengths
+from recsys_spark.reranking.strengths import best_rows, part_vectors, strengths
 from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.training.kernels.fit import fit
 from tests.model.worlds import catalogue, data, histories, tasteful_users
@@ -43,7 +43,7 @@ def test_fewer_behaviours_than_reasons_leave_places_empty() -> None:
 def test_a_behaviour_of_the_items_taste_is_the_reason(recommender: Recommender, items: ItemVectors) -> None:
     """The user did three things of taste A and one, the latest, of taste B."""
     user = histories([[0, 1, 2, 25]])
-    found = evidence(recommender, user, items.token)
+    found = part_vectors(recommender, user, items.token)
     of_b = strengths(found.history, items.y[[21]], items.theta[[21]], Rank())
     of_a = strengths(found.history, items.y[[5]], items.theta[[5]], Rank())
     assert best_rows(of_b, user.items, 1)[0, 0] == 3
@@ -58,7 +58,7 @@ def test_removing_the_reason_costs_more_than_removing_another_behaviour(
     target, costs_of_reason, costs_of_others = 5, [], []
     for row in rows:
         user = histories([row])
-        found = evidence(recommender, user, items.token)
+        found = part_vectors(recommender, user, items.token)
         strength = strengths(found.history, items.y[[target]], items.theta[[target]], Rank())
         reason = int(best_rows(strength, user.items, 1)[0, 0])
         whole = logit(recommender, items, row, target)
@@ -74,12 +74,12 @@ def logit(recommender: Recommender, items: ItemVectors, row: list[int], item: in
 
 
 def test_an_old_behaviour_is_weaker_evidence(recommender: Recommender, items: ItemVectors) -> None:
-    found = evidence(recommender, histories([[1, 2]], weights=[[0.01, 1.0]]), items.token)
+    found = part_vectors(recommender, histories([[1, 2]], weights=[[0.01, 1.0]]), items.token)
     assert found.history_prior[1] == 0
     assert found.history_prior[0] < 0
 
 
 def test_users_without_history_have_no_history_evidence(recommender: Recommender, items: ItemVectors) -> None:
-    found = evidence(recommender, histories([[], []], social={1: [3]}), items.token)
+    found = part_vectors(recommender, histories([[], []], social={1: [3]}), items.token)
     assert found.history.shape == (0, 16)
     assert found.social.shape == (2, 16)
