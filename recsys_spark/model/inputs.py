@@ -1,4 +1,4 @@
-"""What the model reads: profiles joined with their text vectors, shared by train, score and rerank."""
+"""The inputs of the model: profiles joined with their text vectors, shared by train, score and rerank."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ ITEM_COLUMNS = ("item_id", "vector", "popularity", "n_behaviours", "available")
 
 
 def item_inputs(item_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
-    """Columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, n_behaviours bigint, available
-    boolean`."""
+    """Return the columns ITEM_COLUMNS: `item_id, vector array<float>? [h], popularity double, n_behaviours bigint,
+    available boolean`."""
     vectors = embeddings.select("content_hash", "vector")
     return item_profiles.join(vectors, "content_hash", "left").select(*ITEM_COLUMNS)
 
 
 def user_inputs(user_profiles: DataFrame, embeddings: DataFrame) -> DataFrame:
-    """Columns kernels.histories.INPUT_COLUMNS, one row per user who is known by something.
+    """Return the columns kernels.histories.INPUT_COLUMNS: one row for each user with a behaviour, friends' items or a
+    profile text that has a vector.
 
-    `items, behaviours, times (seconds), weights` are newest first; `vector` is that of the profile text, or null.
+    `items, behaviours, times (seconds), weights` are newest first; `vector` is the vector of the profile text, or null.
     """
     vectors = embeddings.select("content_hash", "vector")
-    # Behaviours of weight 0 make no history: such a user is known by nothing, whatever the segment says.
+    # Behaviours of weight 0 make no history, so the segment does not tell whether a user has one.
     acted = (F.size("history") > 0) | (F.size("social_items") > 0)
     return (
         user_profiles.where(acted | F.col("text").isNotNull())
         .join(vectors, "content_hash", "left")
-        # A text that could not be encoded says no more than none.
+        # A text that could not be encoded counts as no text.
         .where(acted | F.col("vector").isNotNull())
         .select(
             "user_id",

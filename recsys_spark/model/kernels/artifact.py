@@ -18,7 +18,7 @@ from recsys_spark.model.kernels.facts import TRAIN_AGAIN, ModelFacts
 
 
 def is_link(name: str) -> bool:
-    """Whether a tensor belongs to links.Links: large, and fitted anew from the behaviours."""
+    """Return whether a tensor belongs to links.Links: such tensors are large, and fitted anew from the behaviours."""
     return name.startswith("links.")
 
 
@@ -32,26 +32,26 @@ class Artifact:
 
     @property
     def model_id(self) -> str:
-        """16 hex digits that change with any weight or warm item."""
+        """Return 16 hex digits that change with any weight, warm item or behaviour type."""
         digest = hashlib.sha256(self.tensor_bytes())
         digest.update(json.dumps([self.facts.behaviours, self.facts.warm_item_ids]).encode())
         return digest.hexdigest()[:16]
 
     def noting(self, **facts: Any) -> Artifact:
-        """The same model with other facts."""
+        """Return the same model with other facts."""
         return replace(self, facts=replace(self.facts, **facts))
 
     def tensor_bytes(self) -> bytes:
-        """The tensors as a safetensors file."""
+        """Return the tensors as a safetensors file."""
         return bytes(save_tensors({name: np.ascontiguousarray(value) for name, value in self.tensors.items()}))
 
     def facts_json(self) -> str:
-        """The facts as JSON."""
+        """Return the facts as JSON."""
         return self.facts.to_json()
 
     @staticmethod
     def parse(tensor_bytes: bytes, facts_json: str) -> Artifact:
-        """Inverse of the two writers.
+        """Return the artifact that the two writers wrote.
 
         Raises TrainingError for a model that another version made, and for files that are cut short or otherwise wrong.
         """

@@ -1,9 +1,8 @@
-"""What a trial run chooses because the loss cannot: each choice once, with its grid, its place in the tensors and its
-words.
+"""The values that a trial run chooses because the loss cannot.
 
-To add a choice, add a field to :class:`Choices`. The trial tries its grid, the model stores it, and log, card, report
-and benchmarks print it. A faster search than trying the whole model is a function in
-:mod:`recsys_spark.training.kernels.choosing`.
+Each choice stands here once, with its grid, its place in the tensors and its words. To add a choice, add a field to
+:class:`Choices`. The trial tries its grid, the model stores it, and log, card, report and benchmarks print it. A faster
+search than trying the whole model is a function in :mod:`recsys_spark.training.kernels.choosing`.
 """
 
 from __future__ import annotations
@@ -21,10 +20,11 @@ from recsys_spark.numerics.arrays import F32
 
 Tensors = dict[str, npt.NDArray[Any]]
 USUAL_STRENGTH = 2.0
-"""Better than what the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014."""
+"""Better than the value that the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014.
+"""
 LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0, 9.0, 14.0)
-"""With the largest, lists of users with a history are nearly those of EASE (Steam, validation: ndcg@10 0.3659 at 14
-times, EASE 0.3677)."""
+"""With the largest value, lists of users with a history are nearly the lists of EASE. (Steam, validation: ndcg@10
+0.3659 at 14 times, EASE 0.3677.)"""
 TEMPERATURES: F32 = np.exp(np.linspace(-1.2, 2.0, 33)).astype(np.float32)
 COLD_ITEM_BOOSTS = tuple(0.25 * k for k in range(25))
 USUAL_COSINE = 1.0
@@ -45,31 +45,31 @@ class Choice:
     grid: tuple[float, ...]
     """The values that a trial tries, ascending; `usual` is one of them"""
     clause: str
-    """For model card and report: what it means, with a place for the value"""
+    """For model card and report: the meaning, with a place for the value"""
     short: str
     """For log lines"""
     heading: str
-    """Of a table's column"""
+    """Heading of a table's column"""
     put_in: Callable[[Tensors, float], Tensors] = _as_it_was
     """Returns the tensors with a value put into them; the given ones stay as they are"""
     take_out: Callable[[Tensors, float], Tensors] = _as_it_was
     """Inverse of `put_in`"""
     as_trained: float | None = None
-    """The value that leaves the tensors as they were trained; None where that is the usual one"""
+    """The value that leaves the tensors as they were trained; None if that is the usual value"""
     open_ends: tuple[int, ...] = (0, -1)
-    """Places in the grid beyond which a better value may lie; an end by nature (no push, no cosine) is not one"""
+    """Places in the grid beyond which a better value may lie. An end by nature (no push, no cosine) does not count"""
     on_grid: Callable[[Choices, float], float] = lambda _, value: value
     """The value of the grid that became the stored value"""
 
 
 def choice(**known: Any) -> Any:
-    """A field of :class:`Choices`; the arguments are those of :class:`Choice`."""
+    """Return a field of :class:`Choices`; the arguments are those of :class:`Choice`."""
     one = Choice(**known)
     return field(default=one.usual, metadata={"choice": one})
 
 
 def cold_push(boost: float) -> F32:
-    """What is added to the weights of the features [N_FEATURES], so that logits of items nobody has chosen rise by
+    """Return the addition to the weights of the features [N_FEATURES] that raises logits of items nobody has chosen by
     ``boost``.
 
     >>> cold_push(1.5).tolist()
@@ -98,7 +98,7 @@ class Choices:
         take_out=lambda tensors, times: _strengthened(tensors, -float(np.log(times))),
         as_trained=1.0,
     )
-    """How many times what the loss found the links count"""
+    """Factor of the links, where 1 is the strength that the loss found"""
     temperature: float = choice(
         usual=1.0,
         grid=tuple(TEMPERATURES.tolist()),
@@ -127,19 +127,19 @@ class Choices:
         short="w_cos {:.2f}",
         heading="w_cos",
         open_ends=(-1,),
-        # The temperature divides the logits alone.
+        # The temperature divides the logits only.
         on_grid=lambda choices, value: value * choices.temperature,
     )
     """Weight of the cosine next to log P, where the configuration does not set it"""
 
     @classmethod
     def every(cls) -> dict[str, Choice]:
-        """The choices by name, in their order."""
+        """Return the choices by name, in their order."""
         return {one.name: one.metadata["choice"] for one in fields(cls)}
 
     @classmethod
     def as_trained(cls) -> Self:
-        """The values that leave tensors as the training made them.
+        """Return the values that leave tensors as the training made them.
 
         >>> Choices.as_trained()
         Choices(link_strength=1.0, temperature=1.0, cold_item_boost=0.0, w_cos=1.0)
@@ -148,11 +148,11 @@ class Choices:
 
     @classmethod
     def parse(cls, values: Mapping[str, float]) -> Self:
-        """Inverse of :meth:`as_dict`."""
+        """Return the choices of :meth:`as_dict`."""
         return cls(**values)
 
     def as_dict(self) -> dict[str, float]:
-        """Plain values by name, for JSON."""
+        """Return plain values by name, for JSON."""
         return asdict(self)
 
     def apply(self, tensors: Tensors) -> Tensors:
@@ -162,18 +162,18 @@ class Choices:
         return tensors
 
     def remove(self, tensors: Tensors, names: Collection[str] | None = None) -> Tensors:
-        """Inverse of :meth:`apply`, but for rounding; with ``names``, of those choices alone."""
+        """Undo :meth:`apply`, except for rounding; with ``names``, only those choices."""
         for name, one, value in reversed(list(self._values())):
             if names is None or name in names:
                 tensors = one.take_out(tensors, value)
         return tensors
 
     def clauses(self) -> str:
-        """What was chosen, for model card and report."""
+        """Return the chosen values in words, for model card and report."""
         return ", ".join(one.clause.format(value) for _, one, value in self._values())
 
     def line(self) -> str:
-        """What was chosen, for a log.
+        """Return the chosen values in words, for a log.
 
         >>> Choices().line()
         'links count 2.0 times what the loss found, temperature 1.00, cold items +0.00, w_cos 1.00'
@@ -181,7 +181,7 @@ class Choices:
         return ", ".join(one.short.format(value) for _, one, value in self._values())
 
     def at_grid_ends(self) -> list[str]:
-        """Names of choices that have the last value that is tried, so that a better value may lie beyond.
+        """Return the names of choices at the last value of their grid: a better value may lie beyond.
 
         >>> Choices().at_grid_ends(), Choices(link_strength=LINK_STRENGTHS[-1], w_cos=0.0).at_grid_ends()
         ([], ['link_strength'])

@@ -1,4 +1,4 @@
-"""What a training finds, epoch by epoch: losses, and how a trial run does on behaviours that it was not shown."""
+"""The record of a training, epoch by epoch: losses, and the quality of a trial run on behaviours that it was not shown."""
 
 from __future__ import annotations
 
@@ -7,48 +7,48 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 K = 10
-"""Items of a list that is looked at."""
+"""Items of a list that metrics look at."""
 
 
 @dataclass(frozen=True)
 class EpochLoss:
-    """Mean losses of an epoch and how long it took."""
+    """Mean losses of an epoch, and the time it took."""
 
     epoch: int
     of: int
-    """How many epochs this run has at most"""
+    """The largest number of epochs of this run"""
     loss: float
     cross_entropy: float
     bce: float
     seconds: float
 
     def line(self) -> str:
-        """For a log."""
+        """Return a line for a log."""
         return (
             f"epoch {self.epoch}/{self.of} loss {self.loss:.4f} "
             f"(cross-entropy {self.cross_entropy:.4f}, bce {self.bce:.4f}) {self.seconds:.1f} s"
         )
 
     def as_dict(self) -> dict[str, float]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Found:
-    """How a model did on held-out behaviours."""
+    """Metrics of a model on held-out behaviours."""
 
     ndcg: float
-    """At K, over the whole catalogue; items that the user has touched are left out unless repeats are asked for"""
+    """At K, over the whole catalogue; without items that the user has touched, unless repeats are asked for"""
     recall: float
     """At K, as above"""
     nll: float
     """Mean -log P(item) of a held-out behaviour, P over the whole catalogue at the temperature below"""
     temperature: float
-    """The T that makes -log P least; 1 where -log P is not a number"""
+    """The T with the smallest -log P; 1 if -log P is not a number"""
 
     def as_dict(self) -> dict[str, float]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -58,20 +58,20 @@ class TrialEpoch:
 
     loss: EpochLoss
     found: Found | None
-    """How it did on the held-out behaviours where it was measured: after the last epoch, with `patience` after each"""
+    """Metrics on the held-out behaviours, if they were measured: after the last epoch, or with `patience` after each"""
 
     def line(self) -> str:
-        """For a log."""
+        """Return a line for a log."""
         said = f", held-out ndcg@{K} {self.found.ndcg:.4f}" if self.found else ""
         return f"trial {self.loss.line()}{said}"
 
     def as_dict(self) -> dict[str, float]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {**self.loss.as_dict(), **(self.found.as_dict() if self.found else {})}
 
     @staticmethod
     def parse(values: Mapping[str, Any]) -> TrialEpoch:
-        """Inverse of :meth:`as_dict`."""
+        """Return the epoch of :meth:`as_dict`."""
         loss = EpochLoss(**{field.name: values[field.name] for field in fields(EpochLoss)})
         found = {field.name: values[field.name] for field in fields(Found) if field.name in values}
         return TrialEpoch(loss, Found(**found) if found else None)

@@ -1,4 +1,4 @@
-"""The facts of a model besides its tensors: sizes, the data it learned from, what was chosen, how training went."""
+"""The facts of a model next to its tensors: sizes, the data it learned from, the choices, the course of training."""
 
 from __future__ import annotations
 
@@ -12,61 +12,61 @@ from recsys_spark.model.kernels.json_record import FieldError, record_of
 from recsys_spark.model.kernels.tower import TowerShape
 
 FORMAT_VERSION = 5
-"""Goes up where facts or tensors of an earlier version can no longer be read."""
+"""Goes up when facts or tensors of an earlier version can no longer be read."""
 TRAIN_AGAIN = "Delete the stage's manifest, runs/run_date=D/AREA/train.json, and run `train` again."
 
 
 @dataclass(frozen=True)
 class ModelFacts:
-    """Stored in model.json."""
+    """The content of model.json."""
 
     shape: TowerShape
     behaviours: tuple[str, ...]
-    """Types, in the order of the tower's embedding"""
+    """Behaviour types, in the order of the tower's embedding"""
     warm_item_ids: tuple[str, ...]
     """Items with a learned part, in the order of its rows"""
     choices: Choices
-    """What a trial chose, and what the tensors have built in"""
+    """The choices of a trial, which the tensors have built in"""
     n_users: int
-    """With a history, in training"""
+    """Users with a history, in training"""
     n_positions: int
     """Behaviours in training"""
     first_time: float
-    """Of the behaviours, in seconds since 1970"""
+    """Time of the oldest behaviour, in seconds since 1970"""
     last_time: float
     device: str
     """`cpu` or `cuda`"""
     precision: str
-    """Of the tower's products: `float32` or `bfloat16`"""
+    """Number format of the tower's products: `float32` or `bfloat16`"""
     losses: tuple[EpochLoss, ...] = ()
-    """Of each epoch"""
+    """Losses of each epoch"""
     trial: tuple[TrialEpoch, ...] = ()
-    """Epochs of the trial run; empty where there was none"""
+    """Epochs of the trial run; empty if there was none"""
     held_out: Found | None = None
-    """How the trial's model did on held-out behaviours, with the choices but before cold items were pushed"""
+    """Metrics of the trial's model on held-out behaviours, with the choices but before cold items were pushed"""
     seconds: float = 0.0
-    """That training took, its trial included"""
+    """Duration of training, its trial included"""
     resumed: str = ""
-    """Where training went on after it was stopped; empty where it was not"""
+    """Where training went on after it was stopped; empty if it was not stopped"""
     no_checkpoint: str = ""
-    """Why no checkpoint could be written; empty where that was possible"""
+    """Why no checkpoint could be written; empty if that was possible"""
     encoder_id: str = ""
-    """Of the text vectors"""
+    """Encoder of the text vectors"""
     config_fingerprint: str = ""
     started_from: str | None = None
-    """Run date of the model that training began with; None where it began anew"""
+    """Run date of the model that training began with; None if it began from scratch"""
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
-        """The content of model.json."""
+        """Return the content of model.json."""
         return json.dumps(asdict(self), ensure_ascii=False, indent=1)
 
     @staticmethod
     def parse(text: str) -> ModelFacts:
-        """Inverse of :meth:`to_json`.
+        """Return the facts of :meth:`to_json`.
 
-        Raises TrainingError for another version, for a field that is missing, unknown or of another type, and for
-        text that is not JSON.
+        Raises TrainingError for another version, for a field that is missing, unknown or of another type, and for text
+        that is not JSON.
         """
         try:
             values = json.loads(text)

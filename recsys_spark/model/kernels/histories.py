@@ -1,7 +1,7 @@
 """Users in flat arrays: histories, texts and social items of a batch of users, ready for the user tower.
 
-The Arrow columns are those of :data:`INPUT_COLUMNS`; a history arrives newest first and is kept oldest first, because
-the tower reads it causally.
+The Arrow columns are :data:`INPUT_COLUMNS`. A history arrives newest first and is kept oldest first, because the tower
+reads it causally.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Ragged:
 
     @property
     def lengths(self) -> I64:
-        """Row lengths, [n]."""
+        """Return the row lengths, [n]."""
         return np.diff(self.offsets)
 
 
@@ -59,12 +59,12 @@ class Histories(Ragged):
 
     @property
     def n_users(self) -> int:
-        """Number of users."""
+        """Return the number of users."""
         return len(self.user_ids)
 
     @property
     def has_social(self) -> Bools:
-        """[n] whether a user has neighbours with items."""
+        """Return whether each user has neighbours with items, [n]."""
         return np.diff(self.social_offsets) > 0
 
     def take(self, rows: I64) -> Histories:
@@ -87,7 +87,7 @@ class Histories(Ragged):
 
 
 def joined(parts: Sequence[Histories]) -> Histories:
-    """The users of several."""
+    """Return the users of several batches as one."""
 
     def offsets(name: str) -> I64:
         lengths = np.concatenate([np.diff(getattr(part, name)) for part in parts])
@@ -99,7 +99,7 @@ def joined(parts: Sequence[Histories]) -> Histories:
 
 
 def first_choices(histories: Histories) -> Bools:
-    """Behaviours [n] that are their user's first of the item."""
+    """Return whether each behaviour [n] is its user's first on the item."""
     rows = np.repeat(np.arange(histories.n_users), histories.lengths)
     pairs = rows * (int(histories.items.max(initial=0)) + 1) + histories.items
     is_first = np.zeros(len(rows), dtype=bool)
@@ -108,7 +108,10 @@ def first_choices(histories: Histories) -> Bools:
 
 
 def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:
-    """The same users, behaviours of one instant in a random order: data without times, or by the day, have none."""
+    """Return the same users with behaviours of one instant in a random order.
+
+    Behaviours without times, or with dates only, have no order among themselves.
+    """
     rows = np.repeat(np.arange(histories.n_users), histories.lengths)
     order = np.lexsort((rng.random(len(rows)), histories.times, rows))
     return replace(
@@ -121,7 +124,7 @@ def shuffled_ties(histories: Histories, rng: np.random.Generator) -> Histories:
 
 
 def kept(histories: Histories, keep: Bools) -> Histories:
-    """The same users with some of their behaviours, ``keep`` over the flat arrays."""
+    """Return the same users with only the behaviours where ``keep``, over the flat arrays, is true."""
     return replace(
         histories,
         offsets=_kept_offsets(histories.offsets, keep),
@@ -133,12 +136,12 @@ def kept(histories: Histories, keep: Bools) -> Histories:
 
 
 def without_friends(histories: Histories) -> Histories:
-    """The same users, whose friends say nothing."""
+    """Return the same users without the items of their friends."""
     return with_social(histories, histories.social_items, np.zeros(len(histories.social_items), bool))
 
 
 def with_social(histories: Histories, items: I64, keep: Bools) -> Histories:
-    """The same users with other social items, those where ``keep`` is true."""
+    """Return the same users with other social items: ``items`` where ``keep`` is true."""
     return replace(
         histories,
         social_offsets=_kept_offsets(histories.social_offsets, keep),
@@ -148,22 +151,22 @@ def with_social(histories: Histories, items: I64, keep: Bools) -> Histories:
 
 
 class Positions:
-    """Looks up the positions of ids in a sorted list; unknown ids get -1."""
+    """Looks up the positions of ids in a sorted list. An unknown id has position -1."""
 
     def __init__(self, ids: Sequence[str] | npt.NDArray[np.object_]) -> None:
         self._index = pd.Index(np.asarray(ids, dtype=object))
 
     def of(self, ids: npt.NDArray[np.object_]) -> I64:
-        """Positions of ``ids``, [n]."""
+        """Return the positions of ``ids``, [n]."""
         return np.asarray(self._index.get_indexer(pd.Index(ids, dtype=object)), dtype=np.int64)
 
 
 def from_arrow(
     batch: pa.RecordBatch | pa.Table, items: Positions, behaviours: Mapping[str, int], text_width: int
 ) -> Histories:
-    """Build :class:`Histories` from Arrow columns INPUT_COLUMNS.
+    """Return :class:`Histories` from the Arrow columns INPUT_COLUMNS.
 
-    Items that are not in ``items`` are dropped; behaviour types that are not in ``behaviours`` get the extra last
+    Items that are not in ``items`` are dropped. Behaviour types that are not in ``behaviours`` get the extra last
     position, ``len(behaviours)``.
     """
     table = pa.Table.from_batches([batch]) if isinstance(batch, pa.RecordBatch) else batch
@@ -198,7 +201,7 @@ def from_arrow(
 
 
 def _ragged(table: pa.Table, *names: str) -> tuple[I64, dict[str, pa.Array]]:
-    """Common offsets and flat values of list columns of equal lengths; a null list is empty."""
+    """Return common offsets and flat values of list columns of equal lengths; a null list is empty."""
     values: dict[str, pa.Array] = {}
     offsets = np.zeros(table.num_rows + 1, dtype=np.int64)
     for name in names:
@@ -210,7 +213,7 @@ def _ragged(table: pa.Table, *names: str) -> tuple[I64, dict[str, pa.Array]]:
 
 
 def _reversed_rows(offsets: I64) -> I64:
-    """Flat order that reverses each row."""
+    """Return the flat order that reverses each row."""
     starts = np.repeat(offsets[:-1], np.diff(offsets))
     ends = np.repeat(offsets[1:], np.diff(offsets))
     return starts + ends - 1 - np.arange(offsets[-1])
@@ -221,7 +224,7 @@ def _kept_offsets(offsets: I64, keep: Bools) -> I64:
 
 
 def _take_flat(offsets: I64, rows: I64) -> tuple[I64, I64]:
-    """Flat positions of the chosen rows, and their new offsets."""
+    """Return the flat positions of the chosen rows, and their new offsets."""
     lengths = np.diff(offsets)[rows]
     new = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
     flat = np.arange(new[-1]) - np.repeat(new[:-1], lengths) + np.repeat(offsets[rows], lengths)
@@ -229,7 +232,7 @@ def _take_flat(offsets: I64, rows: I64) -> tuple[I64, I64]:
 
 
 def vectors_of(column: pa.ChunkedArray | pa.Array, width: int) -> tuple[F32, Bools]:
-    """[n, h] vectors and whether each is there; null rows are zero."""
+    """Return the vectors [n, h] and whether each one exists [n]; null rows are zero."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     present = np.asarray(array.is_valid())
     matrix = np.zeros((len(array), width), dtype=np.float32)

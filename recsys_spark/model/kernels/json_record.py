@@ -1,4 +1,4 @@
-"""A frozen dataclass read from JSON: every field must be there and have its type, and no other field may be."""
+"""Reads a frozen dataclass from JSON: every field must exist and have its type, and other fields are refused."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class FieldError(ValueError):
 
 
 def record_of(kind: type[Record], values: object, where: str = "") -> Record:
-    """The ``kind`` of plain ``values`` (`dataclasses.asdict`, through JSON). Raises FieldError.
+    """Return the ``kind`` of plain ``values`` (`dataclasses.asdict`, through JSON). Raises FieldError.
 
     >>> from dataclasses import dataclass
     >>> Point = dataclass(type("Point", (), {"__annotations__": {"x": int, "y": float}}))

@@ -1,14 +1,16 @@
-"""Links between items that were chosen together, at full rank: what a product of 64 numbers cannot tell apart.
+"""Links between items that were chosen together, at full rank: they tell apart what a product of 64 numbers cannot.
 
 The evidence for item j in a history S is the score of EASE^R (Steck 2019, "Embarrassingly shallow autoencoders for
 sparse data"):
 
     f_j = sum over k in S, k != j, of B_kj        B_kj = -P_kj / P_jj        P = (X'X + penalty I)^-1
 
-with X the users x items matrix of what was chosen at all. From MIN_EVIDENCE on it enters the logit as ``strength * log((f_j
-+ floor) / (MIN_EVIDENCE + floor))``, both learned (``tower.link_boosts``). The model keeps the largest entries of each row
-of B. Evidence below MIN_EVIDENCE counts as none. :mod:`recsys_spark.training.kernels.link_fit` fits P, and says what a
-user's evidence is while the model learns.
+X is the users x items matrix that is 1 where a user has chosen the item. Evidence of at least MIN_EVIDENCE enters the
+logit as ``strength * log((f_j + floor) / (MIN_EVIDENCE + floor))``. Strength and floor are learned
+(``tower.link_boosts``). Evidence below MIN_EVIDENCE counts as none. The model keeps the largest entries of each row of
+B.
+
+:mod:`recsys_spark.training.kernels.link_fit` fits P, and defines a user's evidence while the model learns.
 """
 
 from __future__ import annotations
@@ -23,13 +25,12 @@ from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.numerics.arrays import F32, I32, I64, Bools
 
 MIN_EVIDENCE = 0.008
-"""Evidence below this counts as none. One user who alone chose two items gives more than this at the default
-penalty."""
+"""Evidence below this counts as none. Two items that only one user chose give more than this at the default penalty."""
 MAX_PER_USER = 200
-"""A served user keeps the strongest evidence for this many items, and all of it for the user's own items, which most
-lists leave out."""
+"""In scoring a user keeps the strongest evidence for this many items. Evidence for the user's own items is kept in
+addition: most lists leave these items out."""
 MIN_REST = 0.05
-"""1 - q is at least this: rounding must not divide a user's evidence by nothing."""
+"""1 - q is at least this, so that rounding cannot make it 0 and a user's evidence infinite."""
 
 
 class Links(NamedTuple):
@@ -45,13 +46,13 @@ class Links(NamedTuple):
     """[n] P_jj, 0 for an item that is not linked"""
 
     def matrix(self) -> sp.csr_matrix:
-        """B [n, n]."""
+        """Return B [n, n]."""
         n = len(self.offsets) - 1
         return sp.csr_matrix((self.values, self.items, self.offsets), shape=(n, n))
 
 
 class Evidence(NamedTuple):
-    """Sparse evidence: of ``item`` [nnz] in the history that ends at ``row`` [nnz], ascending."""
+    """Sparse evidence: for ``item`` [nnz] in the history that ends at ``row`` [nnz], ascending."""
 
     row: I64
     item: I64
@@ -59,12 +60,12 @@ class Evidence(NamedTuple):
     """[nnz] f_j, at least MIN_EVIDENCE"""
 
     def where(self, chosen: Bools) -> Evidence:
-        """Some of it."""
+        """Return the chosen entries."""
         return Evidence(self.row[chosen], self.item[chosen], self.value[chosen])
 
 
 def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
-    """X [n_users, n_items]: 1 where a user has the item, however often."""
+    """Return X [n_users, n_items]: 1 where a user has the item, however often."""
     ones = np.ones(len(histories.items), np.float32)
     chosen = sp.csr_matrix(
         (ones, histories.items.astype(np.int32), histories.offsets), shape=(histories.n_users, n_items)
@@ -75,12 +76,11 @@ def chosen_of(histories: Histories, n_items: int) -> sp.csr_matrix:
 
 
 def evidence_for(links: Links, histories: Histories) -> Evidence:
-    """Evidence in the whole history of each user; rows are users. Each keeps the MAX_PER_USER strongest and the own
-    items.
+    """Return the evidence in the whole history of each user; rows are users.
 
-    Served users are those the links were fitted to, and as in training each one's own row is left out. Here v follows
-    from f alone: ``v_j = P_jj (1[j in S] - f_j)``. For a user who was not there (thinned out, say) that trusts links
-    of rare items too much.
+    Each user keeps the MAX_PER_USER strongest entries and all entries of own items. Scoring serves the users that the
+    links were fitted to. As in training, each user's own row is left out. Here v is computed from f only: ``v_j = P_jj
+    (1[j in S] - f_j)``. For a user who was not in the fit (thinned out, say), this trusts links of rare items too much.
     """
     n = len(links.diagonal)
     chosen = chosen_of(histories, n)
@@ -103,9 +103,10 @@ def evidence_for(links: Links, histories: Histories) -> Evidence:
 
 
 def strongest(evidence: Evidence, is_own: Bools, n_rows: int) -> Evidence:
-    """Of each row the MAX_PER_USER strongest that are not ``is_own`` [nnz], ties by item, and all that are.
+    """Return, for each row, the MAX_PER_USER strongest entries that are not ``is_own`` [nnz] and all entries that are;
+    ties by item.
 
-    Rows ascend, and items within a row.
+    Rows ascend, and so do the items within a row.
     """
     order = np.lexsort((evidence.item, -evidence.value, is_own, evidence.row))
     row = evidence.row[order]
@@ -116,8 +117,8 @@ def strongest(evidence: Evidence, is_own: Bools, n_rows: int) -> Evidence:
 
 
 def columns_of(links: npt.NDArray[np.integer]) -> I64:
-    """The column of each link number among items that have the numbers ``links`` (-1: none), -1 for one that is not
-    there.
+    """Return the column of each link number among items with the numbers ``links`` (-1: none); -1 for a number that no
+    item has.
 
     >>> columns_of(np.array([2, -1, 0], np.int32)).tolist()
     [2, -1, 0]

@@ -1,10 +1,11 @@
 """The popularity prior of b_j, and its replay: what was known of every item at moments of the training data.
 
-At serving, b_j = beta . features_j + c_j, with features of how often an item was chosen lately, how often ever, and
-whether anyone has ever chosen it. Were beta learned from the popularity at the end of the data, every target would
-have been popular already, and an item nobody has touched yet could only lose. So time is cut into slices, and a
-target is scored by what was known when its slice began: then the next thing is sometimes a new one, and beta says how
-often.
+In scoring, b_j = beta . features_j + c_j. The features say how often an item was chosen lately, how often ever, and
+whether anyone has ever chosen it.
+
+If beta were learned from the popularity at the end of the data, every target would already be popular. An item that
+nobody has touched yet could then only lose. So time is cut into slices. A target is scored by what was known when its
+slice began: then the next item is sometimes a new one, and beta learns how often.
 """
 
 from __future__ import annotations
@@ -35,20 +36,22 @@ class Popularity:
 
     @staticmethod
     def of(items: pa.Table | pa.RecordBatch) -> Popularity:
-        """From columns `popularity` and `n_behaviours` of model_inputs.item_inputs."""
+        """Return the popularity in the columns `popularity` and `n_behaviours` of model.inputs.item_inputs."""
         recent, total = (np.asarray(items[name], np.float64) for name in ("popularity", "n_behaviours"))
         return Popularity(recent, total)
 
     def units(self) -> F64:
-        """[2] mean of the recent and of the total one over items that have any; 1 where there is none."""
+        """Return the mean of the recent and of the total popularity over items that have any, [2]; 1 where no item has
+        any."""
         known = self.total > 0
         means = np.array([values[known].mean() if known.any() else 0.0 for values in (self.recent, self.total)])
         return np.where(means > 0, means, 1.0)
 
     def features(self, units: F64) -> F32:
-        """[n, N_FEATURES] log recent, log total (both relative to ``units``, finite for 0), and 1 where nobody came.
+        """Return features [n, N_FEATURES]: log recent, log total, and 1 for an item that nobody has chosen.
 
-        Relative, so that data which ended years before as_of have the same prior as fresh ones.
+        Both logs are relative to ``units`` and finite for 0. So data that ended years before as_of have the same prior
+        as fresh data.
 
         >>> Popularity(np.array([0.0, 9.9]), np.array([0.0, 0.9])).features(np.ones(2)).astype(float).round(3).tolist()
         [[0.0, 0.0, 1.0], [2.303, 0.0, 0.0]]
@@ -61,7 +64,7 @@ class Popularity:
 
 @dataclass(frozen=True)
 class Replay:
-    """What was known at the beginning of each of S slices of time."""
+    """The knowledge of items at the beginning of each of S slices of time."""
 
     borders: F64
     """[S - 1] seconds; slice s holds the behaviours from borders[s - 1] on"""
@@ -72,11 +75,11 @@ class Replay:
 
     @property
     def n_slices(self) -> int:
-        """S"""
+        """Return the number of slices, S."""
         return len(self.features)
 
     def slice_of(self, times: F64) -> I64:
-        """[n] the slice of each moment."""
+        """Return the slice of each moment, [n]."""
         return np.searchsorted(self.borders, times, side="right").astype(np.int64)
 
 
@@ -89,11 +92,12 @@ def replay(
     now: F32,
     group: Group = ALONE,
 ) -> Replay:
-    """Cut the behaviours (flat arrays: item, seconds, behaviour weight without decay) into slices.
+    """Cut the behaviours of all of the ``group`` into slices; flat arrays: item, seconds, behaviour weight without
+    decay.
 
-    The first slice has nothing before it: it is scored by its own popularity, among its own items. Where the data
-    have no time to speak of (all within a day, positions instead of moments) there is that slice alone, with the
-    features ``now`` [n, N_FEATURES]. The behaviours are those of all of the ``group``.
+    Nothing comes before the first slice, so it is scored by its own popularity, among its own items. If the data cover
+    no more than a day, or have positions instead of moments, this slice is the only one. Its features are then ``now``
+    [n, N_FEATURES].
     """
     borders = slice_borders(group.moments(times))
     if not len(borders):
@@ -115,8 +119,8 @@ def popularity_at(
     half_life_days: float,
     group: Group = ALONE,
 ) -> Popularity:
-    """Popularity of each item by the behaviours of the ``group`` before ``moment`` (flat arrays as in
-    :func:`replay`)."""
+    """Return the popularity of each item by the behaviours of the ``group`` before ``moment``; flat arrays as in
+    :func:`replay`."""
     before = times < moment
     age = (moment - times[before]) / SECONDS_PER_DAY
     recent = np.bincount(items[before], weights[before] * np.exp2(-age / half_life_days), minlength=n_items).astype(
@@ -127,7 +131,8 @@ def popularity_at(
 
 
 def slice_borders(times: F64) -> F64:
-    """Moments after which SLICE_SHARE of the behaviours lie each, from WARM_UP_SHARE on, a day apart at least.
+    """Return the moments that cut the behaviours after the first WARM_UP_SHARE into parts of SLICE_SHARE; they are at
+    least a day apart.
 
     >>> slice_borders(np.arange(1000.0) * 86_400 / 10).round(0).tolist()[:2]
     [2592000.0, 3456000.0]

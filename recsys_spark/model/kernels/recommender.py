@@ -20,10 +20,10 @@ USERS_PER_PASS = 256
 
 @dataclass(frozen=True)
 class ItemVectors:
-    """What scoring and histories need of n items."""
+    """The vectors of n items that scoring and histories need."""
 
     token: F32
-    """[n, d] W_in e_j + delta_j, what histories are made of"""
+    """[n, d] W_in e_j + delta_j, the tokens of histories"""
     y: F32
     """[n, d] the cosine side"""
     theta: F32
@@ -31,7 +31,7 @@ class ItemVectors:
     bias: F32
     """[n]"""
     link: I64
-    """[n] the number by which boosts name the item, -1 for none"""
+    """[n] the number of the item in boosts, -1 for an item without one"""
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class ItemMatrix:
     """The catalogue of n items as workers hold it, sorted by id."""
 
     fingerprint: str
-    """Changes with the ids: what workers keep by position must not outlive them."""
+    """Changes with the ids, so that what workers keep by position is not used for other items"""
     ids: npt.NDArray[np.object_]
     """[n]"""
     titles: npt.NDArray[np.object_]
@@ -51,7 +51,7 @@ class ItemMatrix:
     theta: F32
     """[n, d]"""
     link: I64
-    """[n] link numbers, -1 for none"""
+    """[n] link numbers, -1 for an item without one"""
 
 
 class Recommender:
@@ -71,7 +71,7 @@ class Recommender:
 
     @property
     def prior_strength(self) -> float:
-        """Mean gamma of the attention: how much log(weight) counts beside q.k."""
+        """Return the mean gamma of the attention: how much log(weight) counts compared with q.k."""
         gammas = [t.mean() for name, t in self._tensors.items() if name.endswith(".gamma")]
         return max(0.0, float(torch.stack(gammas).mean()))
 
@@ -83,7 +83,7 @@ class Recommender:
         has_vector: Bools,
         popularity: Popularity,
     ) -> ItemVectors:
-        """Vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
+        """Return the vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
         t = self._tensors
         e = (torch.from_numpy(vectors) - t["text_mean"]) / t["text_scale"]
         e = e * torch.from_numpy(has_vector).unsqueeze(1)
@@ -91,7 +91,7 @@ class Recommender:
         warm = torch.from_numpy(rows >= 0)
         at = torch.from_numpy(np.maximum(rows, 0))
         delta = t["items.delta"][at] * warm.unsqueeze(1)
-        # An item of the newest slice was a target as a cold one only: what delta it has is that of histories.
+        # An item of the newest slice was a target only while it was cold: its delta is learned from histories.
         settled = t["items.settled"][at].unsqueeze(1)
         correction = t["items.correction"][at] * warm
         prior = torch.from_numpy(popularity.features(t["popularity_units"].numpy()))
@@ -105,11 +105,10 @@ class Recommender:
 
     @torch.inference_mode()
     def user_boosts(self, histories: Histories, link_numbers: I64) -> Evidence:
-        """What links add to the logits of each user with a history, and friends to those of a user without one.
+        """Return the additions to logits: by links for each user with a history, by friends for each user without one.
 
-        ``item`` is the link number, ``row`` the user.
-
-        ``link_numbers`` [n_items] by the histories' positions.
+        ``item`` is the link number, ``row`` the user. ``link_numbers`` [n_items] are indexed by the histories'
+        positions.
         """
         friends = self._friend_boosts(histories, link_numbers)
         numbers = link_numbers[histories.items]
@@ -130,9 +129,9 @@ class Recommender:
         return Evidence(row[order], item[order], np.concatenate([value, friends.value])[order])
 
     def _friend_boosts(self, histories: Histories, link_numbers: I64) -> Evidence:
-        """For users without a history."""
+        """Return the boosts of users without a history."""
         n_social = np.diff(histories.social_offsets)
-        # Shares of the warm ones, as in training.
+        # Shares among the warm items, as in training.
         row, item = np.repeat(np.arange(histories.n_users), n_social), link_numbers[histories.social_items]
         weight = np.where(item >= 0, histories.social_weights, 0.0).astype(np.float32)
         sums = np.bincount(row, weight, minlength=histories.n_users).astype(np.float32)
@@ -145,10 +144,10 @@ class Recommender:
 
     @torch.inference_mode()
     def pair_boosts(self, chosen: I64, items: I64) -> F32:
-        """[m, n] what each item of ``chosen`` alone would add to the logit of each of ``items``; both are link
-        numbers, or -1.
+        """Return the additions [m, n] to the logit of each of ``items`` if only that item of ``chosen`` had been
+        chosen.
 
-        B is taken as it is: no user's own row is left out.
+        Both are link numbers, or -1. B is taken as it is: no user's own row is left out.
         """
         between = self._weights[np.maximum(chosen, 0)][:, np.maximum(items, 0)].toarray().clip(min=0)
         between *= (chosen >= 0)[:, None] & (items >= 0)
@@ -157,7 +156,7 @@ class Recommender:
 
     @torch.inference_mode()
     def user_vectors(self, histories: Histories, item_tokens: F32) -> F32:
-        """x_i [n, d]; item_tokens [n_items, d] are indexed by the histories' positions."""
+        """Return x_i [n, d]; ``item_tokens`` [n_items, d] are indexed by the histories' positions."""
         out = np.zeros((histories.n_users, self.shape.width), dtype=np.float32)
         table = torch.from_numpy(item_tokens)
         order = np.argsort(histories.lengths, kind="stable")

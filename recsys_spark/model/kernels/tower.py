@@ -1,8 +1,8 @@
 """The user tower and the item side of the model, as in the table "The method" of docs/architecture.md.
 
-A user is the token sequence ``[profile text] [start + social taste] [behaviour 1] ... [behaviour T]``, oldest first,
-read causally: the output at behaviour t is x_i after t behaviours, the output at the start token is x_i of a user
-known by tags and friends only.
+A user is the token sequence ``[profile text] [start + social taste] [behaviour 1] ... [behaviour T]``, oldest first.
+The tower reads it causally. The output at behaviour t is x_i after t behaviours. The output at the start token is x_i
+of a user who is known only by tags and friends.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ SCALAR_STEPS = 5.0
 
 @dataclass(frozen=True)
 class TowerShape:
-    """Sizes of the towers; stored beside the weights."""
+    """Sizes of the towers; stored next to the weights."""
 
     width: int
     text_width: int
@@ -39,7 +39,7 @@ class TowerShape:
     dropout: float
 
     def as_dict(self) -> dict[str, int | float]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return asdict(self)
 
 
@@ -50,31 +50,31 @@ class Tokens:
     items: Tensor
     """[B, T] positions in the item matrix"""
     behaviours: Tensor
-    """[B, T]"""
+    """[B, T] positions in the list of behaviour types"""
     gaps: Tensor
-    """[B, T] bucketed time since the behaviour before"""
+    """[B, T] time since the previous behaviour, in buckets"""
     log_weights: Tensor
-    """[B, T] log of weight, the largest of a user at 0"""
+    """[B, T] log of the weight, shifted so that the largest of a user is 0"""
     is_first: Tensor
-    """[B, T] whether the user had not touched the item before"""
+    """[B, T] whether this is the user's first behaviour on the item"""
     lengths: Tensor
-    """[B]"""
+    """[B] number of behaviours"""
     texts: Tensor
-    """[B, h]"""
+    """[B, h] vectors of the profile texts"""
     has_text: Tensor
-    """[B]"""
+    """[B] whether the user has such a vector"""
     social_items: Tensor
-    """[B, S]"""
+    """[B, S] positions in the item matrix"""
     social_weights: Tensor
-    """[B, S] sums to 1 per user, zero where there is none"""
+    """[B, S] sums to 1 per user; zero for a user without friends' items"""
 
     def to(self, device: torch.device) -> Tokens:
-        """The same on another device."""
+        """Return the same tokens on another device."""
         return Tokens(**{field.name: getattr(self, field.name).to(device) for field in fields(Tokens)})
 
 
 def tokens_of(histories: Histories) -> Tokens:
-    """Pad a batch of histories."""
+    """Return a batch of histories as padded tokens."""
     n, lengths = histories.n_users, histories.lengths
     width = int(lengths.max(initial=0))
     rows = np.repeat(np.arange(n), lengths)
@@ -118,8 +118,8 @@ def tokens_of(histories: Histories) -> Tokens:
 class Block(nn.Module):
     """One pre-norm transformer layer whose attention has the behaviour weights as a prior.
 
-    ``attention_k ~ weight_k^gamma * exp(q.k)``, gamma learned per head. A factor common to a user's weights cancels,
-    and exponential decay to a later date is such a factor: the same history has the same x on every night.
+    ``attention_k ~ weight_k^gamma * exp(q.k)``, with a gamma learned for each head. A factor common to a user's weights
+    cancels. Exponential decay to a later date is such a factor, so the same history has the same x on every night.
     """
 
     def __init__(self, shape: TowerShape) -> None:
@@ -133,7 +133,7 @@ class Block(nn.Module):
         self.drop = nn.Dropout(shape.dropout)
 
     def forward(self, h: Tensor, blocked: Tensor, log_weights: Tensor) -> Tensor:
-        """[B, S, d] -> [B, S, d]; ``blocked`` [B, S, S] is true where a query must not look."""
+        """Return [B, S, d] from [B, S, d]; ``blocked`` [B, S, S] is true where a query must not look."""
         b, s, d = h.shape
         q, k, v = self.qkv(self.norm_in(h)).view(b, s, 3, self.n_heads, d // self.n_heads).permute(2, 0, 3, 1, 4)
         prior = self.gamma.view(1, -1, 1, 1) * log_weights[:, None, None, :]
@@ -160,7 +160,7 @@ class UserTower(nn.Module):
         self.start = nn.Parameter(torch.zeros(d))
         self.blocks = nn.ModuleList(Block(shape) for _ in range(shape.n_layers))
         self.norm, self.out = nn.LayerNorm(d), nn.Linear(d, d)
-        # What was chosen together, whatever the order: on shops a linear model of that alone beats many a deep one.
+        # Items chosen together, in any order: on shops a linear model of these pairs beats many deep models.
         self.bag, self.bag_gamma = nn.Linear(d, d, bias=False), nn.Parameter(torch.tensor(0.5))
         nn.init.zeros_(self.bag.weight)
         self.drop = nn.Dropout(shape.dropout)
@@ -168,7 +168,7 @@ class UserTower(nn.Module):
             nn.init.normal_(table.weight, std=0.1)
 
     def forward(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
-        """Outputs [B, 2 + T, d] at every token, from item tokens [n_items, d]; see :func:`last_outputs`."""
+        """Return the outputs [B, 2 + T, d] at every token, from item tokens [n_items, d]; see :func:`last_outputs`."""
         t, device = tokens.items.shape[1], item_tokens.device
         history = F.embedding(tokens.items, item_tokens) + self.behaviour(tokens.behaviours) + self.gap(tokens.gaps)
         history = history + self.position.weight[:t].unsqueeze(0)
@@ -188,8 +188,11 @@ class UserTower(nn.Module):
         return x + F.pad(self.drop(self.bag(self._together(tokens, item_tokens))), (0, 0, 2, 0))
 
     def _together(self, tokens: Tokens, item_tokens: Tensor) -> Tensor:
-        """[B, T, d] weighted sums of the item tokens so far, over the root of the squared weights, so that they keep
-        a scale."""
+        """Return weighted sums of the item tokens so far, [B, T, d].
+
+        A sum is divided by the root of the summed squares of its weights, so that its scale does not grow with the
+        history.
+        """
         places = torch.arange(tokens.items.shape[1], device=item_tokens.device)
         absent = places.unsqueeze(0) >= tokens.lengths.unsqueeze(1)
         share = (self.bag_gamma * tokens.log_weights).exp().masked_fill(absent, 0.0)
@@ -201,8 +204,10 @@ class UserTower(nn.Module):
 class ItemSide(nn.Module):
     """Item vectors from text vectors and, for items seen in training, a learned part.
 
-    token_j = W_in e_j + delta_j (what a history is made of), theta_j = W_theta e_j + delta_j, y_j = W_y e_j,
-    b_j = beta . popularity features of j + c_j.
+    token_j = W_in e_j + delta_j (the tokens of a history)
+    theta_j = W_theta e_j + delta_j
+    y_j = W_y e_j
+    b_j = beta . popularity features of j + c_j
     """
 
     def __init__(self, text_width: int, width: int, n_warm: int) -> None:
@@ -212,20 +217,22 @@ class ItemSide(nn.Module):
         self.w_y = nn.Linear(text_width, width, bias=False)
         self.delta = nn.Parameter(torch.randn(n_warm, width) * 0.02)
         self.correction = nn.Parameter(torch.zeros(n_warm))
-        # A cold item begins where one does that hardly anybody chose.
+        # A cold item begins where an item begins that hardly anybody chose.
         self.beta = nn.Parameter(torch.tensor([0.5, 0.5, math.log(POPULARITY_FLOOR)]))
         self.link = nn.Parameter(torch.zeros(3))
         self.friend = nn.Parameter(torch.zeros(2))
 
 
 def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
-    """What evidence [nnz] adds to logits: strength * log((evidence + floor) / (MIN_EVIDENCE + floor)).
+    """Return the additions of link evidence [nnz] to logits.
+
+        strength * log((evidence + floor) / (MIN_EVIDENCE + floor))
 
     ``n_items`` [nnz] is the number of distinct items of the history.
 
-    ``link`` [3]: log strength and log floor in units of SCALAR_STEPS, so that steps of a size that suits vectors move
-    scalars, too, and the power of n_items that strength goes with: a sum over many items says less than the same over
-    few.
+    ``link`` [3] holds the log strength, the log floor, and the power of ``n_items`` in the strength. The two logs are
+    in units of SCALAR_STEPS, so that learning steps that suit vectors also move scalars. The power is learned because a
+    sum over many items says less than the same sum over few.
     """
     strength = (SCALAR_STEPS * link[0] + link[2] * n_items.log()).exp()
     floor = LINK_FLOOR * (SCALAR_STEPS * link[1]).exp()
@@ -233,16 +240,17 @@ def link_boosts(evidence: Tensor, n_items: Tensor, link: Tensor) -> Tensor:
 
 
 def friend_boosts(share: Tensor, friend: Tensor) -> Tensor:
-    """What friends add to the logits of their items for a user without a history: strength * log((share + floor) /
-    floor).
+    """Return the additions to the logits of friends' items for a user without a history.
 
-    ``share`` [nnz] of the weight of what the user's neighbours like, ``friend`` [2] log strength and log floor in
-    units of SCALAR_STEPS.
+        strength * log((share + floor) / floor)
+
+    ``share`` [nnz] is an item's share of the weight of all items that the user's neighbours like. ``friend`` [2] holds
+    log strength and log floor, in units of SCALAR_STEPS.
     """
     strength, floor = (SCALAR_STEPS * friend[0]).exp(), FRIEND_FLOOR * (SCALAR_STEPS * friend[1]).exp()
     return strength * ((share + floor).log() - floor.log())
 
 
 def last_outputs(outputs: Tensor, lengths: Tensor) -> Tensor:
-    """x_i [B, d]: the output at each user's last behaviour, or at the start token where there is none."""
+    """Return x_i [B, d]: the output at each user's last behaviour, or at the start token if the user has none."""
     return outputs[torch.arange(len(lengths), device=outputs.device), lengths + 1]
