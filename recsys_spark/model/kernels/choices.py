@@ -20,8 +20,8 @@ from recsys_spark.numerics.arrays import F32
 
 Tensors = dict[str, npt.NDArray[Any]]
 USUAL_STRENGTH = 2.0
-"""Better than the value that the loss finds (1) on six of seven validation slices of public data; docs/decisions/0014.
-"""
+"""Better than the value that the loss finds (1) on six of seven validation slices of public data;
+docs/decisions/0014."""
 LINK_STRENGTHS = (1.0, 1.5, USUAL_STRENGTH, 3.0, 4.0, 6.0, 9.0, 14.0)
 """With the largest value, lists of users with a history are nearly the lists of EASE. (Steam, validation: ndcg@10
 0.3659 at 14 times, EASE 0.3677.)"""

@@ -1,4 +1,5 @@
-"""The record of a training, epoch by epoch: losses, and the quality of a trial run on behaviours that it was not shown."""
+"""The record of a training, epoch by epoch: losses, and the quality of a trial run on behaviours that it was not
+shown."""
 
 from __future__ import annotations
 

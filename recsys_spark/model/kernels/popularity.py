@@ -41,8 +41,8 @@ class Popularity:
         return Popularity(recent, total)
 
     def units(self) -> F64:
-        """Return the mean of the recent and of the total popularity over items that have any, [2]; 1 where no item has
-        any."""
+        """Return the mean of the recent and of the total popularity over items that have any, [2]; 1 where no item
+        has any."""
         known = self.total > 0
         means = np.array([values[known].mean() if known.any() else 0.0 for values in (self.recent, self.total)])
         return np.where(means > 0, means, 1.0)

@@ -1,4 +1,4 @@
-"""How a model does on held-out behaviours: ranks in the whole catalogue, ndcg, recall and -log P."""
+"""Metrics of a model on held-out behaviours: ranks in the whole catalogue, ndcg, recall and -log P."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ AT_ONE = int(np.abs(TEMPERATURES - 1).argmin())
 
 
 class Asked:
-    """The held-out users and all items as a model sees them; ``catalogue`` as it was at the moment of the cut."""
+    """The held-out users and all items as a model sees them; ``catalogue`` is the catalogue at the moment of the
+    cut."""
 
     def __init__(self, held: HeldOut, recommender: Recommender, catalogue: Catalogue) -> None:
         self.held, self.cold, self._recommender = held, catalogue.popularity.total <= 0, recommender
@@ -37,7 +38,8 @@ class Asked:
         self.boosts = boosts._replace(item=column[boosts.item])
 
     def by_profile(self) -> Asked | None:
-        """The users who have tags, as if those were all that is known of them; None where they are too few."""
+        """Return the users who have tags, as if nothing else were known of them; None if they are fewer than
+        MIN_USERS."""
         rows = np.flatnonzero(self.held.asked.has_text)
         if len(rows) < MIN_USERS:
             return None
@@ -53,7 +55,7 @@ class Asked:
         return other
 
     def blocks(self, link_strength: float) -> Iterator[AskedBlock]:
-        """Some users at a time; boosts are ``link_strength`` times what the model says."""
+        """Yield some users at a time; boosts are multiplied by ``link_strength``."""
         held, n_items = self.held, len(self.theta)
         step = max(1, min(USERS_AT_ONCE, int(BLOCK_SCORES / n_items)))
         for start in range(0, held.asked.n_users, step):
@@ -74,11 +76,11 @@ class Asked:
             yield block
 
     def ndcg(self, rank: I64) -> F64:
-        """[n] ndcg at K of each user; ``rank`` of each truth."""
+        """Return ndcg at K of each user, [n]; ``rank`` has the rank of each truth."""
         return self._metric("ndcg", rank)
 
     def recall(self, rank: I64) -> F64:
-        """[n] recall at K of each user."""
+        """Return recall at K of each user, [n]."""
         return self._metric("recall", rank)
 
     def _metric(self, name: str, rank: I64) -> F64:
@@ -97,30 +99,32 @@ class AskedBlock:
     cosines: F32
     """[n_asked, n_items]"""
     boosts: Evidence
-    """of which `item` is a column"""
+    """`item` is a column of `logits`"""
     part: slice
-    """where their truth is"""
+    """their place in the truth of all asked users"""
     row: I64
     """[n_truth] index into `asked`"""
     item: I64
     """[n_truth]"""
 
     def add_boosts(self, times: float) -> None:
-        """Add the boosts, ``times`` times, to the logits."""
+        """Add ``times`` the boosts to the logits."""
         self.logits[self.boosts.row, self.boosts.item] += np.float32(times) * self.boosts.value
 
     def add_cosine(self, times: float) -> None:
-        """Add the cosine, ``times`` times, to the logits. After that they are good for ranks only."""
+        """Add ``times`` the cosine to the logits. After that they are good for ranks only."""
         if times:
             self.logits[:] += np.float32(times) * self.cosines
 
     def leave_out_seen(self) -> None:
-        """For lists without repeats."""
+        """Give items that a user has seen the logit -inf, for lists without repeats."""
         self.logits[np.repeat(np.arange(self.asked.n_users), self.asked.lengths), self.asked.items] = -np.inf
 
     def ranks(self) -> I64:
-        """[n_truth] ranks from 1, behind all items that score the same: cold items without a text do, or items of a
-        model of NaNs."""
+        """Return ranks from 1, [n_truth]; an item ranks behind all items with the same score.
+
+        Cold items without a text have equal scores, and so have all items of a model of NaNs.
+        """
         found = np.empty(len(self.row), np.int64)
         step = max(1, int(BLOCK_SCORES / self.logits.shape[1]))
         for start in range(0, len(self.row), step):
@@ -130,7 +134,8 @@ class AskedBlock:
 
 
 def measure(asked: Asked, link_strength: float, cosine: float) -> tuple[Found, F64]:
-    """Metrics over the truth, and the ndcg of each user [n]; lists are by the logit and ``cosine`` times the cosine."""
+    """Return metrics over the truth, and the ndcg of each user [n]; lists are by the logit plus ``cosine`` times the
+    cosine."""
     rank, nll = np.empty(len(asked.held.truth_row), np.int64), np.zeros(len(TEMPERATURES))
     for block in asked.blocks(link_strength):
         nll += _nll(block.logits, block.row, block.logits[block.row, block.item])
@@ -146,7 +151,7 @@ def measure(asked: Asked, link_strength: float, cosine: float) -> tuple[Found, F
 
 
 def _nll(logits: F32, row: I64, own: F32) -> F64:
-    """[n_temperatures] sum over the pairs of log sum exp(logits / T) - own / T."""
+    """Return the sum over the pairs of log sum exp(logits / T) - own / T, [n_temperatures]."""
     largest = logits.max(1, keepdims=True)
     shifted = logits - largest
     sums = np.stack([np.log(np.exp(shifted / t).sum(1, dtype=np.float64)) for t in TEMPERATURES], 1)

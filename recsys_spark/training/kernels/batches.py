@@ -1,4 +1,4 @@
-"""How a training run walks through its histories: batches of users of like length, and the optimiser's schedule."""
+"""The walk of a training run through its histories: batches of users of like length, and the optimiser's schedule."""
 
 from __future__ import annotations
 
@@ -25,10 +25,9 @@ class Schedule:
         self.peak, self.total, self.done = peak, max(1, steps), 0
 
     def apply(self, loss: Tensor | None, weight: float, group: Group = ALONE) -> float:
-        """Make one optimiser step of the whole ``group`` and return the weighted mean of their losses; a loss of None
-        has weight 0.
+        """Make one optimiser step of the whole ``group`` and return the weighted mean of their losses.
 
-        No step is made if the mean is not a finite number.
+        A loss of None has weight 0. No step is made if the mean is not a finite number.
         """
         warmup = max(1, min(200, self.total // 10))
         progress = min(1.0, self.done / self.total)
@@ -48,7 +47,7 @@ class Schedule:
 
 
 def batches(histories: Histories, batch_positions: int, rng: np.random.Generator) -> Iterator[I64]:
-    """Users of like length together, so that little is padding, in random order."""
+    """Yield users of like length together, so that there is little padding; batches are in random order."""
     order = rng.permutation(histories.n_users)
     by_length = order[np.argsort(histories.lengths[order], kind="stable")]
     by_length = by_length[histories.lengths[by_length] > 0]
@@ -58,13 +57,13 @@ def batches(histories: Histories, batch_positions: int, rng: np.random.Generator
 
 
 def n_batches(histories: Histories, batch_positions: int) -> int:
-    """Batches per epoch."""
+    """Return the number of batches per epoch."""
     lengths = np.sort(histories.lengths[histories.lengths > 0])
     return len(_cuts(lengths, batch_positions)) - 1
 
 
 def _cuts(lengths: I64, batch_positions: int) -> list[int]:
-    """Borders of batches of ascending lengths with at most ``batch_positions`` padded positions each."""
+    """Return the borders of batches of ascending lengths with at most ``batch_positions`` padded positions each."""
     cuts, start = [0], 0
     for end, length in enumerate(lengths):
         if end > start and (end - start + 1) * (length + 2) > batch_positions:

@@ -1,8 +1,8 @@
-"""Keeps the newest state of a training on a file system, so that a killed training goes on where it was.
+"""Keeps the newest state of a training on a file system, so that a killed training goes on from it.
 
-The file is on any file system that pyarrow knows, because the task that trains has no Hadoop client. That is the
-executor's own disk or a mounted one, `hdfs://` where libhdfs is installed, `s3://` or `gs://`. A checkpoint is an
-insurance: if it cannot be written, training goes on without.
+The file is on any file system that pyarrow knows, because the task that trains has no Hadoop client. This is the
+executor's own disk or a mounted one, `hdfs://` where libhdfs is installed, `s3://` or `gs://`. If a checkpoint cannot
+be written, training goes on without it.
 """
 
 from __future__ import annotations
@@ -22,24 +22,26 @@ class Checkpoints:
     """The one checkpoint of a training: the newest."""
 
     def __init__(self, uri: str, key: str, every: int, say: Callable[[str], None] = print) -> None:
-        """``uri`` of the file, written every ``every`` steps; ``key`` changes with everything that the model depends
-        on."""
+        """Set ``uri``, the address of the file, and ``every``, the steps between saves.
+
+        ``key`` changes with everything that the model depends on.
+        """
         self.uri, self.key, self.every, self._say = uri, key, every, say
         self.trouble = ""
-        """Why no checkpoint can be written any more; empty while that is possible"""
+        """Why no checkpoint can be written any more; empty as long as that is possible"""
 
     def due(self, step: int) -> bool:
-        """Whether the state is to be saved after ``step`` steps of a run."""
+        """Return whether the state is to be saved after ``step`` steps of a run."""
         return self.every > 0 and step % self.every == 0
 
     def save(self, state: TrainingState) -> None:
-        """Write the state in place of the one before. A reader sees one of the two, whole."""
+        """Write the state in place of the earlier one. A reader sees one of the two, whole."""
         if self.trouble:
             return
         try:
             files, path = _located(self.uri)
             files.create_dir(path.rpartition("/")[0], recursive=True)
-            # A name of its own: a copy of the task that Spark gave up may still be writing.
+            # The name is unique, because a copy of the task that Spark gave up may still be writing.
             beside = f"{path}.{uuid.uuid4().hex}.part"
             with files.open_output_stream(beside) as stream:
                 stream.write(state.to_bytes(self.key))
@@ -49,9 +51,9 @@ class Checkpoints:
             self._say(self.trouble)
 
     def load(self) -> TrainingState | None:
-        """The state that was saved last; None if there is none or its file system cannot be reached.
+        """Return the state that was saved last; None if there is none or its file system cannot be reached.
 
-        Raises TrainingError if the file is cut short, or is of other settings, data or another version.
+        Raises TrainingError if the file is cut short, or is of other settings, other data or another version.
         """
         if not self.uri:
             return None
@@ -68,7 +70,7 @@ class Checkpoints:
 
 
 def _located(uri: str) -> tuple[pafs.FileSystem, str]:
-    """The file system of an address as Hadoop spells it, and the path there."""
+    """Return the file system of an address as Hadoop spells it, and the path there."""
     scheme, _, rest = uri.partition(":")
     if scheme == "file":
         return pafs.LocalFileSystem(), f"/{rest.lstrip('/')}"

@@ -1,8 +1,8 @@
 """The format of a checkpoint: the state of an unfinished training in one safetensors file.
 
-Tensors have the names `weights.NAME`, `optimiser.K.MOMENT`, `draws.cpu.RANK` and `draws.cuda.RANK`. Those of a trial
-run come on top: `good.NAME` and `best`. The tensor `facts` is JSON: version, key, run, place, seconds, and what the
-run has found so far.
+Tensors have the names `weights.NAME`, `optimiser.K.MOMENT`, `draws.cpu.RANK` and `draws.cuda.RANK`. A trial run adds
+`good.NAME` and `best`. The tensor `facts` is JSON: version, key, run, place, seconds, and the results of the run so
+far.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from safetensors.numpy import save as save_tensors
 from recsys_spark.errors import TrainingError
 
 FORMAT_VERSION = 1
-"""Goes up where earlier checkpoints can no longer be read."""
+"""Goes up when earlier checkpoints can no longer be read."""
 FACTS = "facts"
 WEIGHTS, OPTIMISER = "weights.", "optimiser."
 CPU_DRAWS, GPU_DRAWS = "draws.cpu.", "draws.cuda."
@@ -33,7 +33,7 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is in its walk through the histories."""
+    """The place of a run in its walk through the histories."""
 
     epoch: int
     n_done: int
@@ -41,16 +41,16 @@ class Place:
     n_steps: int
     """Steps of the whole run"""
     sums: list[float]
-    """[3] of the losses so far in this epoch, and of their weights"""
+    """[3] sums of the two losses so far in this epoch, and of their weights"""
     seconds: float
     """Spent on this epoch"""
     draws: list[list[Mapping[str, Any]]]
-    """[processes][2] state of NumPy's generator when the epoch began, and now"""
+    """[processes][2] state of NumPy's generator at the beginning of the epoch, and now"""
 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training was when it was saved."""
+    """A training at the moment when it was saved."""
 
     tensors: Tensors
     facts: Mapping[str, Any]
@@ -59,8 +59,8 @@ class TrainingState:
     def of_run(
         weights: Tensors, moments: Mapping[int, Tensors], of_processes: Sequence[tuple[Tensors, Place]]
     ) -> TrainingState:
-        """The state of a run: its weights, the optimiser's moments, and for each process its generators and its
-        place."""
+        """Return the state of a run: its weights, the optimiser's moments, and for each process its generators and
+        its place."""
         tensors = {f"{WEIGHTS}{name}": value for name, value in weights.items()}
         for k, values in moments.items():
             tensors |= {f"{OPTIMISER}{k}.{name}": value for name, value in values.items()}
@@ -71,38 +71,38 @@ class TrainingState:
         return TrainingState(tensors, {"place": {**asdict(places[0]), **own}})
 
     def adding(self, run: str, seconds: float, tensors: Tensors, facts: Mapping[str, Any]) -> TrainingState:
-        """This state with more in it.
+        """Return this state with what the run has found so far.
 
-        ``run`` is TRIAL or FINAL and has taken ``seconds`` so far. The others are what this run has found.
+        ``run`` is TRIAL or FINAL, and the training or its trial has taken ``seconds``.
         """
         return TrainingState({**self.tensors, **tensors}, {**self.facts, "run": run, "seconds": seconds, **facts})
 
     @property
     def run(self) -> str:
-        """The run that was saved, TRIAL or FINAL."""
+        """Return the run that was saved, TRIAL or FINAL."""
         return str(self.facts["run"])
 
     @property
     def seconds(self) -> float:
-        """The time that the training, or its trial run, had taken."""
+        """Return the time that the training, or its trial, had taken."""
         return float(self.facts["seconds"])
 
     @property
     def epoch(self) -> int:
-        """The epoch in which the run was saved."""
+        """Return the epoch in which the run was saved."""
         return int(self.facts["place"]["epoch"])
 
     @property
     def n_steps(self) -> int:
-        """The number of steps that the run had made."""
+        """Return the number of steps that the run had made."""
         return int(self.facts["place"]["n_steps"])
 
     def weights(self) -> dict[str, npt.NDArray[Any]]:
-        """The weights of the run by name."""
+        """Return the weights of the run by name."""
         return {name.removeprefix(WEIGHTS): v for name, v in self.tensors.items() if name.startswith(WEIGHTS)}
 
     def moments(self) -> dict[int, dict[str, npt.NDArray[Any]]]:
-        """The optimiser's moments by parameter and name."""
+        """Return the optimiser's moments by parameter and name."""
         found: dict[int, dict[str, npt.NDArray[Any]]] = {}
         for name, value in self.tensors.items():
             if name.startswith(OPTIMISER):
@@ -111,23 +111,23 @@ class TrainingState:
         return found
 
     def place(self, rank: int) -> Place:
-        """The place of the process ``rank``; draws are those of all."""
+        """Return the place of the process ``rank``; its `draws` are the draws of all processes."""
         facts = self.facts["place"]
         return Place(**{**facts, "sums": facts["sums"][rank]})
 
     def to_bytes(self, key: str) -> bytes:
-        """The content of the file; ``key`` changes with everything that the model depends on."""
+        """Return the content of the file; ``key`` changes with everything that the model depends on."""
         facts = {"format": FORMAT_VERSION, "key": key, **self.facts}
-        # safetensors writes the buffer below a view, not what the view shows.
+        # safetensors writes the buffer below a view, not the values of the view.
         tensors = {name: np.asarray(value, order="C") for name, value in self.tensors.items()}
         tensors[FACTS] = np.frombuffer(json.dumps(facts).encode(), np.uint8)
         return bytes(save_tensors(tensors))
 
     @staticmethod
     def parse(content: bytes, key: str, where: str) -> TrainingState:
-        """Inverse of :meth:`to_bytes`.
+        """Return the state of :meth:`to_bytes`.
 
-        Raises TrainingError if the file ``where`` is cut short, or is of other settings, data or another version.
+        Raises TrainingError if the file ``where`` is cut short, or is of other settings, other data or another version.
         """
         try:
             tensors = load_tensors(content)

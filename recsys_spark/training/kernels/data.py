@@ -1,4 +1,4 @@
-"""What the training of the towers is told."""
+"""The data that the towers are trained on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from recsys_spark.worker.process_group import ALONE, Group
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What training knows of n items, sorted by id."""
+    """The n items that training knows, sorted by id."""
 
     ids: npt.NDArray[np.object_]
     """[n]"""
@@ -30,7 +30,7 @@ class Catalogue:
 
 @dataclass(frozen=True)
 class Data:
-    """All that training is told."""
+    """All data of a training."""
 
     catalogue: Catalogue
     histories: Histories
@@ -40,16 +40,17 @@ class Data:
     type_weights: Sequence[float]
     """[n types] configured weights"""
     default_weight: float
-    """Of behaviours of other types"""
+    """Weight of behaviours of other types"""
     half_life_days: float
-    """Of the recent popularity"""
+    """Half-life of the recent popularity"""
     max_history: int
     predict_repeats: bool = False
-    """Whether an item is a target at every occurrence in a history, not at its first alone. Lists without seen items
-    want the first alone; else browse, cart, purchase of one item would teach little but to repeat."""
+    """Whether an item is a target at every occurrence in a history, or only at its first. Lists without seen items
+    want only the first: else browse, cart, purchase of one item would teach little but to repeat."""
 
     def before(self, histories: Histories, moment: float, group: Group = ALONE) -> Data:
-        """Fewer behaviours, and the popularity that those of the ``group`` gave at ``moment``."""
+        """Return the same data with other ``histories``, and the popularity at ``moment`` from the histories of the
+        whole ``group``."""
         popularity = popularity_at(
             moment,
             histories.items,
@@ -63,9 +64,9 @@ class Data:
 
     @property
     def all_weights(self) -> F64:
-        """[n types + 1] configured weights, and that of types which the configuration does not name."""
+        """Return the configured weights [n types + 1]; the last is for types that the configuration does not name."""
         return np.append(np.asarray(self.type_weights, np.float64), self.default_weight)
 
     def weights_of(self, histories: Histories) -> F64:
-        """[total] configured weight of each behaviour."""
+        """Return the configured weight of each behaviour, [total]."""
         return self.all_weights[histories.behaviours]

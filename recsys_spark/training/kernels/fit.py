@@ -1,4 +1,4 @@
-"""Training of the towers: a trial run that decides what the loss cannot, then the run that makes the artifact."""
+"""Training of the towers: a trial run that makes the choices, then the run that makes the artifact."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def _trial(
     saved: TrainingState | None,
     group: Group,
 ) -> Trial:
-    """The trial that the settings ask for; NO_TRIAL if they ask for none or too few users can be held out."""
+    """Return the trial that the settings ask for; NO_TRIAL if they ask for none or too few users can be held out."""
     if not (settings.trial_epochs or settings.patience):
         return NO_TRIAL
     rng = np.random.default_rng(seed)
@@ -115,18 +115,18 @@ def _trial(
 
 @dataclass
 class _SoFar:
-    """What a training has found when its final run begins, and then epoch by epoch; a checkpoint holds it."""
+    """The results of a training when its final run begins, and then epoch by epoch; a checkpoint holds them."""
 
     trial: Trial
     losses: list[EpochLoss]
 
     @staticmethod
     def of(saved: TrainingState) -> _SoFar:
-        """What a state of the final run holds."""
+        """Return the results in a state of the final run."""
         losses = [EpochLoss(**entry) for entry in saved.facts["losses"]]
         return _SoFar(Trial.parse(saved.facts["trial"]), losses)
 
     def added_to(self, state: TrainingState, seconds: float) -> TrainingState:
-        """``state`` of the final run with all of this; the training has taken ``seconds``."""
+        """Return ``state`` of the final run with these results; the training has taken ``seconds``."""
         facts = {"trial": self.trial.as_dict(), "losses": [entry.as_dict() for entry in self.losses]}
         return state.adding(FINAL, seconds, {}, facts)

@@ -1,7 +1,7 @@
-"""Holds behaviours out of a trial run. What the loss cannot decide is decided on them alone.
+"""Holds behaviours out of a trial run. What the loss cannot decide is decided only on them.
 
-The held-out part is the newest slice of time, as a list is for the days that come. Data without times give up the
-last item of every tenth user instead. Friends say nothing in a trial.
+The held-out part is the newest slice of time, because a list is for the days that come. If data have no times, the last
+item of every tenth user is held out instead. A trial uses no items of friends.
 """
 
 from __future__ import annotations
@@ -24,30 +24,31 @@ MAX_SCORES, MAX_USERS = 1e8, 20_000
 
 @dataclass(frozen=True)
 class HeldOut:
-    """What training may see, and what it is asked for."""
+    """The part of the data that a trial may see, and the part that it is asked for."""
 
     train: Histories
-    """Users with what they did before"""
+    """Users with their behaviours before the cut"""
     moment: float
-    """Popularity is that of this moment, in seconds"""
+    """Moment of the cut, in seconds; the trial has the popularity of this moment"""
     asked: Histories
-    """[n] users as they were known before"""
+    """[n] users as they were known before the cut"""
     truth_row: I64
     """[n_truth] index into `asked`, ascending"""
     truth_item: I64
-    """[n_truth] distinct per user"""
+    """[n_truth] positions in the catalogue, distinct per user"""
     repeats: bool
-    """Whether they may be items that the user had touched"""
+    """Whether the truth may hold items that the user had touched before"""
 
 
 def hold_out(
     histories: Histories, n_items: int, repeats: bool, rng: np.random.Generator, group: Group = ALONE
 ) -> HeldOut | None:
-    """Cut off the newest slice, or more, until MIN_USERS can be asked; if that hides too much, the last item of some
-    users.
+    """Cut off the newest slice, or more, until MIN_USERS users can be asked.
 
-    Returns None if even that asks too few users. With ``repeats``, items that a user had touched are asked for as
-    well. Of a ``group`` all cut at one moment, each its own histories; the first of them gets all that are asked.
+    If that hides more than MAX_HIDDEN of the behaviours, hide the last item of some users instead. Returns None if even
+    then too few users can be asked. With ``repeats``, items that a user had touched are asked for as well.
+
+    All processes of a ``group`` cut at one moment, each its own histories. The first one gets all users who are asked.
     """
     for moment in reversed(slice_borders(group.moments(histories.times))):
         hidden = histories.times >= moment
@@ -62,8 +63,10 @@ def hold_out(
 
 
 def _last_items(histories: Histories, rng: np.random.Generator) -> Bools:
-    """[total] whether a behaviour is on the last item of a drawn user. Among behaviours of one moment any may be the
-    last."""
+    """Return whether a behaviour is on the last item of a drawn user, [total].
+
+    Among behaviours of one moment any may be the last.
+    """
     user = np.repeat(np.arange(histories.n_users), histories.lengths)
     items = shuffled_ties(histories, rng).items
     ends = histories.offsets[1:][histories.lengths > 0] - 1
@@ -88,7 +91,7 @@ def _hide(
     pairs = np.unique(keys[hidden])
     if not repeats:
         pairs = np.setdiff1d(pairs, keys[~hidden])
-    # What friends like is known as of the end of the data: it would tell of the held-out part.
+    # The friends' items are known as of the end of the data: they would reveal the held-out part.
     train = without_friends(kept(histories, ~hidden))
     pairs = pairs[train.lengths[pairs // n_items] > 0]
     users = np.unique(pairs // n_items)

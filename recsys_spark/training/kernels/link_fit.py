@@ -1,12 +1,11 @@
 """Fits the links between items, and gives training the evidence of links without the user's own row.
 
-B of :mod:`recsys_spark.model.kernels.links` is fitted to the very histories that the model then learns from. So in
-training a user's evidence is that of a B without this user. By Sherman and Morrison, with v = P x and q = x'v of the
-user's own row x,
+B of :mod:`recsys_spark.model.kernels.links` is fitted to the same histories that the model then learns from. So in
+training a user's evidence comes from a B that was fitted without this user. Then the model learns how far links can be
+trusted on behaviours that they have not seen. By Sherman and Morrison, with v = P x and q = x'v of the user's own row
+x:
 
     P~ = P + v v' / (1 - q)
-
-so that the model learns how far links are to be trusted on what they have not seen.
 """
 
 from __future__ import annotations
@@ -25,27 +24,27 @@ from recsys_spark.numerics.machine_code import REORDERED, compiled
 from recsys_spark.worker.process_group import ALONE, Group
 
 KEPT_PER_ITEM = 256
-"""Entries of a row of B that the model keeps, the largest ones."""
+"""The number of entries of a row of B that the model keeps, the largest ones."""
 ROOM_PER_ROW = 256
-"""At first there is room for the evidence of this many items per prefix."""
+"""The first guess of the number of items with evidence per prefix."""
 MIN_PENALTY = 1e-6
-"""A penalty below this share of the largest count is lost in float32's rounding."""
+"""A smaller penalty, as a share of the largest count, is lost in float32's rounding."""
 ROWS_AT_ONCE = 1_024
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """P of the linked ones of n items, as training wants it."""
+    """P of the linked items among n items, as training uses it."""
 
     inverse: F32
     """[n_linked, n_linked]"""
     linked: I64
     """[n_linked] items, ascending"""
     place: I64
-    """[n] row of each item in `inverse`, -1 for one that is not linked"""
+    """[n] row of each item in `inverse`, -1 for an item that is not linked"""
 
     def links(self) -> Links:
-        """What the model keeps."""
+        """Return the links that the model keeps."""
         n, lengths = len(self.linked), np.zeros(len(self.place), np.int64)
         n_kept = max(min(KEPT_PER_ITEM, n - 1), 0)
         lengths[self.linked] = n_kept
@@ -64,10 +63,10 @@ class Fitted:
 
 
 def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: float, group: Group = ALONE) -> Fitted:
-    """P of the ``most_items`` items that most users chose, in the histories of the whole ``group``.
+    """Return P of the ``most_items`` items that most users chose, in the histories of the whole ``group``.
 
-    Takes 4 bytes for each pair of linked items (1 GiB for 16,384), about 24 for each behaviour, and as many
-    multiplications as the cube of the number of linked items.
+    Takes 4 bytes for each pair of linked items (1 GiB for 16,384) and about 24 bytes for each behaviour. The number of
+    multiplications is the cube of the number of linked items.
     """
     chosen = chosen_of(histories, n_items)
     counts = group.add_up(np.bincount(chosen.indices, minlength=n_items))
@@ -78,7 +77,7 @@ def fit_links(histories: Histories, n_items: int, *, most_items: int, penalty: f
 
 
 def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
-    """(X'X + penalty I)^-1, float32 [n, n], of X [n_users, n] with the users of the whole ``group``.
+    """Return (X'X + penalty I)^-1, float32 [n, n], of X [n_users, n] with the users of the whole ``group``.
 
     Raises TrainingError if there is no inverse in float32.
     """
@@ -87,7 +86,7 @@ def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
         return np.empty((0, 0), np.float32)
     gram = np.empty((n, n), np.float32, order="F")
     for low in range(0, n, ROWS_AT_ONCE):
-        # Symmetric, so rows may be written as columns, which lie together.
+        # The matrix is symmetric, so rows may be written as columns, which are contiguous in memory.
         gram[:, low : low + ROWS_AT_ONCE] = (items[low : low + ROWS_AT_ONCE] @ chosen).toarray().T
     gram = group.add_up(gram)
     largest = gram.diagonal().max()
@@ -101,7 +100,7 @@ def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
             found=f"{penalty:g}, which is lost in rounding: up to {int(largest)} users chose one item",
             action="Raise model.link_penalty, or set model.linked_items = 0.",
         )
-    # Column by column in memory, so the transpose is row by row, and its upper triangle is what is missing.
+    # It lies column by column in memory, so its transpose lies row by row and lacks the upper triangle.
     found: F32 = upper.T
     for low in range(0, n, ROWS_AT_ONCE):
         high = min(low + ROWS_AT_ONCE, n)
@@ -112,9 +111,10 @@ def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
 
 
 def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column: I64) -> Evidence:
-    """Evidence at behaviours (row, column) of histories that the links were fitted to, by links without the user's own.
+    """Return the evidence at behaviours (row, column) of ``histories``, by links without the user's own row.
 
-    Of the items up to there; given user by user, columns ascending.
+    The links were fitted to these histories. The evidence is of the items up to the behaviour. It is given user by
+    user, columns ascending.
     """
     capacity = ROOM_PER_ROW * len(row) + 1
     places = fitted.place[histories.items]
@@ -128,7 +128,7 @@ def evidence_without_self(fitted: Fitted, histories: Histories, row: I64, column
 
 @compiled(REORDERED)
 def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: I64, row: I64, column: I64) -> int:
-    """Fill ``found`` as far as it reaches; how much there is."""
+    """Fill ``found`` as far as it has room, and return how much evidence there is."""
     n = len(inverse)
     own, prefix, evidence = np.empty(n, np.float32), np.empty(n, np.float32), np.empty(n, np.float32)
     per_diagonal, in_prefix, is_counted = np.empty(n, np.float32), np.zeros(n, np.float32), np.zeros(n, np.bool_)
@@ -163,7 +163,8 @@ def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: 
 
 @compiled()
 def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
-    """Append what is enough to ``found``, as far as it reaches; how much there is now."""
+    """Append evidence of at least MIN_EVIDENCE to ``found`` as far as it has room, and return the size needed so
+    far."""
     for j in range(len(evidence)):
         if evidence[j] >= MIN_EVIDENCE:
             if size < len(found.row):

@@ -1,5 +1,7 @@
-"""The evidence of :mod:`recsys_spark.model.kernels.links` in training on a GPU: dense, where the CPU goes item by
-item."""
+"""The evidence of :mod:`recsys_spark.model.kernels.links` in training on a GPU.
+
+The computation is dense, while the CPU goes item by item.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,7 @@ class DeviceLinks:
         self.diagonal = self.inverse.diagonal().clone()
 
     def evidence_without_self(self, histories: Histories, row: I64, column: I64) -> Evidence:
-        """What ``links.evidence_without_self`` gives, but for rounding; (row, column) ascend.
+        """Return the same as ``link_fit.evidence_without_self``, except for rounding; (row, column) ascend.
 
         Sums over a prefix are products with a matrix of zeros and ones, users side by side.
         """
@@ -44,7 +46,7 @@ class DeviceLinks:
         return Evidence(row, item, value)
 
     def _of_users(self, histories: Histories, row: I64, column: I64, start: int) -> Evidence:
-        """That of all rows of some users; ``start`` is the number of the first row."""
+        """Return the evidence of all rows of some users; ``start`` is the number of the first row."""
         users, of_row = np.unique(row, return_inverse=True)
         user, at, place = self._own_items(histories.take(users))
         user_of_row, last = self._here(of_row), self._here(column)
@@ -68,7 +70,7 @@ class DeviceLinks:
         return Evidence(found + start, self.fitted.linked[item], evidence[enough].cpu().numpy())
 
     def _own_items(self, users: Histories) -> tuple[Tensor, Tensor, Tensor]:
-        """The linked items of users, each once, where it comes first: user, column, row of P; all [n]."""
+        """Return the linked items of users, each at its first occurrence: user, column, row of P; all [n]."""
         user = np.repeat(np.arange(users.n_users), users.lengths)
         column, place = np.arange(len(user)) - users.offsets[user], self.fitted.place[users.items]
         _, first = np.unique(user * len(self.fitted.place) + users.items, return_index=True)

@@ -1,8 +1,8 @@
 """Weighted softmax cross-entropy over all items, in blocks that stay in cache.
 
 The plain form writes a matrix of predictions x items to memory several times (logits, log-softmax, gradients). Here
-each block of predictions makes its logits, its loss and its gradients while they are in cache, so that the cost is
-that of the three matrix products.
+each block of predictions makes its logits, its loss and its gradients while they are in cache. So the cost is the cost
+of the three matrix products.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from torch import Tensor
 
 BLOCK_ELEMENTS = 1 << 20
 DEVICE_BLOCK_ELEMENTS = 1 << 27
-"""On a GPU, whose memory is as fast for a large block, and which a small one does not fill."""
+"""For a GPU: its memory is as fast for a large block, and a small block does not fill the GPU."""
 
 
 class Boosts(NamedTuple):
-    """Sparse additions to logits: ``value`` [nnz] goes to row ``row`` [nnz], ascending, and item ``item`` [nnz]; no
-    pair twice."""
+    """Sparse additions to logits: ``value`` [nnz] is added at row ``row`` [nnz], ascending, and item ``item`` [nnz];
+    no pair occurs twice."""
 
     row: Tensor
     item: Tensor
     value: Tensor
 
     def of_rows(self, rows: Tensor, n_rows: int) -> Boosts:
-        """Those of some of ``n_rows`` rows, renumbered; ``rows`` ascending."""
+        """Return the boosts of some of ``n_rows`` rows, renumbered; ``rows`` ascend."""
         device = self.row.device
         place = torch.full((n_rows,), -1, device=device)
         place = place.index_copy_(0, rows, torch.arange(len(rows), device=device))[self.row]
@@ -34,11 +34,11 @@ class Boosts(NamedTuple):
         return Boosts(place[kept], self.item[kept], self.value[kept])
 
     def before(self, later: Boosts) -> Boosts:
-        """Both, those of ``later`` at rows after these."""
+        """Return these boosts and then ``later``, whose rows come after these."""
         return Boosts(*(torch.cat(columns) for columns in zip(self, later, strict=True)))
 
     def over(self, items: Tensor, n_rows: int) -> Tensor:
-        """[n_rows, k] the values of ``items`` [k], which may repeat, in each row, 0 where there is none.
+        """Return the values of ``items`` [k], which may repeat, in each row, [n_rows, k]; 0 where there is no boost.
 
         >>> boosts = Boosts(torch.tensor([0, 1]), torch.tensor([5, 2]), torch.tensor([0.5, 0.25]))
         >>> boosts.over(torch.tensor([5, 2, 5]), 2).tolist()
@@ -52,7 +52,7 @@ class Boosts(NamedTuple):
         return self.value.new_zeros(n_rows, len(items)).index_put((self.row[cell], column), self.value[cell])
 
     def at(self, items: Tensor, n_items: int) -> Tensor:
-        """[n_rows, k] the values of ``items`` [n_rows, k] of the rows, 0 where there is none.
+        """Return the values of ``items`` [n_rows, k] in their rows, [n_rows, k]; 0 where there is no boost.
 
         >>> boosts = Boosts(torch.tensor([0, 1]), torch.tensor([5, 2]), torch.tensor([0.5, 0.25]))
         >>> boosts.at(torch.tensor([[2, 5], [2, 5]]), 6).tolist()
@@ -60,7 +60,7 @@ class Boosts(NamedTuple):
         """
         if not len(self.value):
             return self.value.new_zeros(items.shape)
-        # By row, so ascending only where items within a row are: the order of a search is made here.
+        # Boosts ascend by row, but items within a row may not: the order for the search is made here.
         cells, order = (self.row * n_items + self.item).sort()
         wanted = torch.arange(len(items), device=items.device).unsqueeze(1) * n_items + items
         place = torch.searchsorted(cells, wanted.contiguous()).clamp(max=len(cells) - 1)

@@ -8,7 +8,7 @@ AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 
 
 def in_bfloat16(precision: str, device: torch.device) -> bool:
-    """What ``model.precision`` means on a device: `auto` is bfloat16 on GPUs that have it, and float32 elsewhere.
+    """Return whether ``model.precision`` means bfloat16 on a device: `auto` does on GPUs that have it.
 
     >>> [in_bfloat16(precision, torch.device("cpu")) for precision in ("auto", "float32", "bfloat16")]
     [False, False, True]
@@ -19,9 +19,9 @@ def in_bfloat16(precision: str, device: torch.device) -> bool:
 
 
 def mixed(precision: str, device: torch.device) -> torch.autocast:
-    """The context of the tower's forward pass.
+    """Return the context of the tower's forward pass.
 
-    Weights, optimiser, losses and the logits over the catalogue stay float32. Bfloat16 has the range of float32, so no
-    gradient is lost that would have to be scaled up before.
+    Weights, optimiser, losses and the logits over the catalogue stay float32. Bfloat16 has the range of float32, so
+    gradients need no scaling.
     """
     return torch.autocast(device.type, torch.bfloat16, enabled=in_bfloat16(precision, device))

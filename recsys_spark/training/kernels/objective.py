@@ -1,8 +1,8 @@
-"""What training minimises: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
+"""The loss of training: softmax cross-entropy of a later behaviour plus the article's BCE on the cosine.
 
 Every position of a history predicts a behaviour after it, weighted by the configured weight of that behaviour's type.
-The softmax runs over items that may be targets only: one that never is must not be a negative either, or the text
-path learns to push every new item down.
+The softmax runs only over items that may be targets. An item that is never a target must not be a negative either: else
+the text path learns to push every new item down.
 """
 
 from __future__ import annotations
@@ -31,20 +31,21 @@ from recsys_spark.training.kernels.trainable import Trainable
 
 MIN_LOSS_WEIGHT = 0.05
 EvidenceOf = Callable[[Histories, I64, I64], Evidence]
-"""Evidence at behaviours (row, column) of a batch; `links.evidence_without_self` says of which."""
+"""Returns the evidence at behaviours (row, column) of a batch, as `link_fit.evidence_without_self` does."""
 
 
 class Drawn(NamedTuple):
-    """Negatives of a step, k of them; an item may be there several times."""
+    """The k negatives of a step; an item may be among them several times."""
 
     items: Tensor
     """[k] rows among the warm items"""
     log_expected: Tensor
-    """[k] log of how often the item is drawn on average, which its logit is lowered by (log-Q correction)"""
+    """[k] log of how often the item is drawn on average; its logit is lowered by it (log-Q correction)"""
 
 
 class Objective:
-    """Loss of one batch; ``asked`` [n_warm] counts the behaviours on each item that may be targets (`may_be_asked`)."""
+    """The loss of one batch; ``asked`` [n_warm] counts the behaviours on each item that may be targets
+    (`may_be_asked`)."""
 
     def __init__(
         self,
@@ -65,7 +66,7 @@ class Objective:
         self.type_weights = np.clip(type_weights / (type_weights.max() or 1.0), MIN_LOSS_WEIGHT, 1.0).astype(np.float32)
         self.features, self.known = self._here(replayed.features), self._here(replayed.known)
         never = self._here(np.where(asked > 0, 0.0, -np.inf).astype(np.float32))
-        # The first slice knows its own popularity, so what comes later is no candidate there; anywhere else it is.
+        # The first slice has its own popularity, so items of later slices are not candidates there; elsewhere they are.
         self.absent = (torch.where(self.known[0], never, -torch.inf), never)
         self.is_asked, self.negatives = asked > 0, np.flatnonzero(asked)
         self.share = asked / max(1, asked.sum())
@@ -73,10 +74,10 @@ class Objective:
         self.sampled = len(self.negatives) > settings.max_softmax_items
 
     def __call__(self, batch: Histories, rng: np.random.Generator) -> tuple[Tensor, tuple[float, float], int] | None:
-        """Return (loss, (cross-entropy, BCE), number of predictions), or None where the batch predicts nothing."""
+        """Return (loss, (cross-entropy, BCE), number of predictions), or None if the batch predicts nothing."""
         model = self.model
         tokens = tokens_of(batch)
-        # One mask for histories, candidates and links: hidden items are known by text and popularity alone.
+        # One mask for histories, candidates and links: hidden items are known only by text and popularity.
         shown = rng.random(len(self.vectors)) >= self.settings.id_dropout
         delta = model.items.delta * self._here(shown.astype(np.float32)).unsqueeze(1)
         outputs = self._outputs(tokens, delta)
@@ -88,8 +89,8 @@ class Objective:
         return ce + self.settings.bce_weight * bce, (ce.item(), bce.item()), len(made.target)
 
     def _outputs(self, tokens: Tokens, delta: Tensor) -> Tensor:
-        """The tower's outputs. Only items of the batch get tokens: a step must not cost more because a catalogue is
-        large."""
+        """Return the tower's outputs. Only items of the batch get tokens, so that a step of a large catalogue costs
+        no more."""
         items, social = tokens.items.numpy(), tokens.social_items.numpy()
         used, place = np.unique(np.concatenate([items.ravel(), social.ravel()]), return_inverse=True)
         local = replace(
@@ -109,7 +110,7 @@ class Objective:
     def _predictions(
         self, outputs: Tensor, tokens: Tokens, batch: Histories, shown: Bools, rng: np.random.Generator
     ) -> Predictions:
-        """Pairs (x, later item) of every position, and of the start token where tags or friends are known.
+        """Return pairs (x, later item) of every position, and of the start token if tags or friends are known.
 
         The target is drawn anew each epoch from the next `target_window` behaviours: a list is for tomorrow, not for
         the very next click.
@@ -121,17 +122,17 @@ class Objective:
         if not self.predict_repeats:
             first = tokens.is_first[row, later]
             row, column, later = row[first], column[first], later[first]
-        # Profile-only users: the start token predicts one behaviour of the user, any, drawn anew each epoch.
+        # For users known only by profile: the start token predicts one behaviour of the user, drawn anew each epoch.
         served = (tokens.has_text | (tokens.social_weights.sum(1) > 0)) & (tokens.lengths > 0)
         rows = served.nonzero().squeeze(1)
         chosen = torch.from_numpy((rng.random(len(rows)) * tokens.lengths[rows].numpy()).astype(np.int64))
         x = torch.cat([outputs[row, column + 2], outputs[rows, 1]])
         row, later = torch.cat([row, rows]), torch.cat([later, chosen])
         flat = batch.offsets[row.numpy()] + later.numpy()
-        # By type alone: old behaviours and short plays are evidence of what goes with what as well as any.
+        # By type only: old behaviours and short plays show as well as others which items go together.
         weight = self._here(self.type_weights[batch.behaviours[flat]])
         slices = self.replayed.slice_of(batch.times[flat])
-        # Those of the start token have no behaviour before them, so no links.
+        # Predictions of the start token have no behaviour before them, so no links.
         after = len(row) - len(rows)
         evidence = self.evidence(batch, row[:after].numpy(), column.numpy())
         known = self.replayed.known[slices[evidence.row], evidence.item] & (shown & self.is_asked)[evidence.item]
@@ -143,8 +144,10 @@ class Objective:
         return Predictions(x, tokens.items[row, later].to(self.device), weight / weight.sum(), slices, boosts)
 
     def _of_friends(self, tokens: Tokens, rows: Tensor, after: int, slices: I64) -> Boosts:
-        """What friends add to the predictions of start tokens, which have no history: those from ``after`` on, of
-        users ``rows``."""
+        """Return the boosts by friends to predictions of start tokens, which have no history.
+
+        These predictions come ``after`` the others; they are of users ``rows``.
+        """
         share = tokens.social_weights[rows]
         k, column = (share > 0).nonzero(as_tuple=True)
         at, item = after + k, tokens.social_items[rows][k, column]
@@ -155,7 +158,7 @@ class Objective:
         )
 
     def _softmax(self, made: Predictions, delta: Tensor, rng: np.random.Generator) -> Tensor:
-        """Weighted sum of -log P(target); over all warm items, or over drawn ones with log-Q correction."""
+        """Return the weighted sum of -log P(target), over all warm items or over drawn ones with log-Q correction."""
         loss = made.x.new_zeros(())
         drawn = self.draw(made.target, rng) if self.sampled else None
         text = self.model.items.w_theta(self.vectors if drawn is None else self.vectors[drawn.items])
@@ -170,7 +173,7 @@ class Objective:
         return loss
 
     def draw(self, target: Tensor, rng: np.random.Generator) -> Drawn:
-        """Negatives, half of them targets of this batch: those are what the model has to tell apart just now."""
+        """Return drawn negatives. Half of them are targets of this batch: the model has to tell these apart now."""
         n_batch = self.settings.n_sampled // 2
         n_popular = self.settings.n_sampled - n_batch
         popular = rng.choice(len(self.share), size=n_popular, p=self.popular_share)
@@ -179,8 +182,10 @@ class Objective:
         return Drawn(self._here(items), self._here(np.log(expected).astype(np.float32)))
 
     def _candidates(self, s: int, text: Tensor, delta: Tensor, rows: Tensor | slice) -> tuple[Tensor, Tensor]:
-        """Theta [n, d] and bias [n] of warm items when slice ``s`` began: items that were new then by text (W_theta
-        e) alone."""
+        """Return theta [n, d] and bias [n] of warm items when slice ``s`` began.
+
+        Items that were new then have only their text (W_theta e).
+        """
         items = self.model.items
         known = self.known[s, rows].float()
         bias = self.features[s, rows] @ items.beta + items.correction[rows] * known
@@ -197,7 +202,7 @@ class Objective:
         text: Tensor,
         boosts: Boosts,
     ) -> Tensor:
-        """The loss over the targets and the ``drawn`` items, of which ``text`` is W_theta e."""
+        """Return the loss over the targets and the ``drawn`` items; ``text`` is W_theta e of the drawn ones."""
         theta, bias = self._candidates(s, self.model.items.w_theta(self.vectors[target]), delta, target)
         own = (x * theta).sum(1) + bias + boosts.at(target.unsqueeze(1), len(self.share)).squeeze(1)
         theta, bias = self._candidates(s, text, delta, drawn.items)
@@ -207,7 +212,8 @@ class Objective:
         return (nll * weight).sum()
 
     def _cosine_bce(self, x: Tensor, target: Tensor, rng: np.random.Generator) -> Tensor:
-        """The article's BCE, label 1 for the next item and 0 for drawn ones, on a learned scale of the cosine; [n]."""
+        """Return the article's BCE on a learned scale of the cosine, [n]: label 1 for the next item, 0 for drawn
+        ones."""
         model = self.model
         drawn = self._here(self.negatives[rng.integers(len(self.negatives), size=self.settings.n_negatives)])
         y = F.normalize(model.items.w_y(self.vectors[torch.cat([target, drawn])]), dim=1)

@@ -1,4 +1,4 @@
-"""What a batch predicts: pairs of a user vector and a later behaviour, and which behaviours may be targets."""
+"""The predictions of a batch: pairs of a user vector and a later behaviour, and which behaviours may be targets."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ class Predictions:
     slices: I64
     """[m] slice of time of the later behaviour"""
     boosts: Boosts
-    """what the links of the behaviours so far add to the logits; none to items unknown when the slice began"""
+    """additions of the links of the behaviours so far to the logits; none to items unknown when the slice began"""
 
 
 def may_be_asked(histories: Histories, predict_repeats: bool) -> Bools:
-    """[n] whether a behaviour may be the target of a prediction.
+    """Return whether each behaviour may be the target of a prediction, [n].
 
-    A behaviour that comes after another one may be. Unless repeats are predicted, it must be the user's first of the
+    A behaviour that comes after another one may be. Unless repeats are predicted, it must be the user's first on the
     item. All behaviours of users with tags or friends may be: the start token predicts them.
 
-    Behaviours of one instant have no order, so with others at its instant the first one may be a later one, too.
+    Behaviours of one instant have no order. So if others have its instant, the first one may be a later one, too.
     """
     lengths, n = histories.lengths, len(histories.items)
     user = np.repeat(np.arange(histories.n_users), lengths)

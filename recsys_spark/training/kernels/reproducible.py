@@ -1,4 +1,4 @@
-"""The same bits from the same seed, on CPUs with several threads, too."""
+"""The same bits from the same seed, also on CPUs with several threads."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import torch
 
 @contextmanager
 def reproducible(device: torch.device) -> Iterator[None]:
-    """Make torch add up in one order on a CPU; by default gradients of indexed rows are added as the threads finish.
+    """Make torch add up in one order on a CPU. By default gradients of indexed rows are added as the threads finish.
 
-    GPUs are left as they are: there such sums have another remedy, and not every operation has one.
+    GPUs are left as they are: such sums have another remedy there, and not every operation has one.
     """
     was, fills = torch.are_deterministic_algorithms_enabled(), torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
     if device.type != "cpu" or was:
         yield
         return
     torch.use_deterministic_algorithms(True)
-    # All that is made here is written before it is read.
+    # All tensors made here are written before they are read.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     try:
         yield

@@ -1,4 +1,4 @@
-"""One training run: steps through the histories, from fresh weights, an earlier model's, or where a checkpoint was."""
+"""One training run: steps through the histories, from fresh weights, from an earlier model's, or from a checkpoint."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Step(NamedTuple):
     """steps of the whole run"""
     loss: float
     state: Callable[[], TrainingState]
-    """to go on from here another time"""
+    """the state from which training can go on at this step"""
 
 
 OnStep = Callable[[Step], None]
@@ -81,9 +81,9 @@ class Run:
         self.device = torch.device(device)
         self.model, self.peak = self._model(earlier), settings.learning_rate * (WARM_LEARNING_RATE if earlier else 1.0)
         if group.rank:
-            # The same weights to begin with, and another part of them hidden in a step.
+            # Processes begin with the same weights, and hide other parts of them in a step.
             torch.manual_seed(seed + group.rank)
-        # Inside training an item is its row among the warm items: nothing of the cold ones is needed before serving.
+        # Inside training an item is its row among the warm items: cold items are not needed before scoring.
         positions = np.searchsorted(self.warm, histories.items)
         social = np.searchsorted(self.warm, histories.social_items)
         known = self.warm[np.minimum(social, len(self.warm) - 1)] == histories.social_items
@@ -99,7 +99,7 @@ class Run:
         self.objective, self.settled = self._objective(fitted)
 
     def _model(self, earlier: Artifact | None) -> Trainable:
-        """The weights that the run starts with, on its device."""
+        """Return the weights that the run starts with, on its device."""
         catalogue, warm = self.data.catalogue, self.warm
         model = Trainable(self.shape, catalogue, warm)
         if earlier:
@@ -109,7 +109,8 @@ class Run:
         return model.to(self.device)
 
     def _objective(self, fitted: Fitted) -> tuple[Objective, F32]:
-        """The loss of a batch, and 1 for each warm item [n_warm] that has been a target when it was warm, else 0."""
+        """Return the loss of a batch, and 1 for each warm item [n_warm] that has been a target while it was warm,
+        else 0."""
         data, group, n_warm, items = self.data, self.group, len(self.warm), self.histories.items
         popularity = data.catalogue.popularity
         now = popularity.features(popularity.units())[self.warm]
@@ -132,15 +133,15 @@ class Run:
             data.predict_repeats,
             evidence,
         )
-        # An item that was never asked for has no part of its own besides its place in histories.
+        # An item that was never asked for has no learned part except in histories.
         return objective, (replayed.known[-1] & (asked_for > 0)).astype(np.float32)
 
     def epochs(
         self, n: int, *, resumed: TrainingState | None = None, on_step: Callable[[Step], None] = lambda _: None
     ) -> Iterator[EpochLoss]:
-        """Train for ``n`` epochs, at the end of which the learning rate has come down.
+        """Train for ``n`` epochs; at their end the learning rate has come down.
 
-        With ``resumed`` the run goes on where that state was, and ends with the same weights as if it had never been
+        With ``resumed`` the run goes on from that state, and ends with the same weights as if it had never been
         stopped.
         """
         settings, rng, group = self.settings, self.rng, self.group
@@ -158,7 +159,7 @@ class Run:
                 rng.bit_generator.state = place.draws[group.rank][1]
                 n_before, sums, spent, place = place.n_done, np.array(place.sums), place.seconds, None
             started = time.monotonic() - spent
-            # A process that has no batches left steps with the others.
+            # A process without batches left steps with the others.
             walk += [np.empty(0, np.int64)] * (max(group.gather(len(walk))) - len(walk))
             for n_done, rows in enumerate(walk[n_before:], n_before + 1):
                 with reproducible(self.device):
@@ -190,7 +191,7 @@ class Run:
             yield EpochLoss(epoch, n, total, float(means[0]), float(means[1]), time.monotonic() - started)
 
     def _state(self, schedule: Schedule, place: Place) -> TrainingState:
-        """Weights, the optimiser's moments, all generators and the place; all processes of the group call it."""
+        """Return weights, the optimiser's moments, all generators and the place; all processes of the group call it."""
         moments = {
             k: {name: value.cpu().numpy() for name, value in values.items()}
             for k, values in schedule.optimizer.state_dict()["state"].items()
@@ -227,7 +228,7 @@ class Run:
         return {name: value.detach().cpu().numpy().copy() for name, value in self.model.state_dict().items()}
 
     def artifact(self, choices: Choices) -> Artifact:
-        """The model with the weights as they are now and ``choices`` put in; all processes of the group call it."""
+        """Return the model with its present weights and ``choices`` put in; all processes of the group call it."""
         own, gather = self.histories, self.group.gather
         tensors = self._weights()
         tensors["items.settled"] = self.settled
@@ -248,7 +249,7 @@ class Run:
 
 
 def shape_of(settings: ModelConfig, *, text_width: int, n_behaviours: int, max_history: int) -> TowerShape:
-    """Of the towers that these settings ask for."""
+    """Return the shape of the towers that these settings ask for."""
     return TowerShape(
         width=settings.width,
         text_width=text_width,

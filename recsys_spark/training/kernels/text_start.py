@@ -1,9 +1,11 @@
-"""The weights training begins with: what the texts say by themselves.
+"""The weights that training begins with: they already say what the texts say.
 
-Projections of text vectors that begin at random have to learn from behaviours alone that two titles mean the same,
-and of a few hundred thousand behaviours they learn it for what is often chosen. So all three begin as the principal
-directions of the catalogue's text vectors, and the tower's linear path as a multiple of the identity: what that path
-adds to the first logits are the similarities of texts, and behaviours change them from there.
+If the projections of text vectors begin at random, they learn only from behaviours that two titles mean the same. From
+a few hundred thousand behaviours they learn it only for items that are often chosen.
+
+So all three projections begin as the principal directions of the catalogue's text vectors. The tower's linear path
+begins as a multiple of the identity: it adds the similarities of texts to the first logits. Behaviours change both from
+there.
 """
 
 from __future__ import annotations
@@ -17,24 +19,25 @@ from recsys_spark.training.kernels.trainable import Trainable
 from recsys_spark.worker.process_group import ALONE, Group
 
 PATH_START = 0.1
-"""The linear path, times the identity."""
+"""Factor of the identity in the tower's linear path."""
 VARIANCE = 1 / 3
-"""Of a number of a projected vector, as where torch draws the weights."""
+"""Variance of a number of a projected vector, as where torch draws the weights."""
 MIN_SHARE = 1e-6
-"""Of the largest variance; in directions of less, texts differ by rounding alone."""
+"""Share of the largest variance. In directions with less, texts differ only by rounding."""
 MIN_TOTAL = 0.5
-"""Mean variance of the centred numbers, which is 1; of equal texts there is only what rounding leaves."""
+"""Smallest mean variance of the centred numbers, which is 1 in general. Equal texts have only the variance of
+rounding."""
 ROWS_AT_ONCE = 16_384
 
 
 @torch.no_grad()
 def start_from_text(model: Trainable, vectors: Tensor, group: Group = ALONE) -> None:
-    """Set the projections of ``model`` by the centred text ``vectors`` [n, h] of its items, zero rows where there are
-    none.
+    """Set the projections of ``model`` by the centred text ``vectors`` [n, h] of its items; rows of items without a
+    text are zero.
 
-    Rows beyond the directions that there are stay at random, and where texts say nothing (one item, equal texts, NaN)
-    all does. The processes of a ``group`` take the first one's: the last bits of such a decomposition are the
-    machine's.
+    Rows beyond the number of directions stay random. If the texts say nothing (one item, equal texts, NaN), all rows
+    do. The processes of a ``group`` take the numbers of the first one: the last bits of such a decomposition depend on
+    the machine.
     """
     width = model.items.w_theta.weight.shape[0]
     start = torch.from_numpy(group.first(lambda: projection(vectors.numpy(), width)))
@@ -46,8 +49,8 @@ def start_from_text(model: Trainable, vectors: Tensor, group: Group = ALONE) -> 
 
 
 def projection(vectors: F32, width: int) -> F32:
-    """At most ``width`` principal directions [w, h] of ``vectors`` [n, h], scaled to VARIANCE; none where they say
-    nothing.
+    """Return at most ``width`` principal directions [w, h] of ``vectors`` [n, h], scaled to VARIANCE; none if the texts
+    say nothing.
 
     >>> vectors = np.array([[3.0, 0.0], [-3.0, 0.0], [0.0, 1.0], [0.0, -1.0]], np.float32)
     >>> projection(vectors, 1).astype(float).round(3).tolist()
@@ -61,7 +64,7 @@ def projection(vectors: F32, width: int) -> F32:
         return none
     n_present = int(vectors.any(1).sum())
     values, directions = np.linalg.eigh(squares / max(1, n_present))
-    # They come ascending, and of either sign.
+    # The values ascend; the directions have either sign.
     if values.mean() < MIN_TOTAL:
         return none
     chosen = np.flatnonzero(values > MIN_SHARE * values[-1])[::-1][:width]

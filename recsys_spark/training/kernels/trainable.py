@@ -1,4 +1,4 @@
-"""All that training adjusts: the towers, the item side and the scale of the cosine's BCE."""
+"""All weights that training adjusts: the towers, the item side and the scale of the cosine's BCE."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from recsys_spark.training.kernels.data import Catalogue
 
 
 class Trainable(nn.Module):
-    """Towers, item side and the learned scale of the cosine's BCE, with the frozen inputs beside them."""
+    """Towers, item side and the learned scale of the cosine's BCE, with the frozen inputs next to them."""
 
     def __init__(self, shape: TowerShape, catalogue: Catalogue, warm: I64) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class Trainable(nn.Module):
         self.register_buffer("popularity_units", torch.from_numpy(catalogue.popularity.units()))
 
     def centred(self, vectors: F32, present: Bools) -> Tensor:
-        """Text vectors minus their mean, at unit scale; absent ones are zero."""
+        """Return text vectors minus their mean, at unit scale; absent ones are zero."""
         device = self.text_mean.device
         out = (torch.from_numpy(vectors).to(device) - self.text_mean) / self.text_scale
         return out * torch.from_numpy(present).to(device).unsqueeze(1)

@@ -1,4 +1,4 @@
-"""The trial run: trains without the newest behaviours and decides on them what the loss cannot."""
+"""The trial run: trains without the newest behaviours and decides on them what the loss cannot decide."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ from recsys_spark.training.kernels.run import OnEpoch, OnStep, Run, Step
 from recsys_spark.worker.process_group import ALONE, Group
 
 STOPPING_ERRORS = 2.0
-"""Of the paired difference to the best of all epochs, which is the best by chance as well."""
+"""Standard errors of the paired difference to the best of all epochs, which is the best partly by chance."""
 GOOD, BEST = "good.", "best"
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What the trial run decided."""
+    """The decisions of a trial run."""
 
     entries: Sequence[TrialEpoch]
     epochs: int
-    """For how many to train; 0 where the trial does not say"""
+    """Number of epochs to train; 0 if the trial does not decide it"""
     choices: Choices
     found: Found | None
-    """How the held-out behaviours were found with these choices, before cold items were pushed"""
+    """Metrics on the held-out behaviours with these choices, before cold items were pushed"""
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, for JSON."""
+        """Return plain values, for JSON."""
         return {**asdict(self), "entries": [entry.as_dict() for entry in self.entries]}
 
     @staticmethod
     def parse(values: Mapping[str, Any]) -> Trial:
-        """Inverse of :meth:`as_dict`."""
+        """Return the trial of :meth:`as_dict`."""
         found = Found(**values["found"]) if values["found"] else None
         entries = tuple(map(TrialEpoch.parse, values["entries"]))
         return Trial(entries, values["epochs"], Choices(**values["choices"]), found)
@@ -69,11 +69,11 @@ def try_out(
     saved: TrainingState | None = None,
     group: Group = ALONE,
 ) -> Trial:
-    """Train without the held-out behaviours for `trial_epochs`, or with `patience` until that many of the last epochs
-    were worse.
+    """Train without the held-out behaviours, and return the decisions that are best on them.
 
-    An epoch is worse if it is below the best by more than STOPPING_ERRORS: ndcg of a few hundred users goes up and
-    down by itself. With ``saved`` the trial goes on from that state.
+    Training takes `trial_epochs`. With `patience` it ends when that many epochs in a row were worse. An epoch is worse
+    if it is below the best by more than STOPPING_ERRORS: ndcg of a few hundred users goes up and down by itself. With
+    ``saved`` the trial goes on from that state.
     """
     started = time.monotonic() - (saved.seconds if saved else 0.0)
     past = data.before(held.train, held.moment, group)
@@ -117,19 +117,19 @@ def try_out(
 
 @dataclass
 class _SoFar:
-    """What a trial run has found so far; a checkpoint holds it."""
+    """The results of a trial run so far; a checkpoint holds them."""
 
     entries: list[TrialEpoch]
     chosen: Artifact
     """The model of the last epoch that was not clearly worse"""
     good: int
-    """That epoch, 0 before the first measurement"""
+    """The number of that epoch, 0 before the first measurement"""
     best: F64
     """[n] ndcg of each held-out user after the epoch with the best mean; empty before the first measurement"""
 
     @staticmethod
     def of(saved: TrainingState | None, fresh: Artifact) -> _SoFar:
-        """What ``saved`` holds, on top of a model ``fresh`` from its start."""
+        """Return the results in ``saved``; ``fresh`` is a model from the start of its run."""
         if not saved:
             return _SoFar([], fresh, 0, np.empty(0))
         good: int = saved.facts["good"]
@@ -138,15 +138,15 @@ class _SoFar:
         return _SoFar([TrialEpoch.parse(entry) for entry in saved.facts["entries"]], chosen, good, saved.tensors[BEST])
 
     def added_to(self, state: TrainingState, seconds: float) -> TrainingState:
-        """``state`` of the run with all of this; ``seconds`` are those of the trial."""
-        # Links are fitted again, which takes less time than to write them often.
+        """Return ``state`` of the trial run with these results; the trial has taken ``seconds``."""
+        # Links are left out: fitting them again takes less time than writing them often.
         of_good = {f"{GOOD}{n}": v for n, v in self.chosen.tensors.items() if self.good and not is_link(n)}
         facts = {"entries": [entry.as_dict() for entry in self.entries], "good": self.good}
         return state.adding(TRIAL, seconds, {BEST: self.best, **of_good}, facts)
 
     def is_over(self, epoch: int, model: Artifact, per_user: F64, patience: int) -> bool:
-        """Take in the ndcg of each user after an epoch; whether ``patience`` epochs were worse since the last good
-        one."""
+        """Take in the ndcg of each user after an epoch, and return whether ``patience`` epochs were worse since the
+        last good one."""
         if not self.good or not better_by(STOPPING_ERRORS, self.best, per_user):
             self.good, self.chosen = epoch, model
         elif epoch - self.good >= patience:

@@ -1,4 +1,5 @@
-"""Starting from an earlier model: the night's new behaviours are few, and most of what is to be learned is known."""
+"""Starting from an earlier model: the night's new behaviours are few, and the model already knows most of what there
+is to learn."""
 
 from __future__ import annotations
 
@@ -19,7 +20,7 @@ OF_TONIGHT = "popularity_units"
 
 
 def why_not(earlier: Artifact, behaviours: Sequence[str], shape: TowerShape) -> str | None:
-    """Why training of these behaviour types and sizes cannot start from ``earlier``; None where it can."""
+    """Return why training of these behaviour types and sizes cannot start from ``earlier``; None if it can."""
     before = earlier.facts.behaviours
     if before != tuple(behaviours):
         return f"its behaviour types are {', '.join(before)}, and now {', '.join(behaviours)}"
@@ -29,11 +30,11 @@ def why_not(earlier: Artifact, behaviours: Sequence[str], shape: TowerShape) -> 
 
 
 def start_from(model: Trainable, ids: npt.NDArray[np.object_], earlier: Artifact) -> None:
-    """Give ``model`` the weights of ``earlier``; ``ids`` [n_warm] are its items.
+    """Give ``model`` the weights of ``earlier``; ``ids`` [n_warm] are the items of ``model``.
 
-    What was learned of an item goes with its id. An item that was not in training then begins by its text alone: its
-    learned part is zero, as it was in last night's lists. The mean of the text vectors stays that of the earlier
-    model, which its projections were learned for.
+    The learned part of an item goes with its id. An item that was not in training then begins with only its text: its
+    learned part is zero, as it was in last night's lists. The mean of the text vectors stays the mean of the earlier
+    model, because its projections were learned for it.
     """
     tensors = earlier.facts.choices.remove(earlier.tensors)
     rows = {item: k for k, item in enumerate(earlier.facts.warm_item_ids)}
