@@ -41,7 +41,7 @@ class Listed:
 
 
 class Reasons:
-    """The reasons of a batch of users, whose evidence is computed once."""
+    """The reasons of a batch of users, whose part vectors are computed once."""
 
     def __init__(
         self,

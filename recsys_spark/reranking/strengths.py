@@ -1,9 +1,9 @@
-"""How strongly each behaviour, the tags or the friends of a user speak for an item.
+"""The strength with which each behaviour, the tags or the friends of a user speak for an item.
 
 The strength of a reason is the combined rank that the item would get from a user who had only that one behaviour (or
-only the tags, or only the friends). A behaviour's strength also has gamma x log(weight), the prior by which the
-tower's attention lowers old and light behaviours. It takes one forward pass per distinct (item, behaviour) of a batch,
-then small products.
+only the tags, or only the friends). A behaviour's strength also has gamma x log(weight), the prior by which the tower's
+attention lowers old and light behaviours. This takes one forward pass per distinct (item, behaviour) of a batch, then
+small products.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from recsys_spark.scoring.kernels.rank import Rank, combined
 
 @dataclass(frozen=True)
 class PartVectors:
-    """The vectors that the users of a batch would have if only one part of what is known of them were known."""
+    """The vectors of a batch of users if only one part of their data were known."""
 
     history: F32
     """[total, d] x of a user with only this behaviour; rows as in ``Histories.items``"""
@@ -55,13 +55,13 @@ def part_vectors(recommender: Recommender, histories: Histories, item_tokens: F3
 
 
 def strengths(x: F32, y: F32, theta: F32, rank: Rank) -> F64:
-    """Return the combined rank [m, n] of m vectors and n items, without the bias, which is the same for all reasons.
+    """Return the combined rank [m, n] of m vectors and n items, without the bias, which is equal for all reasons.
 
     >>> one = np.array([[1.0, 0.0]], dtype=np.float32)
     >>> strengths(one, one, one, Rank()).tolist()
     [[2.0]]
     """
-    # The products are not scaled one by one: their weight is.
+    # The weight of the products is scaled, instead of each product.
     unscaled = rank._replace(w_ce=rank.w_product)
     return np.asarray(combined(unscaled, cosines(x, y), x @ theta.T), dtype=np.float64)
 

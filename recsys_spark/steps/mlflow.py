@@ -1,8 +1,8 @@
-"""Trainings and their backtests recorded in MLflow, where ``[mlflow]`` says so; needs the extra ``mlflow``.
+"""Records trainings and their backtests in MLflow if ``[mlflow]`` asks for it; needs the extra ``mlflow``.
 
-Each model of a nightly walk is one MLflow run, found again by the attempt that trained it: a rerun adds what is
-missing and nothing twice. A night is never failed for a record; what could not be recorded is a warning. MLflow is
-imported where it is used.
+Each model of a nightly walk is one MLflow run. It is found again by the attempt that trained it, so a rerun adds what
+is missing and nothing twice. A night never fails because of a record: if something cannot be recorded, that is a
+warning. MLflow is imported where it is used.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ from recsys_spark.store.areas import StageManifest
 log = logging.getLogger("recsys_spark")
 DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 DEFAULTS = {
-    # MLflow's own are 120 s, seven times: a server that is down would hold up the lists for a quarter of an hour.
+    # MLflow's defaults are 120 s, seven times: a server that is down would delay the lists for a quarter of an hour.
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    # A nightly job reports to nobody but the server it was given.
+    # A nightly job reports only to the server that it was given.
     "MLFLOW_DISABLE_TELEMETRY": "true",
 }
-"""Environment variables of MLflow, where the environment does not set them."""
+"""Environment variables of MLflow, used if the environment does not set them."""
 ATTEMPT, DONE = "train_attempt", "recorded_{stage}"
-"""Tags: what a run is found by, and the attempt of a stage that it holds completely."""
+"""Tags: the attempt by which a run is found, and the attempt of a stage that it holds completely."""
 PATIENCE_S = 300.0
-"""No stage is held up longer, whatever timeouts a database or a store of files has; MLflow goes on meanwhile."""
+"""No stage is held up longer, whatever timeouts a database or a file store has; MLflow goes on meanwhile."""
 CAUSE_CHARS = 500
 _PASSWORD = re.compile(r"//[^/@\s]+@")
 
 
 def check(cfg: Config) -> None:
-    """Raise ConfigError where nothing could be recorded whatever the server does: before the hours that stages take."""
+    """Raise ConfigError if nothing could be recorded, whatever the server does: before the stages spend hours."""
     uri = cfg.mlflow.tracking_uri
     if not uri:
         return
@@ -68,7 +68,7 @@ def check(cfg: Config) -> None:
         if of_database:
             return
         try:
-            # Connects to nothing yet, unlike that of a database.
+            # This connects to nothing yet, unlike the client of a database.
             _client(uri)
         except Exception as error:
             raise ConfigError(
@@ -81,7 +81,7 @@ def check(cfg: Config) -> None:
 
 
 def record(ctx: Context, stage: str) -> None:
-    """Record what a finished stage of the main walk has found, and the training where it is not recorded yet."""
+    """Record the results of a finished stage of the main walk, and the training if it is not recorded yet."""
     settings = ctx.cfg.mlflow
     if not settings.tracking_uri or ctx.hidden is not None or stage not in RECORDED:
         return
@@ -96,7 +96,7 @@ def record(ctx: Context, stage: str) -> None:
         with _defaults():
             _within(PATIENCE_S, work)
     except Exception as error:
-        # Whatever it is, the lists do not depend on it.
+        # The lists do not depend on the record, whatever the error is.
         log.warning(
             "mlflow: `%s` was not recorded at %s: %s. "
             "The lists are not affected. Run the same command again to record it.",
@@ -131,11 +131,11 @@ def _record_backtest(client: Any, ctx: Context, run: Any) -> None:
 
 
 RECORDED = {"train": (_record_training,), "evaluate": (_record_training, _record_backtest)}
-"""What is recorded after a stage: the training once more after evaluate, in case the server was down the first time."""
+"""The records after a stage: the training once more after evaluate, in case the server was down the first time."""
 
 
 def _run(client: Any, ctx: Context) -> Any:
-    """The MLflow run of the model of this walk, begun where there is none."""
+    """Return the MLflow run of the model of this walk; begin it if there is none."""
     manifest, settings = ctx.area.finished("train"), ctx.cfg.mlflow
     experiment = client.get_experiment_by_name(settings.experiment)
     if experiment is None:
@@ -162,11 +162,11 @@ def _run(client: Any, ctx: Context) -> Any:
 
 
 def artifact_location(settings: Mlflow) -> str | None:
-    """Where a new experiment keeps its files; None leaves it to the server."""
+    """Return where a new experiment keeps its files; None leaves it to the server."""
     path = settings.tracking_uri.partition("?")[0].removeprefix("sqlite:///")
     if settings.artifact_location or path == settings.tracking_uri:
         return settings.artifact_location or None
-    # MLflow's own choice is a folder of wherever the job was started.
+    # By default MLflow takes a folder in the directory where the job was started.
     return (Path(path).resolve().parent / "mlartifacts").as_uri()
 
 
@@ -179,7 +179,7 @@ def _log(
 ) -> None:
     from mlflow.entities import Metric, Param
 
-    # Of the manifest's time, so that what was logged before a failure is the same entry the next time.
+    # With the manifest's time, so that a value logged before a failure is the same entry the next time.
     at = _milliseconds(manifest)
     client.log_batch(
         run.info.run_id,
@@ -211,7 +211,8 @@ def _client(uri: str) -> Any:
 
 
 def _within(seconds: float, work: Callable[[], None]) -> None:
-    """Do ``work``, and raise what it raises; TimeoutError where it has not ended by then, which does not stop it."""
+    """Do ``work``, and raise what it raises. Raises TimeoutError if it has not ended by then, which does not stop
+    it."""
     raised: list[Exception] = []
 
     def run() -> None:

@@ -16,8 +16,8 @@ _NOT_IN_NAMES = re.compile(r"[^\w.\- ]")
 
 
 def params_of(cfg: Config, encoder_id: str) -> dict[str, str]:
-    """[model], [behaviours], [encoder], encoder_id and seed: strings as they are, other values as JSON, no empty
-    ones."""
+    """Return [model], [behaviours], [encoder], encoder_id and seed: strings as they are, other values as JSON, no
+    empty ones."""
     sections = cfg.model_dump(mode="json", include={"model", "behaviours", "encoder"})
     flat = {
         f"{section}.{key}": value
@@ -31,7 +31,7 @@ def params_of(cfg: Config, encoder_id: str) -> dict[str, str]:
 
 
 def training_values(facts: ModelFacts) -> list[Value]:
-    """(name, value, step) of the facts of a model: each epoch's, then what was found with the choices, at step 0."""
+    """Return (name, value, step) of a model's facts: of each epoch, then the metrics with the choices, at step 0."""
     epochs = [
         (f"{run}/{name}", value, int(entry["epoch"]))
         for run, entries in (("train", facts.losses), ("trial", facts.trial))
@@ -46,7 +46,7 @@ def training_values(facts: ModelFacts) -> list[Value]:
 
 
 def backtest_values(rows: Iterable[Any]) -> list[Value]:
-    """(MODEL/SEGMENT/METRIC_K, value, step 0) of METRICS; a metric without a value is left out."""
+    """Return (MODEL/SEGMENT/METRIC_K, value, step 0) of METRICS; a metric without a value is left out."""
     return [
         ("/".join(_valid(part) for part in (r["model"], r["segment"], f"{r['metric']}_{r['k']}")), float(r["value"]), 0)
         for r in rows
@@ -55,5 +55,5 @@ def backtest_values(rows: Iterable[Any]) -> list[Value]:
 
 
 def _valid(name: str) -> str:
-    """A name that MLflow takes; other characters become their code, so that no two names become one."""
+    """Return a name that MLflow takes; other characters become their code, so that no two names become one."""
     return _NOT_IN_NAMES.sub(lambda match: f"_{ord(match[0]):x}_", name)

@@ -15,7 +15,7 @@ from recsys_spark.store.areas import Attempt
 
 
 def rerank(ctx: Context, attempt: Attempt) -> Facts:
-    """Candidates and profiles -> recommendations with reasons."""
+    """Write recommendations with reasons from candidates and profiles."""
     item_profiles = ctx.table("profiles", tables.ITEM_PROFILES)
     user_profiles = ctx.table("profiles", tables.USER_PROFILES)
     model = broadcast(ctx.spark, load_artifact(ctx))

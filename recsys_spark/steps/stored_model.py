@@ -1,4 +1,4 @@
-"""The model as the store keeps it: read by the steps that use it, and found again as the start of a new training."""
+"""The model in the store: read by the steps that use it, and found again as the start of a new training."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ MODEL_TENSORS, MODEL_FACTS, MODEL_CARD = "model.safetensors", "model.json", "MOD
 
 
 def model_of(area: Area) -> Artifact:
-    """The model of a walk. Raises StoreError where it has none, TrainingError where another version made it."""
+    """Return the model of a walk. Raises StoreError if it has none, TrainingError if another version made it."""
     return Artifact.parse(area.file("train", MODEL_TENSORS), area.file("train", MODEL_FACTS).decode())
 
 
 def load_artifact(ctx: Context) -> Artifact:
-    """The model of this walk. Raises EncoderError if it was trained on vectors of another encoder than this walk's."""
+    """Return the model of this walk. Raises EncoderError if its training had vectors of another encoder than this
+    walk's."""
     artifact = model_of(ctx.area)
     trained = (artifact.facts.encoder_id, artifact.facts.shape.text_width)
     embedded = (ctx.fact("embed", "encoder_id"), ctx.fact("embed", "width"))
@@ -43,7 +44,7 @@ def load_artifact(ctx: Context) -> Artifact:
 
 
 def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix:
-    """The catalogue's vectors as workers hold them; it goes through the driver, as any broadcast does."""
+    """Return the catalogue's vectors as workers hold them; they go through the driver, as any broadcast does."""
     rows = item_vectors.join(item_profiles.select("item_id", "title"), "item_id").select(
         "item_id", "title", "token", "y", "theta", "link"
     )
@@ -51,7 +52,7 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
 
     def matrix(name: str) -> np.ndarray:
         flat = table[name].combine_chunks().flatten().to_numpy(zero_copy_only=False)
-        # A copy of its own: torch refuses to be quiet about memory it may not write to.
+        # A copy, because torch warns about memory that it may not write to.
         return np.array(flat).reshape(table.num_rows, -1)
 
     ids = table["item_id"].to_numpy().astype(object)
@@ -67,7 +68,8 @@ def item_matrix(item_vectors: DataFrame, item_profiles: DataFrame) -> ItemMatrix
 
 
 def warm_from(ctx: Context) -> dict[str, str] | None:
-    """The newest model of an earlier run date, for training to start from; None if there is none or none is wanted."""
+    """Return the newest model of an earlier run date, for training to start from; None if there is none or none is
+    wanted."""
     if not ctx.cfg.model.warm_epochs or ctx.hidden:
         return None
     for run_date in reversed(ctx.store.run_dates()):
@@ -82,7 +84,7 @@ def warm_from(ctx: Context) -> dict[str, str] | None:
 
 
 def usable(ctx: Context) -> tuple[Artifact, str] | None:
-    """The model that training starts from, and its run date; None if training is to start from scratch.
+    """Return the model that training starts from, and its run date; None if training is to start from scratch.
 
     A model is not usable if it cannot be read, is of another encoder or shape, or has seen behaviours at or after
     as_of.
@@ -93,7 +95,7 @@ def usable(ctx: Context) -> tuple[Artifact, str] | None:
     try:
         earlier = model_of(ctx.store.area(found["run_date"]))
     except (RecsysError, Py4JJavaError) as error:
-        # A file that is cut short or gone is no reason to train nothing tonight.
+        # A file that is cut short or gone must not stop tonight's training.
         log.warning("train: from scratch; the model of %s cannot be read: %s", found["run_date"], error)
         return None
     encoder_id, cfg = ctx.fact("embed", "encoder_id"), ctx.cfg
@@ -110,9 +112,7 @@ def usable(ctx: Context) -> tuple[Artifact, str] | None:
     elif earlier.facts.last_time >= ctx.as_of.timestamp():
         why = "it has seen behaviours at or after as_of"
     if why:
-        log.warning(
-            "train: from scratch; the model of %s is not what training could start from: %s", found["run_date"], why
-        )
+        log.warning("train: from scratch; the model of %s cannot be its start: %s", found["run_date"], why)
         return None
     log.info("train: starts from the model of %s", found["run_date"])
     tensors = {name: value for name, value in earlier.tensors.items() if not is_link(name)}

@@ -27,11 +27,11 @@ from recsys_spark.training.train import Checkpoint, artifact_of, build_model_row
 log = logging.getLogger("recsys_spark")
 WITH_HISTORY = ("heavy", "regular", "light")
 KEPT = ("seconds", "n_users", "n_positions", "resumed", "no_checkpoint", "started_from")
-"""Facts of the model that the manifest has as well, as they are."""
+"""Facts of the model that the manifest holds unchanged."""
 
 
 def train(ctx: Context, attempt: Attempt) -> Facts:
-    """Profiles and embeddings -> the model artifact."""
+    """Train the model on profiles and embeddings, and write the artifact."""
     artifact = _trained(ctx, attempt)
     _report(ctx, artifact.facts)
     attempt.write_file(MODEL_TENSORS, artifact.tensor_bytes())
@@ -108,7 +108,7 @@ def _card(ctx: Context, artifact: Artifact) -> str:
 def check(spark: SparkSession, cfg: Config) -> None:
     """Raise ConfigError if several training tasks cannot run.
 
-    It is called before the hours of other stages, and speaks in the words of the configuration.
+    It is called before the other stages spend hours, and its messages name configuration keys.
     """
     n, slots = cfg.model.processes, task_slots(spark)
     if n > 1 and spark.conf.get(DYNAMIC, "false") == "true":

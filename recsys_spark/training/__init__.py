@@ -1,1 +1,1 @@
-"""Training: how the model is learned."""
+"""Training: learns the model from histories."""

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md of a model: what it is, what it learned from, how it did on what it was not shown, where it ends."""
+"""MODEL_CARD.md of a model: its sizes, the data it learned from, its metrics on held-out behaviours, and its limits."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def model_card(
     as_of: datetime,
     now: datetime,
 ) -> str:
-    """Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the catalogue."""
+    """Return Markdown for an artifact's ``facts``; ``now`` is the time of the run, ``n_items`` the size of the
+    catalogue."""
     template = jinja2.Environment(undefined=jinja2.StrictUndefined, autoescape=False, keep_trailing_newline=True)
     text = resources.files(__package__).joinpath(TEMPLATE).read_text(encoding="utf-8")
     return template.from_string(text).render(

@@ -1,8 +1,8 @@
 """Tasks that train one model together: which task reads which rows, and how they find one another.
 
-The tasks are those of a barrier stage, so Spark starts all of them at once or none. A TorchDistributor is not used:
-its processes get no rows. They would have to read files that the training stage had written first, and in local mode
-it trains in the driver.
+They are the tasks of a barrier stage, so Spark starts all of them at once or none. TorchDistributor is not used,
+because its processes get no rows. They would have to read files that the training stage had written first. In local
+mode it also trains in the driver.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
     from recsys_spark.worker.process_group import Group
 
 SALT = "rank"
-"""Not the hash that `model.max_training_users` thins by."""
+"""Makes this hash differ from the hash by which `model.max_training_users` thins users."""
 
 
 def shards(rows: DataFrame, n: int) -> DataFrame:
-    """The rows of training_rows for ``n`` tasks, sorted: each has every item, and users of its own."""
+    """Return the rows of training_rows for ``n`` tasks, sorted: each task has every item, and its own users."""
     if n == 1:
         return rows.repartition(1).sortWithinPartitions("kind", "id")
     mine = F.pmod(F.xxhash64("id", F.lit(SALT)), F.lit(n)) == F.col("number")
@@ -37,7 +37,7 @@ def shards(rows: DataFrame, n: int) -> DataFrame:
 
 @contextmanager
 def group_of_tasks(n: int) -> Iterator[Group]:
-    """The group of the ``n`` tasks of this stage; the first one says where they meet."""
+    """Yield the group of the ``n`` tasks of this stage; the first task tells the others where they meet."""
     from recsys_spark.worker.process_group import ALONE, joined
 
     if n == 1:

@@ -1,7 +1,8 @@
-"""Progress of a training as its task prints it: a bar if the terminal is this machine's, and a line after each epoch.
+"""Progress of a training as its task prints it: a line after each epoch, and a bar if the terminal belongs to this
+machine.
 
-The driver cannot see into a running task. In local mode what a task writes to standard error is on the driver's
-terminal, passed on by the JVM byte for byte; on a cluster it is in the executor's log, which is no place for a bar.
+The driver cannot see into a running task. In local mode the task's standard error is on the driver's terminal: the JVM
+passes it on byte for byte. On a cluster it is in the executor's log, where a bar would only make noise.
 """
 
 from __future__ import annotations
@@ -18,17 +19,17 @@ BAR_COLUMNS = 100
 
 
 class TrainingProgress:
-    """Told of every step and epoch."""
+    """Prints every step and epoch that it is told of."""
 
     def __init__(self, *, bar: bool, stream: TextIO | None = None) -> None:
         self._stream, self._drawn = stream or sys.stderr, bar
         self._bar: tqdm[None] | None = None
         self._ndcg: float | None = None
         self.muted = False
-        """Of several tasks one speaks"""
+        """Of several tasks only one speaks"""
 
     def step(self, step: Step) -> None:
-        """Move the bar; a run has its own."""
+        """Move the bar; each run has its own bar."""
         if not self._drawn or self.muted:
             return
         if self._bar is None or step.done < self._bar.n or step.of != self._bar.total:
@@ -47,7 +48,7 @@ class TrainingProgress:
         self._bar.update()
 
     def epoch(self, entry: EpochLoss | TrialEpoch) -> None:
-        """Write a line."""
+        """Write a line for an epoch."""
         loss = entry.loss if isinstance(entry, TrialEpoch) else entry
         if isinstance(entry, TrialEpoch) and entry.found:
             self._ndcg = entry.found.ndcg
@@ -66,7 +67,7 @@ class TrainingProgress:
             tqdm.write(line, file=self._stream)
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -1,4 +1,4 @@
-"""What a training task reads: one stream of item and user rows, and the data that training is told made of it."""
+"""The input of a training task: one stream of item and user rows, and the training data made of it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 HASH_SPACE = 1 << 30
 ITEM, USER = 0, 1
 SLOTS_LOOKED_AT = 64
-"""Numbers tried per partition: enough that each partition is hit by one of them."""
+"""Numbers tried per partition: enough that at least one of them falls into each partition."""
 
 
 def training_rows(items: DataFrame, users: DataFrame, cfg: Config, *, n_users: int) -> DataFrame:
-    """Rows of the catalogue and of the users who have a history, to be sorted by `kind` and `id`.
+    """Return rows of the catalogue and of the users who have a history, to be sorted by `kind` and `id`.
 
-    ``items`` and ``users`` are model_inputs.item_inputs and user_inputs, ``n_users`` the number of users: where it is
-    above `model.max_training_users` they are thinned by a hash of their id.
+    ``items`` and ``users`` are model.inputs.item_inputs and user_inputs; ``n_users`` is the number of users. If it is
+    above `model.max_training_users`, users are thinned by a hash of their id.
     """
     trained = users.where(F.size("items") > 0)
     if n_users > cfg.model.max_training_users:
@@ -39,9 +39,9 @@ def training_rows(items: DataFrame, users: DataFrame, cfg: Config, *, n_users: i
 
 
 def slots_of(rows: DataFrame, n: int) -> DataFrame:
-    """(number, slot): for each of ``n`` partitions a value that Spark's hash puts there.
+    """Return (number, slot): for each of ``n`` partitions a value that Spark's hash puts there.
 
-    So repartition(n, slot) sends each number to a partition of its own.
+    So repartition(n, slot) sends each number to its own partition.
     """
     numbers = rows.sparkSession.range(SLOTS_LOOKED_AT * n)
     # repartition takes the same hash modulo the number of partitions.
@@ -65,8 +65,10 @@ class DataSettings:
 
 
 def data_of(table: pa.Table, settings: DataSettings, text_width: int) -> Data:
-    """The data of a task's rows, in the order of :func:`training_rows`. Loads torch and BLAS: limit their threads
-    first."""
+    """Return the data of a task's rows, in the order of :func:`training_rows`.
+
+    It loads torch and BLAS: limit their threads first.
+    """
     from recsys_spark.model.kernels.histories import INPUT_COLUMNS, Positions, from_arrow, vectors_of
     from recsys_spark.model.kernels.popularity import Popularity
     from recsys_spark.training.kernels.data import Catalogue, Data

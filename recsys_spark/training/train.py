@@ -1,6 +1,6 @@
-"""train: fit the towers inside executor tasks, usually one, and hand the tensors back as rows.
+"""train: fits the towers inside executor tasks, usually one, and returns the tensors as rows.
 
-The rows of the catalogue and of the users reach a task as one sorted Arrow stream, so the driver never holds them and
+The rows of the catalogue and of the users reach a task as one sorted Arrow stream. So the driver never holds them, and
 the result does not depend on how they were partitioned.
 """
 
@@ -37,7 +37,7 @@ FACTS, FAILURE = "facts", "failure"
 
 
 class Checkpoint(NamedTuple):
-    """Where the checkpoint of a training is, on a file system that executors reach, and what it must be of."""
+    """The address of a training's checkpoint, on a file system that executors reach, and the key it must have."""
 
     uri: str
     key: str
@@ -59,12 +59,12 @@ def build_model_rows(
 ) -> DataFrame:
     """Train and return the artifact as rows (ROW_SCHEMA); :func:`artifact_of` puts it together.
 
-    ``profile`` asks for a GPU for this task alone; on its ``own_machine`` the task may take a GPU that nobody
-    assigned. A training that was killed goes on from its ``checkpoint``; one with an ``earlier`` model starts there.
+    ``profile`` asks for a GPU only for this task; on its ``own_machine`` the task may take a GPU that nobody assigned.
+    A training that was killed goes on from its ``checkpoint``. A training with an ``earlier`` model starts from it.
     ``bar`` draws a progress bar.
 
-    ``items``, ``users`` and ``n_users`` are those of training_rows. A failure inside the task comes back as a row,
-    because an exception would make Spark train again several times before it gave up.
+    ``items``, ``users`` and ``n_users`` are the arguments of training_rows. A failure inside the task comes back as a
+    row, because an exception would make Spark train again several times before it gave up.
     """
     rows, n = training_rows(items, users, cfg, n_users=n_users), cfg.model.processes
     trainer = _trainer(cfg, text_width, n_threads, own_machine, checkpoint, earlier, bar)
@@ -72,13 +72,13 @@ def build_model_rows(
 
 
 def device_of(settings: Model) -> str:
-    """The device that `model.device` asks for. Several tasks compute on CPUs: one that waits for a GPU would hold up
-    the others."""
+    """Return the device that `model.device` asks for. Several tasks compute on CPUs: a task that waits for a GPU
+    would hold up the others."""
     return settings.device if settings.processes == 1 else "cpu"
 
 
 def artifact_of(rows: Iterable[Row]) -> Artifact:
-    """Put the artifact together from its rows. Raises TrainingError with the reason the task gave."""
+    """Return the artifact of its rows. Raises TrainingError with the reason that the task gave."""
     parts: dict[str, list[Row]] = {}
     for row in rows:
         parts.setdefault(row["name"], []).append(row)
@@ -106,7 +106,7 @@ def _trainer(
     def train(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.worker.threads import limit_threads
 
-        # Before scipy's BLAS is loaded, which asks for the number of threads once.
+        # Before scipy's BLAS is loaded: it asks for the number of threads only once.
         limit_threads(n_threads)
         from recsys_spark.training.progress import TrainingProgress
         from recsys_spark.worker.devices import task_device
@@ -145,15 +145,15 @@ def _checkpoints(checkpoint: Checkpoint | None, every: int, device: str, say: Ca
 
     if checkpoint is None:
         return NO_CHECKPOINTS
-    # A GPU draws other numbers than a CPU.
+    # A GPU draws different random numbers than a CPU.
     return Checkpoints(checkpoint.uri, f"{checkpoint.key}-{device.partition(':')[0]}", every, say)
 
 
 def _resumed(checkpoints: Checkpoints) -> tuple[TrainingState | None, str]:
-    """The state to go on from, and what to say of it.
+    """Return the state to go on from, and a message about it.
 
-    A checkpoint that cannot be used is refused and training starts over: at night lists are worth more than the hour
-    that is lost.
+    A checkpoint that cannot be used is refused, and training starts over: at night the lists are worth more than the
+    lost hour.
     """
     try:
         saved = checkpoints.load()
@@ -174,7 +174,7 @@ def _fitted(
     group: Group,
     progress: TrainingProgress,
 ) -> Artifact:
-    """The artifact that this task trains together with the others of its ``group``.
+    """Return the artifact that this task trains together with the others of its ``group``.
 
     Raises TrainingError if the memory of the GPU is exhausted: after any other exception Spark would only train again.
     """
@@ -202,7 +202,7 @@ def _fitted(
         return artifact.noting(resumed=said, no_checkpoint=checkpoints.trouble)
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
-            "The GPU's memory does not suffice for training",
+            "The memory of the GPU is too small for training",
             where="train",
             found=str(error).split("\n")[0],
             expected="4 bytes for each pair of linked items, and about 30 for each of model.batch_positions x items",
@@ -212,7 +212,7 @@ def _fitted(
 
 
 def _rows(name: str, data: bytes, shape: tuple[int, ...], dtype: str) -> pa.RecordBatch:
-    """One tensor as rows of at most PART_BYTES."""
+    """Return one tensor as rows of at most PART_BYTES."""
     pieces = [data[start : start + PART_BYTES] for start in range(0, max(len(data), 1), PART_BYTES)]
     return pa.RecordBatch.from_pydict(
         {

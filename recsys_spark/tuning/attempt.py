@@ -1,4 +1,4 @@
-"""One configuration of `[model]`, tried: trained without the newest behaviours and measured on them, user by user."""
+"""One try of a configuration of `[model]`: trained without the newest behaviours and measured on them, user by user."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ from recsys_spark.training.kernels.run import OnEpoch, Run
 
 @dataclass(frozen=True)
 class Tried:
-    """How a configuration did."""
+    """The result of a try."""
 
     found: Found
-    """On the held-out behaviours, with links, cosine and temperature chosen there as a trial run chooses them"""
+    """Metrics on the held-out behaviours, with links, cosine and temperature chosen there as a trial run chooses
+    them"""
     ndcg: F64
-    """[n] of each user who was asked; the same users in the same order for every configuration of the same data and
-    seed"""
+    """[n] ndcg of each user who was asked; the same users in the same order for every configuration of the same data
+    and seed"""
     losses: Sequence[EpochLoss]
     seconds: float
 
@@ -37,11 +38,10 @@ class Tried:
 def try_configuration(
     data: Data, settings: ModelConfig, *, seed: int, on_epoch: OnEpoch = lambda _: None, device: str = "cpu"
 ) -> Tried:
-    """Train for all `epochs` without the held-out behaviours, which depend on ``data`` and ``seed`` alone, and
-    measure on them.
+    """Train for all `epochs` without the held-out behaviours, and return the metrics on them.
 
-    `trial_epochs` and `patience` do not count here. Raises DataError where too few users can be asked, TrainingError
-    where the loss is no longer a finite number.
+    The held-out behaviours depend only on ``data`` and ``seed``. `trial_epochs` and `patience` do not count here.
+    Raises DataError if too few users can be asked, TrainingError if the loss is no longer a finite number.
     """
     started = time.monotonic()
     held = hold_out(data.histories, len(data.catalogue.ids), data.predict_repeats, np.random.default_rng(seed))
@@ -53,7 +53,8 @@ def try_configuration(
             "have two behaviours or more",
             expected=f"at least {MIN_USERS} users whose newest items can be held out "
             "and who have earlier ones to learn from",
-            action="Tune on more data, or an --as-of at which users had done more; until then keep the usual values.",
+            action="Tune on more data, or with a later --as-of, when users have done more. "
+            "Until then keep the usual values.",
         )
     past = data.before(held.train, held.moment)
     run = Run(past, settings, seed, device)
@@ -63,6 +64,6 @@ def try_configuration(
         on_epoch(TrialEpoch(loss, None))
     asked = Asked(held, Recommender(run.artifact(Choices.as_trained())), past.catalogue)
     choices, found = choose(asked, settings.cold_item_cost)
-    # The chosen weight of the cosine is beside log P; here it stands beside the logits.
+    # The chosen weight of the cosine goes with log P; here it goes with the logits.
     _, ndcg = measure(asked, choices.link_strength, choices.w_cos * choices.temperature)
     return Tried(found, ndcg, losses, time.monotonic() - started)

@@ -1,4 +1,4 @@
-"""The configuration file that `recsys-spark tune` writes: the user's own, comments included, with other values in
+"""The configuration file that `recsys-spark tune` writes: the user's own with its comments, and other values in
 [model]."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NEEDED = ("optuna", "tomlkit")
 
 
 def check_installed() -> None:
-    """Raise ConfigError where a package of the extra `tune` is missing."""
+    """Raise ConfigError if a package of the extra `tune` is missing."""
     missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
     if missing:
         raise ConfigError(
@@ -30,7 +30,7 @@ def check_installed() -> None:
 
 
 def check_out(file: Path, out: Path) -> None:
-    """Raise ConfigError where ``out`` must not or cannot be written."""
+    """Raise ConfigError if ``out`` must not or cannot be written."""
     same = out.exists() and out.samefile(file)
     if same or out.is_dir() or not out.absolute().parent.is_dir():
         raise ConfigError(
@@ -52,8 +52,8 @@ def check_out(file: Path, out: Path) -> None:
 def write_tuned(file: Path, given: Config, out: Path, changes: Mapping[str, Any]) -> None:
     """Write ``file``, which held ``given``, with ``changes`` in [model] to ``out``, at once or not at all.
 
-    In another folder relative paths are made absolute. Raises ConfigError where the outcome would differ in more than
-    [model].
+    If ``out`` is in another folder, relative paths are made absolute. Raises ConfigError if the outcome would differ in
+    more than [model].
     """
     text = _tuned_text(file, changes, moved=out.resolve().parent != file.resolve().parent)
     beside = out.absolute().with_name(f".{out.name}.part")
@@ -71,7 +71,7 @@ def _tuned_text(file: Path, changes: Mapping[str, Any], *, moved: bool) -> str:
     content, base = tomlkit.parse(file.read_text(encoding="utf-8")), file.resolve().parent
     if moved:
         plain = content.unwrap()
-        # Which strings are relative paths is known to `place` alone: those that depend on the folder.
+        # Only `place` knows which strings are relative paths: those that depend on the folder.
         _take_paths(content, place(plain, base, str(file)), place(plain, base / "other", str(file)), base)
     if changes and "model" not in content:
         content["model"] = tomlkit.table()

@@ -1,4 +1,4 @@
-"""What `recsys-spark tune` has tried so far, kept in the store round by round so that a later call goes on."""
+"""The tries of `recsys-spark tune` so far, kept in the store round by round so that a later call goes on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 from recsys_spark.errors import StoreError
 from recsys_spark.store.areas import Store
 
-TO_DO = "Delete that folder to begin anew; what it holds is of tuning alone, and nothing else reads it."
+TO_DO = "Delete that folder to begin anew; only `tune` reads it."
 
 
 @dataclass(frozen=True)
@@ -24,19 +24,19 @@ class TriedEntry:
     recall: float
     nll: float
     losses: Sequence[float]
-    """Of each epoch"""
+    """Loss of each epoch"""
     seconds: float
     gain: float
-    """Mean difference of the users' ndcg to that of the configuration of the file; 0 where either failed"""
+    """Mean over users of their ndcg minus their ndcg with the file's configuration; 0 if either failed"""
     gain_error: float
     """Standard error of that mean"""
     reason: str | None = None
-    """Why it failed"""
+    """Why the configuration failed; None if it did not"""
 
 
 @dataclass(frozen=True)
 class Ledger:
-    """The rounds of one tuning: same data, settings, search space and seed, which ``key`` stands for."""
+    """The rounds of one tuning; ``key`` stands for its data, settings, search space and seed."""
 
     store: Store
     run_date: str
@@ -44,15 +44,14 @@ class Ledger:
 
     @property
     def folder(self) -> str:
-        """Where they are."""
+        """Return the folder of the rounds."""
         return self.store.tuning_path(self.run_date, self.key)
 
     def read(self) -> tuple[list[TriedEntry], np.ndarray | None]:
-        """All trials in their order, and each user's ndcg [n] of the first, the configuration of the file; none
-        before the first round.
+        """Return all trials in their order, and each user's ndcg [n] with the first, the configuration of the file.
 
-        A round is named after the number of trials before it. Raises StoreError for one that is cut short, missing,
-        or of another tuning.
+        Both are empty before the first round. A round is named after the number of trials before it. Raises StoreError
+        if a round is cut short, missing, or of another tuning.
         """
         trials: list[TriedEntry] = []
         baseline: list[float] | None = None
@@ -83,8 +82,8 @@ class Ledger:
         return trials, None if baseline is None else np.array(baseline, np.float64)
 
     def add(self, n_before: int, trials: Sequence[TriedEntry], baseline: np.ndarray | None) -> None:
-        """Keep a round; ``baseline`` is each user's ndcg [n] of the configuration of the file, and goes with the
-        first."""
+        """Keep a round. ``baseline`` is each user's ndcg [n] with the configuration of the file; only the first
+        round holds it."""
         users = None if baseline is None or n_before else baseline.tolist()
         content = {"key": self.key, "trials": [asdict(trial) for trial in trials], "baseline": users}
         self.store.write_tuning_round(
@@ -93,5 +92,5 @@ class Ledger:
 
 
 def round_name(n_before: int) -> str:
-    """File of the round that follows so many trials."""
+    """Return the file name of the round that follows ``n_before`` trials."""
     return f"{n_before:05d}.json"

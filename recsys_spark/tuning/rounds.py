@@ -1,4 +1,5 @@
-"""`recsys-spark tune`: rounds of configurations on the validation slice, the ledger of what was tried, and who wins."""
+"""`recsys-spark tune`: rounds of configurations on the validation slice, the ledger of tries, and the choice of a
+winner."""
 
 from __future__ import annotations
 
@@ -30,34 +31,35 @@ from recsys_spark.tuning.tasks import Result, build_tried_rows, results_of
 log = logging.getLogger("recsys_spark")
 STAGES_BEFORE = STAGE_NAMES[: STAGE_NAMES.index("train")]
 WINS_BY = 1.0
-"""Standard errors of the paired difference over users; what the file says has the benefit of doubt, as in decision
+"""Standard errors of the paired difference over users. In doubt the configuration of the file wins, as in decision
 14."""
 
 
 @dataclass(frozen=True)
 class Tuned:
-    """What a tuning found."""
+    """The result of a tuning."""
 
     trials: Sequence[TriedEntry]
     """In the order in which they were tried, the configuration of the file first"""
     winner: int
-    """Its place among them; 0 where nothing was better than the file"""
+    """Place of the winner among the trials; 0 if nothing was better than the file"""
     n_users: int
-    """Held-out users who were asked; 0 where the configuration of the file failed"""
+    """Held-out users who were asked; 0 if the configuration of the file failed"""
     ledger: str
 
     @property
     def changes(self) -> Mapping[str, Any]:
-        """What the winner has otherwise than the file."""
+        """Return the values of the winner that differ from the file."""
         own = self.trials[0].params
         return {name: value for name, value in self.trials[self.winner].params.items() if value != own[name]}
 
 
 def tune(ctx: Context, *, n_trials: int, parallel: int, seed: int, space: Sequence[Range] = SPACE) -> Tuned:
-    """Try ``n_trials`` configurations, ``parallel`` at once, those of earlier calls with the same inputs included.
+    """Try ``n_trials`` configurations, ``parallel`` at once, and return them with the winner.
 
-    The stages before train have run. Raises DataError where too few users can be held out, TrainingError where no
-    configuration can be trained, StoreError where what was tried earlier cannot be read.
+    Tries of earlier calls with the same inputs count. The stages before train must have run. Raises DataError if too
+    few users can be held out, TrainingError if no configuration can be trained, StoreError if earlier tries cannot be
+    read.
     """
     base = ctx.cfg.model
     space = space_around(base, space)
@@ -78,19 +80,21 @@ def tune(ctx: Context, *, n_trials: int, parallel: int, seed: int, space: Sequen
 
 
 def tuning_key(ctx: Context, space: Sequence[Range], seed: int) -> str:
-    """16 hex digits of all that a tuning depends on: whatever would make train run again, the search space and the
-    seed."""
+    """Return 16 hex digits of all that a tuning depends on.
+
+    That is everything that would make train run again, the search space and the seed.
+    """
     train = BY_NAME["train"]
-    # A try never starts from an earlier model.
+    # No try starts from an earlier model.
     content = {"train": stage_key(ctx, train, {"warm_from": None}), "space": as_json(space), "seed": seed}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def winner_of(trials: Sequence[TriedEntry], where: str) -> int:
-    """Place of the best configuration; the first (the file's) unless another is better by more than WINS_BY standard
-    errors.
+    """Return the place of the best configuration.
 
-    Raises TrainingError where all failed.
+    It is the first (the file's) unless another is better by more than WINS_BY standard errors. Raises TrainingError if
+    all failed.
     """
     whole = [number for number, trial in enumerate(trials) if trial.reason is None]
     if not whole:
@@ -145,8 +149,10 @@ def _best_so_far(trials: Sequence[TriedEntry]) -> str:
 
 
 def table_rows(tuned: Tuned) -> list[list[str]]:
-    """Head and a row per configuration, as text, best first; the winner has a star, and one that failed its reason
-    last."""
+    """Return a head and a row per configuration, as text, best first.
+
+    The winner has a star. A configuration that failed has its reason in the last column.
+    """
     names = list(tuned.trials[0].params)
     failures = any(trial.reason is not None for trial in tuned.trials)
     head = ["tried", f"ndcg@{K}", "to the file", f"recall@{K}", "seconds", *names, *(["failed"] if failures else [])]
@@ -166,7 +172,7 @@ def table_rows(tuned: Tuned) -> list[list[str]]:
 
 
 def verdict(tuned: Tuned, file: str | Path) -> str:
-    """Who won, in a sentence or two."""
+    """Return who won, in a sentence or two."""
     n, own, best = len(tuned.trials), tuned.trials[0], tuned.trials[tuned.winner]
     if own.reason is not None:
         return (
@@ -180,14 +186,14 @@ def verdict(tuned: Tuned, file: str | Path) -> str:
         )
         rivals = [trial for trial in tuned.trials[1:] if trial.reason is None]
         if not rivals:
-            return f"{said}, and no other one was measured."
+            return f"{said}, and no other configuration was measured."
         next_one = max(rivals, key=lambda trial: trial.ndcg)
         return (
-            f"{said}; the best other one differs by {next_one.gain:+.4f}, "
+            f"{said}; the best other configuration differs by {next_one.gain:+.4f}, "
             f"with a standard error of {next_one.gain_error:.4f}."
         )
     return (
-        f"Configuration {tuned.winner + 1} is better than that of {file}: "
+        f"Configuration {tuned.winner + 1} is better than the one in {file}: "
         f"ndcg@{K} {best.ndcg:.4f} instead of {own.ndcg:.4f} on "
         f"{tuned.n_users:,} held-out users ({best.gain:+.4f}, standard error {best.gain_error:.4f}). "
         f"It is the best of {n} on these users; expect less of the gain on others."

@@ -1,4 +1,4 @@
-"""What `recsys-spark tune` varies, and which configurations it asks Optuna for."""
+"""The search space of `recsys-spark tune`, and the configurations that Optuna proposes."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ SPACE: tuple[Range, ...] = (
     Real("link_penalty", 10.0, 1000.0, log=True),
     Real("bce_weight", 0.0, 0.5),
 )
-"""Keys of [model]. A range is widened to hold the value that the configuration has."""
+"""Keys of [model]. A range is widened to hold the value of the configuration."""
 DIGITS = 3
-"""Significant ones that a number is tried with: a configuration is to be read by people."""
+"""Significant digits of a number that is tried, so that people can read the configuration."""
 
 
 def space_around(base: Model, space: Sequence[Range] = SPACE) -> tuple[Range, ...]:
-    """The ranges with the values of ``base`` in them; widths are those that its `n_heads` divides.
+    """Return the ranges with the values of ``base`` in them; widths are multiples of its `n_heads`.
 
     >>> space_around(Model(width=48, n_heads=3), [OneOf("width", (64, 96)), Whole("epochs", 4, 8)])
     (OneOf(name='width', values=(48, 96)), Whole(name='epochs', low=4, high=12))
@@ -77,20 +77,20 @@ def space_around(base: Model, space: Sequence[Range] = SPACE) -> tuple[Range, ..
 
 
 def as_json(space: Sequence[Range]) -> list[dict[str, Any]]:
-    """Plain values that change when a range does."""
+    """Return plain values that change when a range does."""
     return [{"kind": type(one).__name__, **asdict(one)} for one in space]
 
 
 def proposals(base: Model, space: Sequence[Range], trials: Sequence[TriedEntry], n: int, seed: int) -> list[Params]:
-    """``n`` configurations to try after ``trials``, the first of all is ``base``; ``space`` holds its values.
+    """Return ``n`` configurations to try after ``trials``; the first of all is ``base``, whose values ``space`` holds.
 
-    They depend on the arguments alone: after a crash the study is made anew from what was tried, and asks for the
-    same as it would have asked for without the crash.
+    They depend only on the arguments. After a crash the study is made anew from the tries, and proposes the same as
+    without the crash.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    # constant_liar tells apart configurations that are tried at the same time; multivariate looks at ranges together.
+    # constant_liar keeps configurations apart that are tried at the same time; multivariate joins the ranges.
     sampler = optuna.samplers.TPESampler(seed=seed + len(trials), multivariate=True, constant_liar=True)
     study = optuna.create_study(direction="maximize", sampler=sampler)
     distributions = {one.name: _distribution(one) for one in space}
@@ -98,7 +98,7 @@ def proposals(base: Model, space: Sequence[Range], trials: Sequence[TriedEntry],
         states = optuna.trial.TrialState
         study.add_trial(
             optuna.trial.create_trial(
-                # TPE learns nothing of a FAIL; of a PRUNED trial that it is worse than all that came to an end.
+                # TPE learns nothing from a FAIL. From a PRUNED trial it learns that it is worse than all complete ones.
                 state=states.COMPLETE if trial.reason is None else states.PRUNED,
                 value=trial.ndcg if trial.reason is None else None,
                 params=dict(trial.params),
@@ -111,7 +111,7 @@ def proposals(base: Model, space: Sequence[Range], trials: Sequence[TriedEntry],
 
 
 def configured(base: Model, params: Mapping[str, Any]) -> Model:
-    """``base`` with other values, checked as a file's are."""
+    """Return ``base`` with other values, checked like the values of a file."""
     return Model.model_validate(base.model_dump() | dict(params))
 
 

@@ -1,4 +1,4 @@
-"""tune: try several configurations of `[model]` at once, each in one executor task on the rows that train reads."""
+"""tune: tries several configurations of `[model]` at once, each in one executor task on the rows that train reads."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ REFUSALS = {error.__name__: error for error in (DataError, TrainingError)}
 
 @dataclass(frozen=True)
 class Result:
-    """What a task found of a configuration."""
+    """The result of one configuration."""
 
     ndcg: float
-    """Mean over the held-out users; 0 where it failed"""
+    """Mean over the held-out users; 0 if the configuration failed"""
     recall: float
     nll: float
     losses: Sequence[float]
-    """Of each epoch"""
+    """Loss of each epoch"""
     seconds: float
     per_user: F64
-    """[n] ndcg, of the same users for every configuration; empty where it failed"""
+    """[n] ndcg, of the same users for every configuration; empty if the configuration failed"""
     reason: str | None = None
-    """Why it failed"""
+    """Why the configuration failed; None if it did not"""
 
 
 def build_tried_rows(
@@ -55,12 +55,13 @@ def build_tried_rows(
     profile: ResourceProfile | None = None,
     own_machine: bool = False,
 ) -> DataFrame:
-    """One row (ROW_SCHEMA) per configuration, `number` its place; :func:`results_of` reads them. ``n_threads`` are of
-    each task.
+    """Return one row (ROW_SCHEMA) per configuration, `number` its place; :func:`results_of` reads them.
 
-    ``items``, ``users`` and ``n_users`` are those of training_rows, ``profile`` and ``own_machine`` as in
-    build_model_rows. A configuration that cannot be trained (loss, memory) is a row that says why, and what no
-    configuration can help is a row that refuses.
+    ``items``, ``users`` and ``n_users`` are the arguments of training_rows, ``profile`` and ``own_machine`` are as in
+    build_model_rows. ``n_threads`` is for each task.
+
+    A configuration that cannot be trained (loss, memory) gives a row that says why. If no configuration could help, the
+    row refuses.
     """
     rows = training_rows(items, users, cfg, n_users=n_users)
     slots = F.broadcast(slots_of(rows, len(configurations)))
@@ -70,7 +71,7 @@ def build_tried_rows(
 
 
 def results_of(rows: Iterable[Row], n: int) -> list[Result]:
-    """The results of ``n`` configurations in their order. Raises the error of a task that refused."""
+    """Return the results of ``n`` configurations in their order. Raises the error of a task that refused."""
     found: dict[int, Result] = {}
     for row in rows:
         said = json.loads(row["said"])
@@ -88,14 +89,14 @@ def _trier(
     def try_all(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         from recsys_spark.worker.threads import limit_threads
 
-        # Before scipy's BLAS is loaded, which asks for the number of threads once.
+        # Before scipy's BLAS is loaded: it asks for the number of threads only once.
         limit_threads(n_threads)
         held = list(batches)
         if not held:
             return
         table = pa.Table.from_batches(held)
         numbers = table["number"].to_numpy()
-        # One; were Spark to hash in another way than the slots say, the results would be the same, later.
+        # One number. If Spark hashed differently from the slots, the results would be the same, only later.
         for number in np.unique(numbers):
             rows = table if len(numbers) == (numbers == number).sum() else table.filter(numbers == number)
             yield _tried(int(number), rows)
@@ -117,13 +118,13 @@ def _trier(
 
 
 def _outcome(number: int, data: Any, settings: Model, seed: int, device: str) -> pa.RecordBatch:
-    """The row of a configuration that was trained, or could not be; raises DataError."""
+    """Return the row of a configuration, trained or failed; raises DataError."""
     import torch
 
     from recsys_spark.tuning.attempt import try_configuration
 
     def report(entry: Any) -> None:
-        # Executor logs, and the terminal in local mode.
+        # This goes to the executor's log, and in local mode to the terminal.
         print(f"tune: configuration {number}: {entry.line()}", file=sys.stderr, flush=True)
 
     try:

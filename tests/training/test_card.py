@@ -14,7 +14,7 @@ from tests.model.worlds import N_ITEMS, data, tasteful_users
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 
-BEYOND = "The last of what a trial tries, so that a better value may lie beyond: "
+BEYOND = "At the last value that a trial tries, so a better value may lie beyond: "
 
 
 def card(trial_epochs: int, chosen: Choices | None = None) -> tuple[str, Artifact]:

@@ -181,11 +181,11 @@ def test_the_table_is_best_first_and_says_what_failed() -> None:
 def test_it_is_said_plainly_where_nothing_was_better_and_that_a_gain_was_chosen() -> None:
     trials = [trial(0.1, error=0.0), trial(0.1234, 0.0234, 0.004, width=32)]
     better, same = Tuned(trials, 1, 300, "there"), Tuned(trials, 0, 300, "there")
-    assert "Configuration 2 is better than that of shop.toml" in verdict(better, "shop.toml")
+    assert "Configuration 2 is better than the one in shop.toml" in verdict(better, "shop.toml")
     assert "expect less of the gain" in verdict(better, "shop.toml")
     assert verdict(same, "shop.toml").startswith("Nothing that was tried is better than the configuration of shop.toml")
     assert "+0.0234, with a standard error of 0.0040" in verdict(same, "shop.toml")
-    assert "no other one was measured" in verdict(Tuned(trials[:1], 0, 300, "there"), "shop.toml")
+    assert "no other configuration was measured" in verdict(Tuned(trials[:1], 0, 300, "there"), "shop.toml")
     assert (better.changes, same.changes) == ({"width": 32}, {})
 
 
@@ -207,7 +207,7 @@ def test_the_command_leaves_a_file_that_the_pipeline_reads(
     out = file.with_name("tuned.toml")
     assert cli.main([*command, "--config", str(file), "--out", str(out)]) == 0
     said, won = capsys.readouterr().out, max(rounds[0], key=lambda model: model.width)
-    assert "is better than that of" in said
+    assert "is better than the one in" in said
     assert f"wrote {out}" in said
     found, given = load_config(out), load(file)
     assert found.model == won != given.model
