@@ -29,8 +29,9 @@ def backtest(folder: Path, backend: str, seed: int, cores: int, *, tiny: bool) -
     """Return recall@K of our lists over all users of the truth, its interval, and how many users there were."""
     from recsys_spark import tables
     from recsys_spark.config.file import load_config
-    from recsys_spark.pipeline import WALK, run_pipeline, run_stages
-    from recsys_spark.steps import evaluate as backtests
+    from recsys_spark.evaluation.backtest import OURS
+    from recsys_spark.pipeline import run_pipeline
+    from recsys_spark.steps.evaluate import evaluate
 
     spark = session(cores)
     shop = the_shop(spark, folder, (2_000, 800, 60_000), tiny=tiny)
@@ -39,9 +40,9 @@ def backtest(folder: Path, backend: str, seed: int, cores: int, *, tiny: bool) -
     cfg = load_config(shop.config, changes)
     ctx = run_pipeline(spark, cfg, shop.day, stages=("ingest",))
     attempt = ctx.area.attempt("evaluate")
-    backtests.evaluate(ctx, attempt, lambda back: run_stages(back, WALK))
+    evaluate(ctx, attempt)
     metrics = spark.read.parquet(f"{attempt.folder}/{tables.METRICS.name}")
-    chosen = metrics.where(f"model = '{backtests.OURS}' AND segment = 'all' AND metric = 'recall' AND k = {K}")
+    chosen = metrics.where(f"model = '{OURS}' AND segment = 'all' AND metric = 'recall' AND k = {K}")
     [found] = chosen.collect()
     recall = {"recall": found["value"], "recall_low": found["ci_low"], "recall_high": found["ci_high"]}
     return {**recall, "n_users": found["n_users"], "origin": shop.origin}

@@ -22,11 +22,12 @@ import sys
 from benchmarks.common.suite import check_known, command_line, folder_of, names, say
 from benchmarks.quality.baselines import BASELINES
 from benchmarks.quality.ours import OURS
-from benchmarks.quality.readers import READERS, TINY, read_world, sizes
+from benchmarks.quality.readers import READERS, read_world, sizes
 from benchmarks.quality.report import NAME, write_stored
 from benchmarks.quality.rows import is_ours
 from benchmarks.quality.run import Run, method_of, run_methods
 from benchmarks.quality.split import PROTOCOLS
+from benchmarks.quality.tiny import TINY
 from recsys_spark.worker.threads import limit_threads
 
 

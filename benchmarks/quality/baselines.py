@@ -15,11 +15,11 @@ import numpy as np
 import scipy.sparse as sp
 from scipy.linalg import lapack
 
-from benchmarks.quality.data import Mask, World
+from benchmarks.quality.data import World
 from benchmarks.quality.factors import FACTORS
 from benchmarks.quality.methods import Fitted, Method, Settings, Train, has_history, popularity
 from benchmarks.quality.sequences import SEQUENCES
-from recsys_spark.numerics.arrays import F32, I64
+from recsys_spark.numerics.arrays import F32, I64, Bools
 from recsys_spark.numerics.unit_rows import unit_rows
 
 BLOCK_ROWS = 1_024
@@ -127,7 +127,7 @@ def fit_text(train: Train, settings: Settings) -> Fitted:
     return Fitted(lambda users: queries[users] @ unit.T, by_history | texts.has_user)
 
 
-def centred(vectors: F32, present: Mask) -> F32:
+def centred(vectors: F32, present: Bools) -> F32:
     """Return rows minus their mean, at length 1; absent rows are zero."""
     mean = vectors[present].mean(0) if present.any() else 0.0
     return unit_rows(((vectors - mean) * present[:, None]).astype(np.float32))

@@ -27,12 +27,11 @@ import numpy as np
 from scipy.special import logsumexp
 
 from benchmarks.common.ledger import Row
-from benchmarks.quality.data import Mask
 from benchmarks.quality.methods import Fitted
 from benchmarks.quality.metrics import BLOCK_SCORES, COLD_USERS, OVERALL, K, Score, cold_of, ranks
 from benchmarks.quality.split import Split
 from recsys_spark.evaluation.kernels.calibration import chance, reliability
-from recsys_spark.numerics.arrays import F64, I64
+from recsys_spark.numerics.arrays import F64, I64, Bools
 
 CALIBRATION = "calibration"
 TOP_1, TOP_MASS = "top-1", f"top-{K} mass"
@@ -49,7 +48,7 @@ class Events:
     """CATALOGUE or UNSEEN"""
     p: F64
     """[n] predicted"""
-    happened: Mask
+    happened: Bools
     """[n]"""
 
 

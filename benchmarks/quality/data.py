@@ -19,9 +19,8 @@ import scipy.sparse as sp
 
 from recsys_spark.config.encoder import Encoder
 from recsys_spark.config.sections import Behaviours, Profiles
-from recsys_spark.numerics.arrays import F64, I64
+from recsys_spark.numerics.arrays import F64, I64, Bools
 
-Mask = npt.NDArray[np.bool_]
 CONF = Path(__file__).parents[2] / "conf" / "datasets"
 
 
@@ -43,7 +42,7 @@ class Rows:
     def __len__(self) -> int:
         return len(self.user)
 
-    def take(self, some: Mask | I64) -> Rows:
+    def take(self, some: Bools | I64) -> Rows:
         """Return the rows that a mask or positions name."""
         return Rows(*(getattr(self, column.name)[some] for column in fields(self)))
 
@@ -61,7 +60,7 @@ class Taggings:
     tag: npt.NDArray[np.object_]
     """[m] as written"""
 
-    def take(self, some: Mask | I64) -> Taggings:
+    def take(self, some: Bools | I64) -> Taggings:
         """Return the taggings that a mask or positions name."""
         return Taggings(*(getattr(self, column.name)[some] for column in fields(self)))
 
@@ -136,7 +135,7 @@ class World:
         found.data[:] = 1.0
         return found
 
-    def only(self, rows: Mask, taggings: Mask, profile_taggings: Mask) -> World:
+    def only(self, rows: Bools, taggings: Bools, profile_taggings: Bools) -> World:
         """Return the same catalogue and people, with some of the rows and taggings."""
         return replace(
             self,

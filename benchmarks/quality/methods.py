@@ -12,11 +12,11 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.data import Mask, World
+from benchmarks.quality.data import World
 from benchmarks.quality.metrics import COLD_USERS, OVERALL, SHOWN, Score, evaluate
 from benchmarks.quality.split import Split, validation_of
 from recsys_spark.model.kernels.facts import ModelFacts
-from recsys_spark.numerics.arrays import F32, F64, I64
+from recsys_spark.numerics.arrays import F32, F64, I64, Bools
 
 Settings = Mapping[str, Any]
 T = TypeVar("T")
@@ -29,11 +29,11 @@ class Texts:
 
     items: F32
     """[n_items, h]"""
-    has_item: Mask
+    has_item: Bools
     """[n_items]"""
     users: F32
     """[n_users, h] of interest tags"""
-    has_user: Mask
+    has_user: Bools
     """[n_users]"""
 
 
@@ -70,7 +70,7 @@ class Fitted:
     """A method that has learned."""
 
     score: Score
-    serves: Mask
+    serves: Bools
     """[n_users] whether it knows anything of the user; others get what is popular, as in a shop"""
     log_prob: Score | None = None
     """Log of the probability that each item of the whole catalogue is a user's next; None if the method gives none"""
@@ -135,6 +135,6 @@ def popularity(world: World) -> F64:
     return np.asarray(world.matrix.sum(0), np.float64).ravel()
 
 
-def has_history(world: World) -> Mask:
+def has_history(world: World) -> Bools:
     """Return [n_users]: whether a user has a row."""
     return np.bincount(world.rows.user, minlength=world.n_users) > 0

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.quality.data import Mask
 from benchmarks.quality.split import Split, hashes
 from recsys_spark.evaluation.kernels.bootstrap import poisson_weights
 from recsys_spark.evaluation.kernels.metrics import METRICS, user_metrics
-from recsys_spark.numerics.arrays import F64, I64
+from recsys_spark.numerics.arrays import F64, I64, Bools
 
 K = 10
 SHOWN = ("recall", "ndcg")
@@ -81,7 +80,7 @@ def evaluate(score: Score, split: Split, max_users: int | None = None) -> dict[s
         user, item = user[some], item[some]
     in_list, among_cold = _ranks_of_truth(score, split, user, item, cold_item)
     of_cold = cold_item[item]
-    chosen: dict[str, tuple[Mask, I64]] = {
+    chosen: dict[str, tuple[Bools, I64]] = {
         OVERALL: (~cold_user[user], in_list),
         WARM: (~cold_user[user] & ~of_cold, in_list),
         COLD_IN_LIST: (~cold_user[user] & of_cold, in_list),
@@ -91,13 +90,13 @@ def evaluate(score: Score, split: Split, max_users: int | None = None) -> dict[s
     return {name: _values(user[some], rank[some]) for name, (some, rank) in chosen.items()}
 
 
-def cold_of(split: Split) -> tuple[Mask, Mask]:
+def cold_of(split: Split) -> tuple[Bools, Bools]:
     """Return items, and users, without a row in train."""
     rows, world = split.train.rows, split.train
     return np.bincount(rows.item, minlength=world.n_items) == 0, np.bincount(rows.user, minlength=world.n_users) == 0
 
 
-def _ranks_of_truth(score: Score, split: Split, user: I64, item: I64, cold_item: Mask) -> tuple[I64, I64]:
+def _ranks_of_truth(score: Score, split: Split, user: I64, item: I64, cold_item: Bools) -> tuple[I64, I64]:
     """[n_truth] rank in the list, and among the cold items (0 for a warm one)."""
     seen, n_items = split.train.matrix, split.train.n_items
     cold = np.flatnonzero(cold_item)

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import pyarrow as pa
 
-from benchmarks.quality.data import Mask, World
+from benchmarks.quality.data import World
 from benchmarks.quality.methods import Texts
 from recsys_spark.model.kernels.histories import INPUT_COLUMNS
-from recsys_spark.numerics.arrays import F64, I64
+from recsys_spark.numerics.arrays import F64, I64, Bools
 from recsys_spark.profiles.users import N_FRIEND_ITEMS
 from recsys_spark.profiles.weights import MAX_WEIGHT
 
@@ -137,7 +137,7 @@ def _lists(offsets: I64, values: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), values)
 
 
-def _vectors(matrix: np.ndarray, present: Mask) -> pa.Array:
+def _vectors(matrix: np.ndarray, present: Bools) -> pa.Array:
     """Return rows as lists; an absent row is null."""
     n, width = matrix.shape
     flat = pa.array(np.ascontiguousarray(matrix[present]).reshape(-1))

@@ -12,11 +12,12 @@ from benchmarks.quality.curves import CHART as CURVES
 from benchmarks.quality.curves import choices_table, draw_curves
 from benchmarks.quality.figures import differences_table, figures_table, ndcg_panel
 from benchmarks.quality.metrics import SEGMENTS, K
-from benchmarks.quality.readers import READERS, TINY
+from benchmarks.quality.readers import READERS
 from benchmarks.quality.reliability import CHART as RELIABILITY
 from benchmarks.quality.reliability import calibration_table, draw_reliability
 from benchmarks.quality.rows import FIGURE, Ids, replaced
 from benchmarks.quality.texts import CACHE
+from benchmarks.quality.tiny import TINY
 
 NAME = "quality"
 LEDGER = Ledger(NAME, (*READERS, TINY))

@@ -11,10 +11,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from benchmarks.quality.data import Mask, World
-from recsys_spark.numerics.arrays import F64, I64
+from benchmarks.quality.data import World
+from recsys_spark.numerics.arrays import F64, I64, U64, Bools
 
 TRAIN_SHARE = 0.9
 HIDDEN_USERS = 0.1
@@ -112,7 +111,7 @@ def validation_of(split: Split) -> Split:
     return PROTOCOLS[split.protocol](split.train, VALIDATION)
 
 
-def hashes(names: Iterable[str]) -> npt.NDArray[np.uint64]:
+def hashes(names: Iterable[str]) -> U64:
     """Return 64 bits of each name, the same on every machine."""
     digests = b"".join(hashlib.blake2b(name.encode(), digest_size=8).digest() for name in names)
     return np.frombuffer(digests, dtype="<u8").astype(np.uint64)
@@ -140,7 +139,7 @@ def _hide(protocol: str, world: World, purpose: str, order: I64, user: I64, keys
     return _split(protocol, world, purpose, ~np.isin(_keys(world), hidden), said, profile)
 
 
-def _split(protocol: str, world: World, purpose: str, keep: Mask, said: Mask, profile: Mask) -> Split:
+def _split(protocol: str, world: World, purpose: str, keep: Bools, said: Bools, profile: Bools) -> Split:
     """The truth is every pair of the other rows that train does not have: what was seen is left out of every list."""
     train = world.only(keep, said, profile)
     hidden = _keys(world)[~keep]

@@ -20,11 +20,11 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.sections import Config, Score
 from recsys_spark.errors import ConfigError
-from recsys_spark.numerics.arrays import DEFAULT_BLOCK_BYTES
 from recsys_spark.scoring.boost_columns import with_boost_columns
 from recsys_spark.scoring.kernels.packing import USERS_PER_BLOCK
 from recsys_spark.scoring.kernels.packing_items import rows_per_block
 from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.sizes import DEFAULT_BLOCK_BYTES
 from recsys_spark.scoring.rank import log_sum_exp, score_of_raw
 from recsys_spark.spark.task_gpus import assigned_gpus
 from recsys_spark.tables import CANDIDATES, ITEM_VECTORS, LIST_CATEGORY, USER_VECTORS

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from pyspark.sql import DataFrame
 
@@ -14,6 +13,7 @@ from recsys_spark.model.kernels.histories import Positions, from_arrow, vectors_
 from recsys_spark.model.kernels.links import Evidence
 from recsys_spark.model.kernels.popularity import Popularity
 from recsys_spark.model.kernels.recommender import ItemMatrix, Recommender
+from recsys_spark.numerics.arrays import F32
 from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 from recsys_spark.worker.cache import Shared, cached, freeze_imports
 from recsys_spark.worker.threads import limit_threads
@@ -82,7 +82,7 @@ def _boost_lists(boosts: Evidence, n_users: int) -> tuple[pa.Array, pa.Array]:
     return linked, values
 
 
-def _lists(matrix: npt.NDArray[np.float32]) -> pa.Array:
+def _lists(matrix: F32) -> pa.Array:
     """Return a matrix as a column of arrays, without a loop over rows."""
     n, width = matrix.shape
     offsets = np.arange(0, (n + 1) * width, width, dtype=np.int32)

@@ -17,6 +17,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from recsys_spark.numerics.arrays import F64
+
 T = TypeVar("T")
 Array = TypeVar("Array", bound=npt.NDArray[Any])
 MOMENTS = 1_000_000
@@ -48,7 +50,7 @@ class Group:
         """Average the gradients in place and return the mean loss, both weighted; the sum of the weights is not 0."""
         return loss
 
-    def moments(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def moments(self, times: F64) -> F64:
         """Return the moments of all processes, or an even selection where there are many."""
         return times
 
@@ -97,7 +99,7 @@ class Processes(Group):
             start += gradient.numel()
         return float(flat[0])
 
-    def moments(self, times: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def moments(self, times: F64) -> F64:
         """Return the moments of all processes, or an even selection where there are many."""
         every = 1 + sum(self.gather(len(times))) // MOMENTS
         return np.concatenate(self.gather(np.sort(times)[::every]))

@@ -6,6 +6,7 @@ import ast
 import re
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,7 @@ OPTIONAL = {"optuna", "tomlkit"}
 """Of the extra `tune`: imported inside functions alone, which only the command `tune` calls."""
 
 
+@cache
 def modules(folder: str = PACKAGE) -> list[str]:
     """Dotted names of the modules below a folder of the repository."""
     files = sorted((ROOT / folder).rglob("*.py"))
@@ -159,6 +161,43 @@ def test_a_wrong_import_is_noticed(module: str, line: str) -> None:
 )
 def test_a_right_import_is_not(module: str, line: str) -> None:
     assert broken_rules(module, line) == []
+
+
+@cache
+def defined(module: str) -> frozenset[str]:
+    """Names that a module defines at its top level, and the modules of a package."""
+    path = ROOT.joinpath(*module.split("."))
+    found = {file.stem for file in path.iterdir() if file.is_dir() or file.suffix == ".py"} if path.is_dir() else set()
+    todo: list[ast.AST] = list(ast.parse(source_of(module)).body)
+    while todo:
+        node = todo.pop()
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.If, ast.Try)):
+            todo += ast.iter_child_nodes(node)
+        elif isinstance(node, (ast.Assign, ast.AnnAssign)):
+            found |= {
+                name.id for name in ast.walk(node) if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+            }
+    return frozenset(found)
+
+
+def borrowed(source: str) -> list[str]:
+    """Names that are imported from a module of ours that does not define them."""
+    names = [name.rpartition(".") for name in imports(source)]
+    ours = [(module, name) for module, _, name in names if module.split(".")[0] in (PACKAGE, "benchmarks")]
+    return [f"{module}.{name}" for module, name in ours if name not in defined(module)]
+
+
+@pytest.mark.parametrize("folder", [PACKAGE, "benchmarks", "tests", "jobs"])
+def test_a_name_is_imported_from_the_module_that_defines_it(folder: str) -> None:
+    found = {module: borrowed(source_of(module)) for module in modules(folder)}
+    assert {module: names for module, names in found.items() if names} == {}
+
+
+def test_a_borrowed_name_is_noticed() -> None:
+    line = "def f():\n    from recsys_spark.tables import CONTRACT, METRICS"
+    assert borrowed(line) == ["recsys_spark.tables.CONTRACT"]
 
 
 def reachable(module: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.numerics.arrays import F64, I64, NO_ITEM
+from recsys_spark.numerics.arrays import F64, I64
 from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 
 
 class Terms(NamedTuple):

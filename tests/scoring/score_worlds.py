@@ -6,9 +6,10 @@ import numpy as np
 import torch
 from hypothesis import strategies as st
 
-from recsys_spark.numerics.arrays import F32, NO_ITEM
+from recsys_spark.numerics.arrays import F32
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
 from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 from recsys_spark.scoring.kernels.topn import State, empty_state, fold
 from tests.scoring.rank_oracle import best_of, terms_of
 

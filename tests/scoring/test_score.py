@@ -13,8 +13,8 @@ from pyspark.sql import functions as F
 from recsys_spark.config.sections import Score
 from recsys_spark.contract import DENY_LIST, INTERACTIONS
 from recsys_spark.errors import ConfigError, DataError
-from recsys_spark.numerics.arrays import NO_ITEM
 from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 from recsys_spark.scoring.score import CatalogueSize, build_candidates, build_exclusions, restrict_items
 from recsys_spark.scoring.vector_checks import check_widths, rejected_vectors, sound
 from recsys_spark.tables import CANDIDATES, ITEM_VECTORS, USER_VECTORS

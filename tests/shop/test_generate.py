@@ -11,9 +11,9 @@ from pyspark.sql import functions as F
 from recsys_spark.config.file import load_config
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import ConfigError
-from recsys_spark.shop import generate_shop
 from recsys_spark.shop.behaviours import dirt_counts
 from recsys_spark.shop.demo import place_config
+from recsys_spark.shop.generate import generate_shop
 from recsys_spark.shop.items import n_dirty_items
 from recsys_spark.shop.users import n_dirty_users
 

@@ -7,9 +7,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from recsys_spark.numerics.arrays import F64, I64
-
-Hashes = npt.NDArray[np.uint64]
+from recsys_spark.numerics.arrays import F64, I64, U64
 
 SCALE = 2**30
 """A metric in [0, 1] is summed as a whole number of 1/SCALE: whole numbers add up alike in any order."""
@@ -20,7 +18,7 @@ _GOLDEN, _MIX_1, _MIX_2 = np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE
 _DRAWS = 65_536  # 16 bits per draw, four draws per hashed word
 
 
-def poisson_weights(user_hash: Hashes, n_replicates: int) -> npt.NDArray[np.uint8]:
+def poisson_weights(user_hash: U64, n_replicates: int) -> npt.NDArray[np.uint8]:
     """Return ``[n_users, n_replicates]``: how often each user counts in each bootstrap replicate, Poisson(1).
 
     Replacing the multinomial draw by independent Poisson ones lets every partition draw for itself (Chamandy et al.
@@ -39,11 +37,11 @@ def poisson_weights(user_hash: Hashes, n_replicates: int) -> npt.NDArray[np.uint
     return weights
 
 
-def _splitmix64(state: Hashes) -> Hashes:
+def _splitmix64(state: U64) -> U64:
     """The output function of Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators"."""
     z = (state ^ (state >> np.uint64(30))) * _MIX_1
     z = (z ^ (z >> np.uint64(27))) * _MIX_2
-    mixed: Hashes = z ^ (z >> np.uint64(31))
+    mixed: U64 = z ^ (z >> np.uint64(31))
     return mixed
 
 

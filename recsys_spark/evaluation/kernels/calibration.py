@@ -12,8 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Longs = npt.NDArray[np.int64]
+from recsys_spark.numerics.arrays import F64, I64, Bools
 
 N_BINS = 15
 MIN_ROWS = 10
@@ -26,11 +25,11 @@ INTERVAL = (2.5, 97.5)
 class Reliability:
     """Holds b bins of n predictions, ascending. No bin is empty, so b is 0 where n is 0."""
 
-    count: Longs
+    count: I64
     """[b] rows, at least 1"""
-    predicted: Floats
+    predicted: F64
     """[b] mean of the probabilities"""
-    observed: Floats
+    observed: F64
     """[b] share of rows whose event happened"""
 
     @property
@@ -58,9 +57,9 @@ class Chance:
     """Mean of its error; NaN without rows"""
     ece_high: float
     """The error that it exceeds in one of 40 samples"""
-    low: Floats
+    low: F64
     """[b] the share observed in a bin is between `low`"""
-    high: Floats
+    high: F64
     """[b] and `high` in 95% of samples"""
 
 
@@ -111,12 +110,12 @@ def chance(p: npt.ArrayLike, n_bins: int = N_BINS, n_draws: int = N_DRAWS, seed:
     return Chance(float(np.mean(errors)), float(np.percentile(errors, INTERVAL[1])), low, high)
 
 
-def _error(count: Longs, difference: Floats) -> float:
+def _error(count: I64, difference: F64) -> float:
     n = int(count.sum())
     return float(count @ np.abs(difference)) / n if n else float("nan")
 
 
-def _checked(p: npt.ArrayLike, happened: npt.ArrayLike) -> tuple[Floats, npt.NDArray[np.bool_]]:
+def _checked(p: npt.ArrayLike, happened: npt.ArrayLike) -> tuple[F64, Bools]:
     predictions, events = np.asarray(p, np.float64), np.asarray(happened)
     if not len(events):
         # An empty list has no type of its own.
@@ -136,7 +135,7 @@ def _checked(p: npt.ArrayLike, happened: npt.ArrayLike) -> tuple[Floats, npt.NDA
     return predictions, events
 
 
-def _bins(p: Floats, n_bins: int) -> Longs:
+def _bins(p: F64, n_bins: int) -> I64:
     """[n] the bin of each row, from 0 without gaps: that of the middle of the rows that have the same probability."""
     if n_bins < 1:
         raise ValueError(f"{n_bins} bins, expected 1 at least")
@@ -145,5 +144,5 @@ def _bins(p: Floats, n_bins: int) -> Longs:
     # Whole numbers: where a bin ends must not depend on rounding.
     bin_of_value = (2 * np.cumsum(count) - count) * n_bins // max(1, 2 * len(p))
     _, dense = np.unique(bin_of_value, return_inverse=True)
-    of: Longs = dense[of_value]
+    of: I64 = dense[of_value]
     return of

@@ -8,8 +8,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from recsys_spark.numerics.arrays import F32, F64, I64, TILE
+from recsys_spark.numerics.arrays import F32, F64, I32, I64, Bools
 from recsys_spark.numerics.unit_rows import row_norms
+from recsys_spark.scoring.kernels.sizes import TILE
 
 T = TypeVar("T", bound=np.generic)
 
@@ -25,7 +26,7 @@ class UserBlock:
     x: F32
     norm: F64
     offsets: I64
-    excluded: NDArray[np.int32]
+    excluded: I32
 
     @property
     def size(self) -> int:
@@ -58,11 +59,11 @@ class ItemBlock:
     y: F32
     theta: F32
     bias: F32
-    open: NDArray[np.bool_]
+    open: Bools
     y_norm: F64
     theta_max: F64
     bias_max: F64
-    links: NDArray[np.int32]
+    links: I32
 
     @property
     def size(self) -> int:
@@ -75,7 +76,7 @@ class ItemBlock:
         return [(low, min(low + TILE, self.size)) for low in range(0, self.size, TILE)]
 
 
-def user_block(x: F32, offsets: I64 | None = None, excluded: NDArray[np.int32] | None = None) -> UserBlock:
+def user_block(x: F32, offsets: I64 | None = None, excluded: I32 | None = None) -> UserBlock:
     """Return a block of users with vectors ``x`` [m, d]; ``excluded`` positions are CSR, by default none."""
     if offsets is None or excluded is None:
         offsets, excluded = np.zeros(len(x) + 1, np.int64), np.empty(0, np.int32)
@@ -83,9 +84,7 @@ def user_block(x: F32, offsets: I64 | None = None, excluded: NDArray[np.int32] |
     return UserBlock(x, frozen(row_norms(x)), offsets, excluded)
 
 
-def item_block(
-    start: int, y: F32, theta: F32, bias: F32, available: NDArray[np.bool_], links: NDArray[np.int32] | None = None
-) -> ItemBlock:
+def item_block(start: int, y: F32, theta: F32, bias: F32, available: Bools, links: I32 | None = None) -> ItemBlock:
     """Return a block of items; ``y``, ``theta`` [n, d]; ``bias``, ``available``, ``links`` [n], by default no links."""
     y, theta, bias = frozen(y), frozen(theta), frozen(bias)
     y_norm, theta_norm = frozen(row_norms(y)), frozen(row_norms(theta))

@@ -10,20 +10,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from recsys_spark.model.kernels.links import columns_of
-from recsys_spark.numerics.arrays import F32, I64, NO_ITEM
+from recsys_spark.numerics.arrays import F32, I32, I64, Bools
 from recsys_spark.numerics.machine_code import compiled
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.rank import Rank, exact_raw
 from recsys_spark.scoring.kernels.rank.float64 import Pairs, exact_terms, pairs_of, with_boost
 from recsys_spark.scoring.kernels.screening import Mass, add_mass
 from recsys_spark.scoring.kernels.shortlist import Best, places
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 from recsys_spark.scoring.kernels.topn import State
 
 Fold = Callable[[State, UserBlock, ItemBlock, Rank], State]
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class UserBoosts:
     """
 
     offsets: I64
-    links: npt.NDArray[np.int32]
+    links: I32
     values: F32
 
 
@@ -62,9 +61,7 @@ def fold_boosted(fold: Fold, state: State, users: UserBlock, boosts: UserBoosts,
 
 
 @compiled()
-def merged(
-    offsets: I64, excluded: npt.NDArray[np.int32], boost_offsets: I64, column: I64, start: int
-) -> tuple[I64, npt.NDArray[np.int32], Flags]:
+def merged(offsets: I64, excluded: I32, boost_offsets: I64, column: I64, start: int) -> tuple[I64, I32, Bools]:
     """Return exclusions as CSR, ascending, with the boosted columns among them, and which of those were there before.
 
     A ``column`` of -1 lies in another block.
@@ -100,7 +97,7 @@ def merged(
 
 @compiled()
 def add_boosted(
-    best: Best, mass: Mass, offsets: I64, column: I64, boost: F32, closed: Flags, pairs: Pairs, rank: Rank
+    best: Best, mass: Mass, offsets: I64, column: I64, boost: F32, closed: Bools, pairs: Pairs, rank: Rank
 ) -> None:
     """Add the boosted items of a block to log Z, and those that are not ``closed`` to the N best."""
     n = best.raw.shape[1]

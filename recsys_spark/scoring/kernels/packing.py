@@ -10,10 +10,9 @@ from collections.abc import Iterator
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from recsys_spark.errors import DataError
-from recsys_spark.numerics.arrays import F32
+from recsys_spark.numerics.arrays import F32, I32, I64, Bools
 
 USERS_PER_BLOCK = 16_384
 """Enough that moving an item block costs little compared with the product with it."""
@@ -126,7 +125,7 @@ def check_unique(ids: pa.Array, last: pa.Scalar | None, kind: str) -> None:
     _refuse(same, ids, f"{kind}s that come twice", f"one vector per {kind}")
 
 
-def _refuse(bad: NDArray[np.bool_], ids: pa.Array, what: str, expected: str) -> None:
+def _refuse(bad: Bools, ids: pa.Array, what: str, expected: str) -> None:
     rows = np.flatnonzero(bad)
     if len(rows):
         named = ", ".join(repr(ids[int(row)].as_py()) for row in rows[:5])
@@ -165,7 +164,7 @@ def _user_row(block: int, users: pa.Table, x: F32, rows: pa.Table) -> pa.RecordB
     )
 
 
-def _boosts(users: pa.Table, ids: pa.Array) -> tuple[NDArray[np.int64], NDArray[np.int32], F32]:
+def _boosts(users: pa.Table, ids: pa.Array) -> tuple[I64, I32, F32]:
     """Return offsets [m + 1], link numbers and values of boosts; a null column has none.
 
     Raises DataError naming the users whose boosts break the rules below.

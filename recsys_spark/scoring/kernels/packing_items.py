@@ -16,8 +16,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from recsys_spark.errors import ConfigError, DataError
-from recsys_spark.numerics.arrays import F32, TILE
+from recsys_spark.numerics.arrays import F32, I32, Bools
 from recsys_spark.scoring.kernels.packing import check_finite, check_unique, one_list, vectors
+from recsys_spark.scoring.kernels.sizes import TILE
 from recsys_spark.scoring.kernels.unpacking import own_copy
 
 
@@ -53,8 +54,8 @@ class Items:
     y: F32
     theta: F32
     bias: F32
-    available: NDArray[np.bool_]
-    links: NDArray[np.int32]
+    available: Bools
+    links: I32
 
     def cut(self, low: int, high: int) -> Items:
         """Return rows [low, high)."""

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from recsys_spark.numerics.arrays import F32, F64, I64, NO_ITEM, Number
+from recsys_spark.numerics.arrays import F32, F64, I32, I64, Number
 from recsys_spark.numerics.loops import LOWEST, lowered, nth_largest
 from recsys_spark.numerics.machine_code import compiled
 from recsys_spark.scoring.kernels.rank import Rank, exact_raw
 from recsys_spark.scoring.kernels.rank.float64 import Pairs, exact_terms
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 
 COUNTED = 256
 """Up to this number of items, order comes from counting the items ahead of each."""
@@ -41,7 +41,7 @@ class Shortlist(NamedTuple):
     """
 
     scores: F32
-    columns: NDArray[np.int32]
+    columns: I32
     n_kept: I64
     certain: F32
     bound: F32

@@ -13,10 +13,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from recsys_spark.numerics.arrays import I64, NO_ITEM
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.boosted import Fold, UserBoosts, fold_boosted
 from recsys_spark.scoring.kernels.rank import Rank, less_log_z
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 from recsys_spark.scoring.kernels.topn import State, empty_state
 from recsys_spark.scoring.kernels.unpacking import own_copy, unpack_boosts, unpack_items, unpack_users
 

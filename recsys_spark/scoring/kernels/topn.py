@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from recsys_spark.errors import DataError
-from recsys_spark.numerics.arrays import CHUNK, F64, I64, NO_ITEM, TILE
+from recsys_spark.numerics.arrays import F64, I64
 from recsys_spark.numerics.unit_rows import rows_over_norms
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.precision import fastest_screen, multiply, rows_of
@@ -30,6 +30,7 @@ from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.kernels.rank.float64 import pairs_of
 from recsys_spark.scoring.kernels.screening import Excluded, Mass, Tile, guess_bounds, scan
 from recsys_spark.scoring.kernels.shortlist import Best, settle, shortlist_of
+from recsys_spark.scoring.kernels.sizes import CHUNK, NO_ITEM, TILE
 
 MIN_ROWS = 16
 """Fewer rows take another path through the BLAS, with other rounding; they are filled up with zeros."""

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
-from recsys_spark.numerics.arrays import CHUNK, I64, NO_ITEM, TILE
+from recsys_spark.numerics.arrays import I64
 from recsys_spark.scoring.kernels import topn
 from recsys_spark.scoring.kernels.blocks import item_block, user_block
 from recsys_spark.scoring.kernels.precision import HALF, SINGLE
@@ -19,6 +19,7 @@ from recsys_spark.scoring.kernels.prepared import Prepared
 from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.kernels.screening import SAMPLE_EVERY
 from recsys_spark.scoring.kernels.shortlist import settle
+from recsys_spark.scoring.kernels.sizes import CHUNK, NO_ITEM, TILE
 from recsys_spark.scoring.kernels.topn import State, empty_state, fold
 from tests.scoring.score_worlds import World, assert_lists, drawn_case
 

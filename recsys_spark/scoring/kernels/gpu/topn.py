@@ -18,9 +18,8 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from recsys_spark.numerics.arrays import F32, F64, I64
+from recsys_spark.numerics.arrays import F32, F64, I32, I64
 from recsys_spark.numerics.full_precision import full_precision
 from recsys_spark.numerics.unit_rows import rows_over_norms
 from recsys_spark.scoring.kernels import topn
@@ -103,7 +102,7 @@ class Found:
     """Results of the device for some users: K best ``scores`` [m, K], best first, their ``columns``, and the mass."""
 
     scores: F32
-    columns: NDArray[np.int32]
+    columns: I32
     peak: F64
     total: F64
 

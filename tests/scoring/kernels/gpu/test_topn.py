@@ -11,13 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recsys_spark.errors import DataError
-from recsys_spark.numerics.arrays import F64, NO_ITEM
+from recsys_spark.numerics.arrays import F64
 from recsys_spark.scoring.kernels import topn
 from recsys_spark.scoring.kernels.blocks import UserBlock, user_block
 from recsys_spark.scoring.kernels.gpu import topn as device
 from recsys_spark.scoring.kernels.gpu.precision import errors_of
 from recsys_spark.scoring.kernels.gpu.topn import fold_on_device
 from recsys_spark.scoring.kernels.rank import Rank
+from recsys_spark.scoring.kernels.sizes import NO_ITEM
 from recsys_spark.scoring.kernels.topn import State, empty_state
 from tests.scoring.score_worlds import World, assert_lists, drawn_case
 
