@@ -17,7 +17,7 @@ N_ITEMS, TEXT_WIDTH = 40, 8
 
 
 def catalogue(seed: int = 0) -> Catalogue:
-    """Items 0 to 19 are of taste A, 20 to 39 of taste B, and the text vectors say so."""
+    """Items 0 to 19 are of taste A, 20 to 39 of taste B, and the text vectors show it."""
     rng = np.random.default_rng(seed)
     centres = np.repeat(np.eye(2, TEXT_WIDTH), N_ITEMS // 2, axis=0)
     vectors = (centres + 0.3 * rng.normal(size=centres.shape)).astype(np.float32)
@@ -68,7 +68,7 @@ def tasteful_users(n_users: int = 200, length: int = 6, seed: int = 1, n_used: i
 def data(
     users: Histories, *, world: Catalogue | None = None, behaviours: tuple[str, ...] = ("browse",), **changed: bool
 ) -> Data:
-    """What training is told of the planted world."""
+    """The data of a training on the planted world."""
     weights = [1.0] * len(behaviours)
     return Data(
         world or catalogue(),

@@ -41,7 +41,7 @@ def test_fewer_behaviours_than_reasons_leave_places_empty() -> None:
 
 
 def test_a_behaviour_of_the_items_taste_is_the_reason(recommender: Recommender, items: ItemVectors) -> None:
-    """The user did three things of taste A and one, the latest, of taste B."""
+    """The user has three behaviours of taste A and one, the latest, of taste B."""
     user = histories([[0, 1, 2, 25]])
     found = part_vectors(recommender, user, items.token)
     of_b = strengths(found.history, items.y[[21]], items.theta[[21]], Rank())

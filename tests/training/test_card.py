@@ -1,4 +1,4 @@
-"""The model card says what the facts say, and nothing where there was nothing."""
+"""The model card says what the facts hold, and leaves out what they do not."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def card(trial_epochs: int, chosen: Choices | None = None) -> tuple[str, Artifac
     return text, artifact
 
 
-def test_the_card_names_model_data_and_what_was_found() -> None:
+def test_the_card_names_the_model_its_data_and_its_metrics() -> None:
     text, artifact = card(trial_epochs=2)
     facts = artifact.facts
     assert facts.held_out
@@ -61,17 +61,17 @@ def test_the_card_names_model_data_and_what_was_found() -> None:
     assert "No trial" not in text
 
 
-def test_a_model_without_a_trial_says_so() -> None:
+def test_the_card_says_if_there_was_no_trial() -> None:
     text, _ = card(trial_epochs=0)
     assert "No trial was run" in text
     assert "ndcg@10" not in text
 
 
-def test_choices_at_the_end_of_what_is_tried_are_named() -> None:
+def test_the_card_names_choices_at_the_end_of_their_grid() -> None:
     text, _ = card(2, Choices(link_strength=LINK_STRENGTHS[-1], cold_item_boost=COLD_ITEM_BOOSTS[-1]))
     assert f"{BEYOND}link_strength, cold_item_boost." in text
     assert BEYOND not in card(2, Choices())[0]
 
 
-def test_without_a_trial_nothing_was_tried() -> None:
+def test_without_a_trial_the_card_names_no_end_of_a_grid() -> None:
     assert BEYOND not in card(0, Choices(link_strength=LINK_STRENGTHS[-1]))[0]

@@ -1,4 +1,4 @@
-"""What a training task says: a bar that holds the loss, a line after each epoch with the time left, or nothing."""
+"""The output of a training task: a bar with the loss, a line after each epoch with the time left, or nothing."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def drawn(stream: io.StringIO) -> list[str]:
 
 
 def lines(stream: io.StringIO) -> list[str]:
-    """What stays on the terminal above the bar."""
+    """The lines that stay on the terminal above the bar."""
     return [text.rpartition("\r")[2] for text in stream.getvalue().split("\n")[:-1]]
 
 
-def test_a_bar_holds_steps_and_loss() -> None:
+def test_the_bar_shows_steps_and_loss() -> None:
     stream = io.StringIO()
     progress = TrainingProgress(bar=True, stream=stream)
     progress.step(step(1, 4, 2.25))
@@ -65,8 +65,8 @@ def test_a_bar_holds_steps_and_loss() -> None:
 
 
 @pytest.mark.parametrize(("n_before", "done", "of"), [(3, 1, 4), (1, 2, 6)])
-def test_another_run_has_a_bar_of_its_own(n_before: int, done: int, of: int) -> None:
-    """Known by steps that begin anew, or by another number of them."""
+def test_each_run_has_its_own_bar(n_before: int, done: int, of: int) -> None:
+    """A new run is recognised by steps that begin anew, or by another number of steps."""
     stream = io.StringIO()
     progress = TrainingProgress(bar=True, stream=stream)
     for k in range(n_before):
@@ -76,7 +76,7 @@ def test_another_run_has_a_bar_of_its_own(n_before: int, done: int, of: int) -> 
     progress.close()
 
 
-def test_a_run_that_goes_on_starts_where_it_was() -> None:
+def test_the_bar_of_a_resumed_run_starts_at_its_step() -> None:
     stream = io.StringIO()
     progress = TrainingProgress(bar=True, stream=stream)
     progress.step(step(3, 4))
@@ -117,7 +117,7 @@ def test_a_muted_task_prints_nothing() -> None:
     assert stream.getvalue() == ""
 
 
-def test_the_bar_holds_what_the_trial_found() -> None:
+def test_the_bar_shows_the_ndcg_of_the_trial() -> None:
     stream = io.StringIO()
     progress = TrainingProgress(bar=True, stream=stream)
     progress.epoch(TrialEpoch(epoch(1), None))

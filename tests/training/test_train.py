@@ -1,4 +1,4 @@
-"""What the training task does around the training: a GPU that is full is a reason, and no accident to try again."""
+"""Errors of the training task: a full GPU is a reason to stop, and not an accident to try again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.training.train import _fitted
 
 
-def test_a_full_gpu_is_named_with_what_to_do() -> None:
+def test_a_full_gpu_gives_an_error_that_says_what_to_do() -> None:
     def full() -> Artifact:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nmore")
 
@@ -20,7 +20,7 @@ def test_a_full_gpu_is_named_with_what_to_do() -> None:
     assert "model.device = cpu" in caught.value.action
 
 
-def test_another_failure_is_left_as_it_is() -> None:
+def test_other_errors_pass_unchanged() -> None:
     def broken() -> Artifact:
         raise RuntimeError("a bug")
 

@@ -1,4 +1,4 @@
-"""What the tests of the trial run share: users over time, a recommender of known logits, and what it is asked for."""
+"""Shared by the tests of the trial run: users over time, a recommender with given logits, and its held-out users."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def users_over_time(n_users: int = 60) -> Histories:
 
 
 class Fixed:
-    """A recommender whose logits are those of the user's own row."""
+    """A recommender whose logits are given per user."""
 
     def __init__(self, logits: np.ndarray, boosts: np.ndarray | None = None) -> None:
         self.logits, self.boosts = logits, np.zeros_like(logits) if boosts is None else boosts

@@ -1,4 +1,4 @@
-"""A tried configuration: measured as train's trial is, user by user, on users that no configuration changes."""
+"""A tried configuration: measured like the trial of train, user by user, on the same users for every configuration."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def tried() -> Tried:
     return try_configuration(WORLD, SETTINGS, seed=3)
 
 
-def test_it_is_measured_as_a_trial_of_all_epochs_is(tried: Tried) -> None:
+def test_a_try_has_the_metrics_of_a_trial_of_all_epochs(tried: Tried) -> None:
     held = hold_out(WORLD.histories, N_ITEMS, False, np.random.default_rng(3))
     assert held is not None
     long = SETTINGS.model_copy(update={"trial_epochs": SETTINGS.epochs, "patience": 0})
@@ -35,12 +35,12 @@ def test_it_is_measured_as_a_trial_of_all_epochs_is(tried: Tried) -> None:
     assert len(tried.ndcg) == held.asked.n_users
 
 
-def test_the_users_behind_the_mean_are_those_of_the_chosen_lists(tried: Tried) -> None:
+def test_the_mean_of_the_users_ndcg_is_the_reported_ndcg(tried: Tried) -> None:
     assert tried.ndcg.mean() == pytest.approx(tried.found.ndcg, rel=1e-6)
     assert tried.ndcg.std() > 0
 
 
-def test_all_epochs_are_trained_and_told() -> None:
+def test_a_try_trains_and_reports_all_epochs() -> None:
     told: list[TrialEpoch] = []
     tried = try_configuration(WORLD, SETTINGS.model_copy(update={"epochs": 3}), seed=3, on_epoch=told.append)  # type: ignore[arg-type]
     assert [loss.epoch for loss in tried.losses] == [1, 2, 3]
@@ -48,17 +48,17 @@ def test_all_epochs_are_trained_and_told() -> None:
     assert tried.seconds > sum(loss.seconds for loss in tried.losses)
 
 
-def test_too_few_users_are_refused_with_how_many_there_are() -> None:
+def test_too_few_users_are_refused_and_the_error_counts_them() -> None:
     with pytest.raises(DataError, match="Too few users") as caught:
         try_configuration(data(histories([[1, 2, 3], [4], [5, 6]])), SETTINGS, seed=0)
     assert "2 of 3 users" in str(caught.value)
 
 
-def test_nobody_at_all_is_refused() -> None:
+def test_data_without_behaviours_are_refused() -> None:
     with pytest.raises(DataError, match="Too few users"):
         try_configuration(data(histories([[]])), SETTINGS, seed=0)
 
 
-def test_a_loss_that_is_no_number_ends_the_try() -> None:
+def test_a_loss_that_is_not_a_number_ends_the_try() -> None:
     with pytest.raises(TrainingError, match="no longer a number"):
         try_configuration(WORLD, SETTINGS.model_copy(update={"learning_rate": 1e30, "epochs": 6}), seed=0)

@@ -1,4 +1,4 @@
-"""The file that tuning leaves: the user's own but for values of [model], whole or not there."""
+"""The file that tuning writes: the user's own except for values of [model], and whole or not there."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def tuned(file: Path, out: Path, changes: dict[str, Any] | None = None) -> Path:
 @pytest.mark.parametrize(
     "model", ["[model]\nwidth = 32\nepochs = 9", "model = { width = 32, epochs = 9 }", "model.epochs = 9", ""]
 )
-def test_only_the_model_differs_however_it_was_written(file: Path, model: str) -> None:
+def test_the_tuned_file_differs_only_in_model_however_model_is_written(file: Path, model: str) -> None:
     written(file.parent, model)
     given = load_config(file)
     found = load_config(tuned(file, file.with_name("tuned.toml")))
@@ -64,7 +64,7 @@ def test_only_the_model_differs_however_it_was_written(file: Path, model: str) -
     assert found.model_copy(update={"model": given.model}) == given
 
 
-def test_comments_and_order_stay(file: Path) -> None:
+def test_the_tuned_file_keeps_comments_and_order(file: Path) -> None:
     lines = tuned(file, file.with_name("tuned.toml")).read_text(encoding="utf-8").splitlines()
     before = file.read_text(encoding="utf-8").splitlines()
     assert [line for line in before if line not in lines] == ["width = 32   # small"]
@@ -72,7 +72,9 @@ def test_comments_and_order_stay(file: Path) -> None:
 
 
 @pytest.mark.parametrize("data", ["data", "/warehouse"])
-def test_in_another_folder_it_names_the_same_files(file: Path, monkeypatch: pytest.MonkeyPatch, data: str) -> None:
+def test_a_tuned_file_in_another_folder_names_the_same_data(
+    file: Path, monkeypatch: pytest.MonkeyPatch, data: str
+) -> None:
     monkeypatch.setenv("SHOP_DATA", data)
     (file.parent / "elsewhere").mkdir()
     out = tuned(file, file.parent / "elsewhere" / "tuned.toml")
@@ -82,12 +84,12 @@ def test_in_another_folder_it_names_the_same_files(file: Path, monkeypatch: pyte
     assert "${SHOP_DATA}/events.csv" in out.read_text(encoding="utf-8")
 
 
-def test_where_nothing_was_better_the_file_is_the_same(file: Path) -> None:
+def test_if_nothing_was_better_the_tuned_file_equals_the_file(file: Path) -> None:
     out = tuned(file, file.with_name("tuned.toml"), {})
     assert out.read_bytes() == file.read_bytes()
 
 
-def test_a_crash_leaves_the_earlier_file_and_nothing_beside_it(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_crash_leaves_the_earlier_file_and_no_partial_file(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = file.with_name("tuned.toml")
     out.write_text("earlier")
 
@@ -101,7 +103,7 @@ def test_a_crash_leaves_the_earlier_file_and_nothing_beside_it(file: Path, monke
     assert sorted(p.name for p in file.parent.iterdir()) == ["shop.toml", "tuned.toml"]
 
 
-def test_a_configuration_that_was_changed_meanwhile_is_not_mixed_with_the_winner(file: Path) -> None:
+def test_a_configuration_changed_during_tuning_is_not_mixed_with_the_winner(file: Path) -> None:
     given = load_config(file)
     file.write_text(file.read_text(encoding="utf-8").replace("top_n = 20", "top_n = 30"), encoding="utf-8")
     with pytest.raises(ConfigError, match=r"other values in run") as caught:
@@ -118,7 +120,7 @@ def test_the_configuration_itself_is_never_overwritten(file: Path) -> None:
             check_out(file, out)
 
 
-def test_a_place_that_cannot_be_written_is_refused_at_once(file: Path) -> None:
+def test_an_out_that_cannot_be_written_is_refused_at_once(file: Path) -> None:
     for out, says in ((file.parent, "a folder"), (file.parent / "absent" / "t.toml", "does not exist")):
         with pytest.raises(ConfigError, match=says):
             check_out(file, out)

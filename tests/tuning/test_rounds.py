@@ -1,5 +1,5 @@
-"""Tuning as a whole: it goes on where it was killed, refuses what it cannot read, and the file has the benefit of
-doubt."""
+"""Tuning as a whole: it goes on where it was killed, refuses rounds that it cannot read, and in doubt keeps the
+file."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def ctx(spark: SparkSession, file: Path) -> Context:
 
 @pytest.fixture
 def rounds(monkeypatch: pytest.MonkeyPatch) -> list[list[Model]]:
-    """The rounds that were asked for; instead of training, wider models are said to be better for every user."""
+    """The rounds that were asked for; there is no training, and wider models count as better for every user."""
     asked: list[list[Model]] = []
 
     def try_them(_: Context, models: Sequence[Model]) -> list[Result]:
@@ -82,9 +82,7 @@ def test_a_killed_tuning_goes_on_and_trains_only_what_is_missing(ctx: Context) -
         assert other.gain_error > 0
 
 
-def test_what_it_asks_for_after_a_crash_is_what_it_would_have_asked_for(
-    ctx: Context, rounds: list[list[Model]]
-) -> None:
+def test_after_a_crash_tuning_tries_the_same_configurations(ctx: Context, rounds: list[list[Model]]) -> None:
     whole = run(ctx, 6, seed=2)
     asked = [model for one in rounds for model in one]
     ctx.store.files.delete(f"{whole.ledger}/00004.json")
@@ -94,7 +92,9 @@ def test_what_it_asks_for_after_a_crash_is_what_it_would_have_asked_for(
     assert again == whole
 
 
-def test_nothing_is_tried_where_all_was_and_others_share_nothing(ctx: Context, rounds: list[list[Model]]) -> None:
+def test_finished_tries_are_not_repeated_and_other_seeds_or_spaces_share_none(
+    ctx: Context, rounds: list[list[Model]]
+) -> None:
     run(ctx, 3, seed=3)
     assert [len(one) for one in rounds] == [2, 1]
     rounds.clear()
@@ -105,7 +105,7 @@ def test_nothing_is_tried_where_all_was_and_others_share_nothing(ctx: Context, r
     assert len(rounds) == 2
 
 
-def test_another_model_in_the_file_is_another_tuning(
+def test_a_changed_model_in_the_file_begins_another_tuning(
     ctx: Context, spark: SparkSession, file: Path, rounds: list[list[Model]]
 ) -> None:
     one = run(ctx, 1, seed=5)
@@ -115,7 +115,7 @@ def test_another_model_in_the_file_is_another_tuning(
 
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "other", "gone"])
-def test_a_round_that_cannot_be_trusted_is_refused_by_name(
+def test_a_damaged_or_foreign_round_is_refused_and_the_error_names_it(
     ctx: Context, rounds: list[list[Model]], damage: str
 ) -> None:
     seed = 10 + len(damage) * 7 + ord(damage[0])
@@ -136,23 +136,21 @@ def test_a_round_that_cannot_be_trusted_is_refused_by_name(
     assert rounds == []
 
 
-def test_a_half_written_round_is_never_seen(ctx: Context, rounds: list[list[Model]]) -> None:
+def test_a_half_written_round_is_never_read(ctx: Context, rounds: list[list[Model]]) -> None:
     folder = run(ctx, 2, seed=6).ledger
     ctx.store.files.write(f"{folder}/.00002.json.part", b"{")
     run(ctx, 4, seed=6)
     assert [len(one) for one in rounds] == [2, 2]
 
 
-def test_the_best_wins_by_more_than_a_standard_error_and_else_the_file() -> None:
+def test_a_configuration_wins_only_if_better_by_more_than_a_standard_error() -> None:
     own = trial(0.10, error=0.0)
     assert winner_of([own, trial(0.12, 0.02, 0.019), trial(0.11, 0.01, 0.001)], "here") == 1
     assert winner_of([own, trial(0.12, 0.02, 0.021), trial(0.09, -0.01, 0.001)], "here") == 0
     assert winner_of([own], "here") == 0
 
 
-def test_where_the_file_cannot_be_trained_the_best_other_one_wins(
-    ctx: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_if_the_files_configuration_fails_the_best_other_wins(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     results = iter([result(0.0, DIVERGED), result(0.2), result(0.3), result(0.1)])
     monkeypatch.setattr(tuning, "_tried", lambda _, models: [next(results) for _ in models])
     tuned = run(ctx, 4, seed=7)
@@ -161,13 +159,13 @@ def test_where_the_file_cannot_be_trained_the_best_other_one_wins(
     assert "could not be trained" in verdict(tuned, "shop.toml")
 
 
-def test_where_all_fail_the_first_reason_is_given() -> None:
+def test_if_all_configurations_fail_the_error_gives_the_first_reason() -> None:
     with pytest.raises(TrainingError, match="No configuration could be trained") as caught:
         winner_of([trial(0.0, reason=DIVERGED)] * 2, "STORE/tuning")
     assert "no longer a number" in caught.value.found
 
 
-def test_the_table_is_best_first_and_says_what_failed() -> None:
+def test_the_table_is_sorted_by_ndcg_and_gives_reasons_of_failures() -> None:
     trials = [trial(0.1, error=0.0), trial(0.0, reason=DIVERGED), trial(0.1234, 0.0234, 0.004, width=32)]
     rows = table_rows(Tuned(trials, 2, 300, "there"))
     assert rows[0][:7] == ["tried", "ndcg@10", "to the file", "recall@10", "seconds", "width", "dropout"]
@@ -178,7 +176,7 @@ def test_the_table_is_best_first_and_says_what_failed() -> None:
     assert table_rows(Tuned(trials[:1], 0, 300, "there"))[0][-1] == "dropout", "nothing failed"
 
 
-def test_it_is_said_plainly_where_nothing_was_better_and_that_a_gain_was_chosen() -> None:
+def test_the_verdict_says_if_nothing_was_better_and_warns_of_a_chosen_gain() -> None:
     trials = [trial(0.1, error=0.0), trial(0.1234, 0.0234, 0.004, width=32)]
     better, same = Tuned(trials, 1, 300, "there"), Tuned(trials, 0, 300, "there")
     assert "Configuration 2 is better than the one in shop.toml" in verdict(better, "shop.toml")
@@ -191,7 +189,7 @@ def test_it_is_said_plainly_where_nothing_was_better_and_that_a_gain_was_chosen(
 
 @pytest.fixture
 def command(spark: SparkSession, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The words of a tuning on the tests' session, which it must not stop."""
+    """The arguments of a tuning on the tests' session, which it must not stop."""
 
     class Kept:
         def __getattr__(self, name: str) -> Any:
@@ -217,7 +215,7 @@ def test_the_command_leaves_a_file_that_the_pipeline_reads(
 @pytest.mark.parametrize(
     "wrong", [["--trials", "0"], ["--trials", "-1"], ["--parallel", "0"], ["--parallel", "two"], ["--seed", "x"]]
 )
-def test_numbers_that_make_no_sense_are_refused(
+def test_options_that_are_not_valid_numbers_are_refused(
     file: Path, command: list[str], wrong: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as ended:
@@ -235,7 +233,7 @@ def no_session(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_session")
-def test_without_optuna_nothing_is_started(
+def test_without_optuna_the_command_fails_before_spark_starts(
     file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(tuning_file.importlib.util, "find_spec", lambda name: None if name == "optuna" else name)
@@ -245,14 +243,16 @@ def test_without_optuna_nothing_is_started(
 
 
 @pytest.mark.usefixtures("no_session")
-def test_the_file_itself_as_out_starts_nothing(file: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_out_equal_to_the_configuration_fails_before_spark_starts(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = file.read_bytes()
     assert cli.main(["tune", "--config", str(file), "--run-date", RUN_DATE, "--out", str(file)]) == 2
     assert "the configuration itself" in capsys.readouterr().err
     assert file.read_bytes() == before
 
 
-def test_progress_is_told_after_each_round(
+def test_progress_is_logged_after_each_round(
     ctx: Context, rounds: list[list[Model]], caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO, logger="recsys_spark"):
@@ -265,7 +265,7 @@ def test_progress_is_told_after_each_round(
     assert len(rounds) == 2
 
 
-def test_a_trial_reads_back_from_the_ledger_as_it_was(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_trial_read_from_the_ledger_is_unchanged(ctx: Context, monkeypatch: pytest.MonkeyPatch) -> None:
     odd = replace(result(0.2), nll=float("inf"))
     monkeypatch.setattr(tuning, "_tried", lambda _, models: [odd for _ in models])
     assert run(ctx, 2, seed=9) == run(ctx, 2, seed=9)

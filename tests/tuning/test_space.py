@@ -1,4 +1,4 @@
-"""Which configurations are asked for: the file's first, all within the space, the same again after a crash."""
+"""The proposed configurations: the file's first, all within the space, the same again after a crash."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def trial(params: Params, ndcg: float = 0.1, reason: str | None = None) -> Tried
 
 
 def walk(n: int, at_once: int, seed: int = 5) -> list[TriedEntry]:
-    """So many configurations in rounds, whose ndcg is a function of the learning rate."""
+    """Return ``n`` tries made in rounds, whose ndcg is a function of the learning rate."""
     trials: list[TriedEntry] = []
     while len(trials) < n:
         asked = proposals(BASE, AROUND, trials, min(at_once, n - len(trials)), seed)
@@ -27,12 +27,12 @@ def walk(n: int, at_once: int, seed: int = 5) -> list[TriedEntry]:
     return trials
 
 
-def test_the_configuration_of_the_file_is_the_first_to_the_last_digit() -> None:
+def test_the_first_proposal_is_the_files_configuration_unrounded() -> None:
     first = proposals(BASE, AROUND, [], 1, 0)
     assert first == [{one.name: getattr(BASE, one.name) for one in SPACE}]
 
 
-def test_all_are_within_the_space_and_train_accepts_them() -> None:
+def test_proposals_lie_in_the_space_and_are_valid_models() -> None:
     ranges = {one.name: one for one in AROUND}
     asked = [dict(t.params) for t in walk(16, 4)[1:]]
     for params in asked:
@@ -46,38 +46,38 @@ def test_all_are_within_the_space_and_train_accepts_them() -> None:
     assert len({tuple(params.items()) for params in asked}) == 15
 
 
-def test_the_space_holds_what_the_file_says_though_it_lies_outside() -> None:
+def test_the_space_is_widened_to_hold_the_values_of_the_file() -> None:
     ranges = {one.name: one for one in AROUND}
     assert ranges["width"] == OneOf("width", (48, 96, 192))
     assert ranges["epochs"] == Whole("epochs", 4, 30)
     assert ranges["learning_rate"] == Real("learning_rate", 5e-4, 0.0123456, log=True)
 
 
-def test_numbers_are_short() -> None:
+def test_proposed_numbers_have_three_significant_digits() -> None:
     for params in proposals(BASE, AROUND, [trial({one.name: getattr(BASE, one.name) for one in SPACE})], 8, 1):
         assert all(float(f"{value:.3g}") == value for value in params.values() if isinstance(value, float))
 
 
-def test_what_comes_next_depends_on_what_was_tried_and_not_on_when() -> None:
+def test_proposals_depend_only_on_earlier_tries_and_the_seed() -> None:
     whole = walk(9, 3)
     assert proposals(BASE, AROUND, whole[:6], 3, 5) == [t.params for t in whole[6:]]
     assert walk(3, 3, seed=6)[1:] != whole[1:3]
 
 
-def test_the_search_learns_where_the_good_ones_are() -> None:
+def test_the_search_moves_towards_good_values() -> None:
     rates = [t.params["learning_rate"] for t in walk(40, 4)]
     assert sorted(rates[1:13])[6] > 0.0015, "of the first ones, drawn at random"
     assert sorted(rates[-12:])[6] < 0.001
 
 
-def test_the_search_keeps_away_from_what_failed() -> None:
+def test_the_search_avoids_values_that_failed() -> None:
     space = (Real("learning_rate", 0.001, 0.01),)
     tried = [trial({"learning_rate": 0.001 + 0.0009 * k}, 0.1, None if k < 5 else "diverged") for k in range(10)]
     asked = [params["learning_rate"] for params in proposals(BASE, space, tried * 3, 12, 0)]
     assert sum(value < 0.0055 for value in asked) >= 9
 
 
-def test_the_ranges_in_the_documentation_are_those_of_the_code() -> None:
+def test_the_documentation_lists_the_ranges_of_the_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "tuning.md").read_text(encoding="utf-8")
     for one in SPACE:
         values = ", ".join(map(str, one.values)) if isinstance(one, OneOf) else f"{one.low:g} to {one.high:g}"
@@ -87,7 +87,7 @@ def test_the_ranges_in_the_documentation_are_those_of_the_code() -> None:
 
 
 @pytest.mark.parametrize("one", SPACE, ids=lambda one: one.name)
-def test_every_range_is_of_a_key_of_the_model_and_both_ends_are_valid(one: OneOf | Whole | Real) -> None:
+def test_each_range_names_a_key_of_the_model_and_has_valid_ends(one: OneOf | Whole | Real) -> None:
     ends = (min(one.values), max(one.values)) if isinstance(one, OneOf) else (one.low, one.high)
     for value in ends:
         assert getattr(configured(Model(), {one.name: value}), one.name) == value

@@ -1,4 +1,4 @@
-"""Several configurations in one Spark job: each in a task of its own, and a failed one is a row among the others."""
+"""Several configurations in one Spark job: each in its own task, and a failed one is a row among the others."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Inputs = tuple[DataFrame, DataFrame]
 
 @pytest.fixture(scope="module")
 def inputs(spark: SparkSession) -> Inputs:
-    """Items of two tastes, users of one each, and one user who is known by a text alone."""
+    """Items of two tastes, users of one taste each, and one user who is known only by a text."""
     rng = np.random.default_rng(0)
     items = [
         (f"i{k:02}", [float(x) for x in rng.normal(size=WIDTH) + 3 * (k % 2)], 1.0, 3, True) for k in range(N_ITEMS)
@@ -50,7 +50,7 @@ def rows_of(inputs: Inputs) -> DataFrame:
     return training_rows(*inputs, CFG, n_users=N_USERS)
 
 
-def test_two_at_once_find_what_each_finds_alone(inputs: Inputs) -> None:
+def test_configurations_tried_together_have_the_results_of_single_tries(inputs: Inputs) -> None:
     models = [CFG.model, CFG.model.model_copy(update={"width": 8, "learning_rate": 0.02, "epochs": 2})]
     together = tried(inputs, models)
     for model, result in zip(models, together, strict=True):
@@ -64,7 +64,7 @@ def test_two_at_once_find_what_each_finds_alone(inputs: Inputs) -> None:
     assert len(together[0].per_user) == len(together[1].per_user) >= 20
 
 
-def test_how_the_rows_were_partitioned_does_not_matter(inputs: Inputs) -> None:
+def test_results_do_not_depend_on_the_partitions_of_the_input(inputs: Inputs) -> None:
     items, users = inputs
     models = [CFG.model, CFG.model.model_copy(update={"width": 8})]
     dealt = items.repartition(5, "popularity", "item_id"), users.repartition(7, "user_id")
@@ -72,7 +72,7 @@ def test_how_the_rows_were_partitioned_does_not_matter(inputs: Inputs) -> None:
         np.testing.assert_array_equal(one.per_user, other.per_user)
 
 
-def test_one_that_fails_is_a_result_with_its_reason_and_the_others_stay(inputs: Inputs) -> None:
+def test_a_failed_configuration_has_a_reason_and_leaves_the_others_intact(inputs: Inputs) -> None:
     wild = CFG.model.model_copy(update={"learning_rate": 1e30, "epochs": 20})
     failed, fine = tried(inputs, [wild, CFG.model])
     assert failed.reason is not None
@@ -81,13 +81,13 @@ def test_one_that_fails_is_a_result_with_its_reason_and_the_others_stay(inputs: 
     assert (fine.reason, len(fine.losses)) == (None, 1)
 
 
-def test_too_few_users_to_hold_out_are_an_error_and_no_failed_configuration(inputs: Inputs) -> None:
+def test_too_few_held_out_users_are_an_error_rather_than_a_failed_configuration(inputs: Inputs) -> None:
     with pytest.raises(DataError, match="Too few users") as caught:
         tried((inputs[0], inputs[1].where("user_id < 'u10'")), [CFG.model])
     assert "at least 20 users" in str(caught.value)
 
 
-def test_a_device_that_is_not_there_is_an_error_and_no_failed_configuration(inputs: Inputs) -> None:
+def test_a_missing_device_is_an_error_rather_than_a_failed_configuration(inputs: Inputs) -> None:
     import torch
 
     if torch.cuda.is_available():
@@ -97,7 +97,7 @@ def test_a_device_that_is_not_there_is_an_error_and_no_failed_configuration(inpu
 
 
 @pytest.mark.parametrize("n", [1, 2, 3, 7])
-def test_each_configuration_has_a_partition_to_itself_with_all_rows(inputs: Inputs, n: int) -> None:
+def test_each_configuration_has_its_own_partition_with_all_rows(inputs: Inputs, n: int) -> None:
     rows = rows_of(inputs)
     dealt = rows.crossJoin(F.broadcast(slots_of(rows, n))).repartition(n, "slot")
     counted = dealt.groupBy(F.spark_partition_id().alias("partition"), "number").count().collect()
@@ -105,7 +105,7 @@ def test_each_configuration_has_a_partition_to_itself_with_all_rows(inputs: Inpu
     assert {row["count"] for row in counted} == {rows.count()}
 
 
-def test_training_reads_all_items_and_the_users_with_a_history(inputs: Inputs) -> None:
+def test_training_rows_hold_all_items_and_only_users_with_a_history(inputs: Inputs) -> None:
     rows = rows_of(inputs)
     of_items = rows.where(F.col("kind") == ITEM)
     assert of_items.count() == N_ITEMS

@@ -1,5 +1,5 @@
-"""model.json: what is written is what is read, and a file that is not as `train` writes it is refused with the field
-that is wrong."""
+"""model.json: it is read as it was written. A file that is not as `train` writes it is refused, and the error names
+the wrong field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What friends like raises the logits of those items for users without a history, in training and in serving alike."""
+"""Items that friends like have higher logits for users without a history, in training and in scoring alike."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PER_USER = 4
 
 
 def circles(n_users: int = 300, *, shared: bool = True) -> Histories:
-    """Users who have items that nothing but their friends' items tell of, or nothing at all."""
+    """Users with items that only their friends' items predict, or that nothing predicts."""
     rng = np.random.default_rng(3)
     rows = [list(rng.choice(N_ITEMS, PER_USER, replace=False)) for _ in range(n_users)]
     of_friends = rows if shared else [list(rng.choice(N_ITEMS, PER_USER, replace=False)) for _ in range(n_users)]
@@ -35,14 +35,14 @@ def trained() -> Artifact:
 
 
 def strength(artifact: Artifact) -> float:
-    """Of an item that has a quarter of the friends' weight."""
+    """The boost of an item that has a quarter of the friends' weight."""
     log_strength, log_floor = artifact.tensors["items.friend"] * SCALAR_STEPS
     floor = FRIEND_FLOOR * np.exp(log_floor)
     return float(np.exp(log_strength) * np.log((1 / PER_USER + floor) / floor))
 
 
 def boosts(artifact: Artifact, users: Histories) -> dict[tuple[int, int], float]:
-    """By user and item."""
+    """The boosts by user and item."""
     recommender, world = Recommender(artifact), catalogue()
     items = recommender.item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
     found = recommender.user_boosts(users, items.link)
@@ -60,7 +60,7 @@ def test_items_of_friends_are_raised_by_their_share(trained: Artifact) -> None:
     assert raised[0, 3] > raised[0, 20] > raised[0, 7] == raised[0, 9]
 
 
-def test_friends_items_that_nobody_had_count_for_nothing(trained: Artifact) -> None:
+def test_items_of_friends_that_were_not_in_training_are_ignored(trained: Artifact) -> None:
     """As in training, where they are dropped before the shares are made."""
     fewer = trained.noting(warm_item_ids=trained.facts.warm_item_ids[:-2])
     users = histories([[], []], social={0: [3, 7, N_ITEMS - 1], 1: [3, 7]})
@@ -69,7 +69,7 @@ def test_friends_items_that_nobody_had_count_for_nothing(trained: Artifact) -> N
     assert found[0, 3] == pytest.approx(found[1, 3])
 
 
-def test_the_loss_finds_how_far_friends_tell(trained: Artifact) -> None:
+def test_training_learns_how_much_friends_matter(trained: Artifact) -> None:
     at_first = np.log((1 / PER_USER + FRIEND_FLOOR) / FRIEND_FLOOR)
     assert strength(trained) > at_first
     assert strength(fit(data(circles(shared=False)), SETTINGS, seed=0)) < at_first - 0.5

@@ -25,7 +25,7 @@ def table(**changed: object) -> pa.Table:
     return pa.table({**columns, **changed})
 
 
-def test_a_history_is_turned_oldest_first() -> None:
+def test_a_history_is_reversed_to_oldest_first() -> None:
     users = from_arrow(table(), ITEMS, {"buy": 0}, 2)
     assert users.items.tolist() == [0, 1]
     assert users.times.tolist() == [10.0, 20.0]
@@ -33,14 +33,14 @@ def test_a_history_is_turned_oldest_first() -> None:
     assert users.lengths.tolist() == [2, 0]
 
 
-def test_items_outside_the_catalogue_are_dropped_with_their_row() -> None:
+def test_behaviours_on_items_outside_the_catalogue_are_dropped() -> None:
     users = from_arrow(table(items=[["b", "zzz"], None]), ITEMS, {"buy": 0}, 2)
     assert users.items.tolist() == [1]
     assert users.weights.tolist() == [2.0]
     assert users.lengths.tolist() == [1, 0]
 
 
-def test_missing_texts_are_zero_and_marked() -> None:
+def test_a_missing_text_vector_is_zero_and_marked_as_missing() -> None:
     users = from_arrow(table(), ITEMS, {"buy": 0}, 2)
     assert users.has_text.tolist() == [False, True]
     np.testing.assert_array_equal(users.texts, [[0, 0], [1, 2]])
@@ -54,7 +54,7 @@ def test_taking_rows_keeps_each_user_whole() -> None:
     assert users.has_social.tolist() == [True, False]
 
 
-def test_only_behaviours_of_one_instant_change_places() -> None:
+def test_shuffling_changes_only_the_order_within_one_instant() -> None:
     users = histories([[1, 2, 3, 4], [5, 6]])
     users.times[:] = [0, 7, 7, 7, 1, 2]
     rng = np.random.default_rng(0)

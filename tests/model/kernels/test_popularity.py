@@ -1,4 +1,4 @@
-"""The popularity prior: what was known when, and what that makes of items nobody has touched."""
+"""The popularity prior: popularity at each moment, and its effect on items that nobody has touched."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def now(n: int) -> np.ndarray:
     return Popularity(np.ones(n), np.ones(n)).features(np.ones(2))
 
 
-def test_a_slice_knows_only_what_came_before_it() -> None:
+def test_popularity_of_a_slice_counts_only_behaviours_before_it() -> None:
     items, times = np.repeat(np.arange(10), 10), np.arange(100) * DAY
     replayed = replay(items, times, np.ones(100), 10, 30.0, now(10))
     assert replayed.n_slices == 8
@@ -40,7 +40,7 @@ def test_the_first_slice_is_scored_by_its_own_popularity() -> None:
     assert replayed.known[0].tolist() == [True] * 3 + [False] * 7
 
 
-def test_recent_popularity_forgets_and_counts_weights() -> None:
+def test_recent_popularity_decays_with_age_and_counts_weights() -> None:
     items = np.array([0] * 50 + [1] * 50)
     times, weights = np.arange(100) * DAY, np.where(items == 0, 1.0, 3.0)
     last = replay(items, times, weights, 2, 10.0, now(2)).features[-1]
@@ -61,7 +61,7 @@ def test_data_without_real_times_have_one_slice(times: np.ndarray) -> None:
     assert replayed.known.all()
 
 
-def test_features_are_finite_and_relative() -> None:
+def test_popularity_features_are_finite_and_relative_to_the_units() -> None:
     popularity = Popularity(np.array([0.0, 1e-300, 5.0]), np.array([0.0, 3.0, 9.0]))
     features = popularity.features(popularity.units())
     assert np.isfinite(features).all()
@@ -74,7 +74,7 @@ def test_an_empty_or_untouched_catalogue_has_units() -> None:
     assert Popularity(np.zeros(0), np.zeros(0)).units().tolist() == [1.0, 1.0]
 
 
-def test_columns_become_popularity() -> None:
+def test_popularity_is_read_from_the_columns_of_item_inputs() -> None:
     table = pa.table({"popularity": [0.5, 2.0], "n_behaviours": pa.array([1, 7], pa.int64())})
     found = Popularity.of(table)
     assert (found.recent.tolist(), found.total.tolist()) == ([0.5, 2.0], [1.0, 7.0])

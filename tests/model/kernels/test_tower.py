@@ -1,4 +1,4 @@
-"""The towers: what they must not look at, and what must not change their output."""
+"""The towers: inputs that they must not read, and changes that must not alter their output."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def outputs(tower: UserTower, item_tokens: torch.Tensor, rows: list[list[int]], 
         return tower(tokens_of(histories(rows, **parts)), item_tokens)  # type: ignore[arg-type]
 
 
-def test_no_position_looks_at_a_later_behaviour(tower: UserTower, item_tokens: torch.Tensor) -> None:
+def test_a_later_behaviour_does_not_change_earlier_outputs(tower: UserTower, item_tokens: torch.Tensor) -> None:
     short, long = outputs(tower, item_tokens, [[1, 2, 3]]), outputs(tower, item_tokens, [[1, 2, 3, 30]])
     torch.testing.assert_close(short[0, :5], long[0, :5])
     assert not torch.allclose(short[0, 4], long[0, 5])
 
 
-def test_padding_beside_a_longer_user_changes_nothing(tower: UserTower, item_tokens: torch.Tensor) -> None:
+def test_padding_next_to_a_longer_user_changes_nothing(tower: UserTower, item_tokens: torch.Tensor) -> None:
     alone = outputs(tower, item_tokens, [[1, 2]])
     beside = outputs(tower, item_tokens, [[1, 2], [3, 4, 5, 6, 7, 8]])
     torch.testing.assert_close(alone[0, :4], beside[0, :4])
@@ -72,8 +72,8 @@ def test_a_batch_of_users_without_any_history_works(tower: UserTower, item_token
     assert torch.isfinite(outputs(tower, item_tokens, [[], []], texts={0: np.ones(TEXT_WIDTH)})).all()
 
 
-def test_what_was_chosen_together_counts_whatever_the_order(item_tokens: torch.Tensor) -> None:
-    """The linear path alone: the transformer's own output is switched off."""
+def test_items_chosen_together_count_in_any_order(item_tokens: torch.Tensor) -> None:
+    """Tests only the linear path: the transformer's own output is switched off."""
     torch.manual_seed(0)
     tower = UserTower(SHAPE).eval()
     torch.nn.init.normal_(tower.bag.weight)

@@ -1,5 +1,5 @@
-"""Checkpoints: a training that was killed ends with the model that it would have made; a bad checkpoint is refused by
-name."""
+"""Checkpoints: a training that was killed ends with the model that it would have made. A bad checkpoint is refused,
+and the error names it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Killed(Exception):
 
 
 class Dying(Checkpoints):
-    """Dies after so many saves."""
+    """Dies after a number of saves."""
 
     def __init__(self, uri: str, every: int, n_saves: int) -> None:
         super().__init__(uri, KEY, every)
@@ -62,7 +62,7 @@ def trained(settings: Model, checkpoints: Checkpoints | None = None) -> Artifact
 
 
 def same(one: Artifact, other: Artifact) -> bool:
-    """Tensors, losses and what was chosen, bit by bit; seconds are others."""
+    """Whether tensors, losses and choices are equal bit by bit; seconds may differ."""
 
     def said(of: Artifact) -> list[tuple[object, ...]]:
         trial = [(entry.loss.epoch, entry.loss.loss, entry.found) for entry in of.facts.trial]
@@ -124,7 +124,7 @@ def test_training_goes_on_after_a_kill_9_and_does_not_start_over(tmp_path: Path)
     assert seen[0] == saved.n_steps + 1
 
 
-def test_a_checkpoint_cut_short_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_truncated_checkpoint_is_refused_and_the_error_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
     with pytest.raises(Killed):
         trained(WITH_TRIAL, Dying(str(file), 1, 3))
@@ -143,7 +143,7 @@ def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Pa
         Checkpoints(str(file), KEY, 1).load()
 
 
-def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+def test_a_checkpoint_of_other_settings_is_refused_and_the_error_names_the_file(tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
     Checkpoints(str(file), "of another", 1).save(TrainingState({"a": np.ones(3)}, {}))
     with pytest.raises(TrainingError, match="another training") as caught:
@@ -152,7 +152,7 @@ def test_a_checkpoint_of_other_settings_is_refused_by_name(tmp_path: Path) -> No
     assert "of another" in caught.value.found
 
 
-def test_a_view_of_an_array_is_saved_as_it_shows(tmp_path: Path) -> None:
+def test_a_view_of_an_array_is_saved_with_the_values_of_the_view(tmp_path: Path) -> None:
     checkpoints, table = Checkpoints(str(tmp_path / "c"), KEY, 1), np.arange(6.0).reshape(3, 2)
     checkpoints.save(TrainingState({"column": table[:, 1], "number": np.array(2.5)}, {"n": 1}))
     saved = checkpoints.load()
@@ -171,7 +171,7 @@ def test_training_goes_on_and_says_so_once_if_no_checkpoint_can_be_written(tmp_p
     assert "will start over" in said[0]
 
 
-def test_addresses_are_spelled_as_hadoop_does(tmp_path: Path) -> None:
+def test_checkpoint_addresses_may_be_spelled_as_hadoop_spells_them(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     checkpoints = Checkpoints(f"file:{tmp_path}/a b/run_date=2026-01-01.safetensors", KEY, 1)
     checkpoints.save(TrainingState({}, {"n": 1}))

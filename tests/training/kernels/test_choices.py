@@ -1,4 +1,4 @@
-"""What a trial run chooses: how far links count, the scale of P, how far cold items are pushed."""
+"""The choices of a trial run: the strength of links, the scale of P, the boost of cold items."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_new_items_do_not_fill_the_list_of_users_without_links() -> None:
     boosts[np.arange(100), shop.held.truth_item] = 10.0
     linked = seen_by(Fixed(shop.x, boosts), shop.held)
     linked.cold = shop.cold
-    # Whoever has links notices nothing.
+    # Users with links see no difference.
     assert ndcg_with(linked, 6.0) == 1.0
     assert cold_item_boost(linked, 1.0, 0.0, cost=0.005) < 1.4
 
@@ -68,13 +68,13 @@ def ndcg_with(shop: Asked, boost: float) -> float:
 
 
 class LessByProfile(Fixed):
-    """Logits of users without their history are a tenth."""
+    """Without their history, users have logits of a tenth."""
 
     def user_vectors(self, asked: Histories, tokens: object) -> np.ndarray:
         return super().user_vectors(asked, tokens) * np.where(asked.lengths > 0, 1.0, 0.1).astype(np.float32)[:, None]
 
 
-def test_new_items_do_not_fill_the_list_of_users_known_by_tags_alone() -> None:
+def test_new_items_do_not_fill_the_list_of_users_known_only_by_tags() -> None:
     logits = np.tile(np.where(np.arange(N_ITEMS) < 30, 0.0, -4.0), (100, 1)).astype(np.float32)
     logits += 0.01 * -np.arange(N_ITEMS, dtype=np.float32)
     touched = (np.arange(N_ITEMS) < 30).astype(float)
@@ -98,7 +98,7 @@ def test_a_higher_cost_allows_a_higher_boost() -> None:
     assert boosts[0] < boosts[-1] == COLD_ITEM_BOOSTS[-1]
 
 
-def test_a_trial_that_finds_nothing_pushes_nothing() -> None:
+def test_a_trial_without_hits_gives_cold_items_no_boost() -> None:
     touched = (np.arange(N_ITEMS) < 25).astype(float)
     world = replace(catalogue(), popularity=Popularity(touched, touched))
     logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (100, 1))
@@ -107,13 +107,13 @@ def test_a_trial_that_finds_nothing_pushes_nothing() -> None:
     assert cold_item_boost(seen_by(Fixed(logits), held, world), 1.0, 0.0, cost=0.005) == 0.0
 
 
-def test_without_new_items_nothing_is_pushed() -> None:
+def test_without_cold_items_there_is_no_boost() -> None:
     shop = shop_with_news(new_truth=50)
     shop.cold[:] = False
     assert cold_item_boost(shop, 1.0, 0.0, cost=1.0) == 0.0
 
 
-def test_the_boost_reaches_new_items_alone() -> None:
+def test_the_boost_raises_only_cold_items() -> None:
     users, world = users_over_time(), catalogue()
     run = training.Run(data(users), SETTINGS, 0)
     plain, pushed = (
@@ -126,7 +126,7 @@ def test_the_boost_reaches_new_items_alone() -> None:
 
 
 def linked_shop(wanted: int, n_users: int = 200) -> Asked:
-    """Links lead to item 3, where without them items 1 and 2 come first; ``wanted`` is what users take."""
+    """A shop where links lead to item 3, and without them items 1 and 2 come first; users take item ``wanted``."""
     logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (n_users, 1))
     boosts = np.zeros_like(logits)
     # 2 times 0.7 brings it before item 2, 4 times before item 1.
@@ -135,27 +135,27 @@ def linked_shop(wanted: int, n_users: int = 200) -> Asked:
 
 
 @pytest.mark.parametrize(("wanted", "strength"), [(3, 3.0), (2, 1.0), (1, USUAL_STRENGTH), (9, USUAL_STRENGTH)])
-def test_links_count_as_far_as_the_held_out_behaviours_say(wanted: int, strength: float) -> None:
-    """The usual strength stays where another one is no better."""
+def test_the_link_strength_with_the_best_held_out_ndcg_is_chosen(wanted: int, strength: float) -> None:
+    """The usual strength stays if no other one is better."""
     assert link_strength(linked_shop(wanted)) == strength
 
 
 def test_the_gain_of_a_few_users_does_not_change_the_link_strength() -> None:
     shop = linked_shop(wanted=3, n_users=40)
-    # Two of forty gain, one loses, the others want what no strength moves.
+    # Two of forty gain, one loses, and the others want an item that no strength moves.
     shop.held.truth_item[2:] = 9
     shop.held.truth_item[2] = 1
     assert link_strength(shop) == USUAL_STRENGTH
 
 
-def test_better_by_chance_is_not_better() -> None:
+def test_a_difference_within_one_standard_error_is_not_better() -> None:
     one = rng().random(1_000)
     assert not better_by(1.0, one, one)
     assert not better_by(1.0, one + 0.001 * rng().normal(size=1_000) - 0.001, one)
     assert better_by(1.0, one + 0.01, one)
 
 
-def test_the_link_strength_scales_what_links_add() -> None:
+def test_the_link_strength_multiplies_the_boosts() -> None:
     users = users_over_time()
     run = training.Run(data(users), SETTINGS, 0)
     world = catalogue()
@@ -167,9 +167,11 @@ def test_the_link_strength_scales_what_links_add() -> None:
 
 
 @pytest.mark.parametrize(("wanted", "weight"), [(2, 2.0), (1, 1.0), (9, 1.0)])
-def test_the_cosine_counts_as_far_as_the_held_out_behaviours_say(wanted: int, weight: float) -> None:
-    """Item 2 is close by the cosine: once leaves it behind item 1, twice brings it before. The usual weight stays
-    where none is better."""
+def test_the_cosine_weight_with_the_best_held_out_ndcg_is_chosen(wanted: int, weight: float) -> None:
+    """Item 2 is close by the cosine. Weight 1 leaves it behind item 1, weight 2 brings it before.
+
+    The usual weight stays if no other one is better.
+    """
     shop = linked_shop(wanted)
     shop.x_unit = np.ones((len(shop.x), 1), np.float32)
     shop.y_unit = np.zeros((N_ITEMS, 1), np.float32)
@@ -178,7 +180,7 @@ def test_the_cosine_counts_as_far_as_the_held_out_behaviours_say(wanted: int, we
 
 
 def test_the_temperature_does_not_change_the_rank(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lists by w_cos cos + logit / T are those by w_cos T cos + logit."""
+    """Lists by w_cos cos + logit / T equal lists by w_cos T cos + logit."""
     monkeypatch.setattr(choosing, "cosine_weight", lambda *_: 2.0)
     chosen, found = choose(linked_shop(wanted=1), 0.005)
     assert chosen.temperature == found.temperature != 1.0
@@ -200,14 +202,14 @@ COOLEST, HOTTEST = (float(TEMPERATURES[k]) for k in (0, -1))
         (Choices(temperature=float(TEMPERATURES[1])), []),
         (Choices(temperature=float(TEMPERATURES[-2])), []),
         (Choices(temperature=HOTTEST), ["temperature"]),
-        # Not to push is no end, nor is it to leave the cosine out.
+        # No boost is not an end, and neither is no cosine.
         (Choices(cold_item_boost=COLD_ITEM_BOOSTS[0]), []),
         (Choices(cold_item_boost=COLD_ITEM_BOOSTS[-2]), []),
         (Choices(cold_item_boost=COLD_ITEM_BOOSTS[-1]), ["cold_item_boost"]),
         (Choices(w_cos=COSINES[0]), []),
         (Choices(w_cos=COSINES[-2]), []),
         (Choices(w_cos=COSINES[-1]), ["w_cos"]),
-        # What is stored was divided by the temperature.
+        # The stored value was divided by the temperature.
         (Choices(temperature=1.7, w_cos=COSINES[-1] / 1.7), ["w_cos"]),
         (Choices(temperature=1.7, w_cos=COSINES[-1]), []),
         (
@@ -220,7 +222,7 @@ def test_a_choice_at_the_end_of_its_grid_is_named(chosen: Choices, ends: list[st
     assert chosen.at_grid_ends() == ends
 
 
-def test_the_end_of_the_grid_is_known_from_the_stored_value(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_of_the_grid_is_recognised_in_the_stored_value(monkeypatch: pytest.MonkeyPatch) -> None:
     for weight, ends in ((COSINES[-1], True), (COSINES[-2], False)):
         monkeypatch.setattr(choosing, "cosine_weight", lambda *_, weight=weight: weight)
         chosen, _ = choose(linked_shop(wanted=1), 0.005)

@@ -69,7 +69,7 @@ def test_an_untouched_item_has_no_learned_part(trained: tuple[Artifact, list[Epo
     np.testing.assert_allclose(items.theta[16], t["items.w_theta.weight"] @ e, rtol=1e-4, atol=1e-5)
 
 
-def test_a_friend_alone_gives_a_taste() -> None:
+def test_a_user_known_only_by_a_friend_gets_items_of_the_friends_taste() -> None:
     plain = tasteful_users()
     friends = [[int(i)] for i in plain.items[plain.offsets[:-1]]]
     users = histories(
@@ -82,8 +82,8 @@ def test_a_friend_alone_gives_a_taste() -> None:
     assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 0.5
 
 
-def test_tags_alone_give_a_taste() -> None:
-    """In words that no item has, so that only users with both tags and a history tell what they mean."""
+def test_a_user_known_only_by_tags_gets_items_of_that_taste() -> None:
+    """The tags are words that no item has, so only users with both tags and a history show their meaning."""
     plain, words = tasteful_users(), np.eye(TEXT_WIDTH, dtype=np.float32)[[5, 6]]
     texts = words[np.arange(plain.n_users) % 2]
     artifact = fit(data(replace(plain, texts=texts, has_text=np.ones(plain.n_users, bool))), SETTINGS, seed=0)
@@ -92,7 +92,7 @@ def test_tags_alone_give_a_taste() -> None:
     assert logits[1, HALF : HALF + 16].mean() > logits[1, :16].mean() + 0.5
 
 
-def test_the_seed_decides_everything() -> None:
+def test_the_same_seed_gives_the_same_model() -> None:
     short = SETTINGS.model_copy(update={"epochs": 2})
     one, same, other = train(short)[0], train(short)[0], train(short, seed=1)[0]
     assert one.model_id == same.model_id != other.model_id
@@ -111,7 +111,7 @@ def test_a_diverged_loss_stops_with_a_clear_error() -> None:
         fit(data(tasteful_users(), world=world), SETTINGS, seed=0)
 
 
-def test_nothing_to_train_on_is_a_clear_error() -> None:
+def test_training_without_behaviours_stops_with_a_clear_error() -> None:
     with pytest.raises(TrainingError, match="nothing to train on"):
         fit(data(histories([[], []])), SETTINGS, seed=0)
 
@@ -137,15 +137,15 @@ def test_every_user_is_in_one_batch_of_an_epoch_and_no_batch_is_too_large() -> N
     assert all(len(rows) * (users.lengths[rows].max() + 2) <= 40 for rows in cut)
 
 
-def test_an_artifact_survives_its_files(trained: tuple[Artifact, list[EpochLoss]]) -> None:
+def test_an_artifact_read_from_its_files_is_the_same(trained: tuple[Artifact, list[EpochLoss]]) -> None:
     artifact = trained[0]
     again = Artifact.parse(artifact.tensor_bytes(), artifact.facts_json())
     assert again.model_id == artifact.model_id
     np.testing.assert_array_equal(scores(again, histories([[1]])), scores(artifact, histories([[1]])))
 
 
-def test_an_item_of_the_newest_slice_is_scored_as_it_was_trained() -> None:
-    """It was a target as a cold item only, so its learned part is one of histories: theta is that of its text."""
+def test_an_item_that_was_a_target_only_while_cold_is_scored_by_its_text() -> None:
+    """Its learned part comes only from histories, so theta is the theta of its text."""
     users = tasteful_users()
     times = np.arange(len(users.items)) * 86_400.0
     items = np.where(times == times.max(), N_ITEMS - 1, users.items)
@@ -157,7 +157,7 @@ def test_an_item_of_the_newest_slice_is_scored_as_it_was_trained() -> None:
     assert not np.allclose(vectors.theta[0], text[0], atol=1e-3)
 
 
-def test_the_sampled_softmax_knows_slices_of_time() -> None:
+def test_the_sampled_softmax_learns_tastes_over_several_slices_of_time() -> None:
     users = tasteful_users()
     times = np.arange(len(users.items)) * 86_400.0
     sampled = SETTINGS.model_copy(update={"max_softmax_items": 10, "n_sampled": 16})
@@ -165,7 +165,7 @@ def test_the_sampled_softmax_knows_slices_of_time() -> None:
     assert logits[:16].mean() > logits[HALF : HALF + 16].mean() + 0.5
 
 
-def test_a_type_without_a_weight_counts_by_the_default() -> None:
+def test_a_behaviour_type_without_a_weight_has_the_default_weight() -> None:
     told = data(tasteful_users(), behaviours=("browse", "purchase"))
     assert replace(told, type_weights=[0.5, 2.0], default_weight=0.25).all_weights.tolist() == [0.5, 2.0, 0.25]
     only_default = replace(told, behaviours=(), type_weights=[], default_weight=1.0)
@@ -173,10 +173,10 @@ def test_a_type_without_a_weight_counts_by_the_default() -> None:
 
 
 @pytest.mark.parametrize(("type_weights", "likelier", "other"), [([1.0, 5.0], 2, 1), ([5.0, 1.0], 1, 2)])
-def test_what_follows_by_a_type_of_larger_weight_is_likelier(
+def test_an_item_chosen_by_a_behaviour_of_larger_weight_is_likelier(
     type_weights: list[float], likelier: int, other: int
 ) -> None:
-    """After item 0 as many users take item 1, by one type, as take item 2, by the other."""
+    """After item 0, as many users take item 1 by one type as take item 2 by the other."""
     users = histories([[0, 1], [0, 2]] * 100, behaviours=[[0, 0], [0, 1]] * 100)
     told = replace(data(users, behaviours=("browse", "purchase")), type_weights=type_weights)
     logits = scores(fit(told, SETTINGS, seed=0), histories([[0]]))[0]

@@ -1,4 +1,4 @@
-"""Histories that break trainers: the model must come out finite, and so must every user's scores."""
+"""Histories that break trainers: the model must be finite, and so must every user's scores."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ WITHOUT_TRIAL = {"a catalogue with one item", "users with one behaviour", "one u
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_training_and_serving_stay_finite(case: str) -> None:
+def test_model_and_vectors_stay_finite_after_hostile_histories(case: str) -> None:
     world, users = CASES[case]()
     artifact = stays_finite(data(users, world=world, behaviours=("browse", "purchase")))
     assert bool(artifact.facts.trial) == (case not in WITHOUT_TRIAL)
 
 
 @pytest.mark.parametrize("predict_repeats", [False, True])
-def test_an_item_repeated_as_often_as_a_long_history_holds(predict_repeats: bool) -> None:
+def test_a_long_history_of_one_item_gives_a_finite_model(predict_repeats: bool) -> None:
     rows = [[7] * LONG, *([k % N_ITEMS, (k + 1) % N_ITEMS] for k in range(60))]
     told = data(histories(rows), behaviours=("browse", "purchase"), predict_repeats=predict_repeats)
     artifact = stays_finite(replace(told, max_history=LONG))
@@ -88,8 +88,10 @@ def test_an_item_repeated_as_often_as_a_long_history_holds(predict_repeats: bool
 
 
 def stays_finite(told: Data) -> Artifact:
-    """The model of what training is told; vectors of its first user, of one unlike all others and of one without
-    anything are numbers."""
+    """The model of a training on the data is finite.
+
+    So are the vectors of its first user, of a user unlike all others and of a user without anything.
+    """
     world, users = told.catalogue, told.histories
     artifact = fit(told, SETTINGS, seed=0)
     assert all(np.isfinite(tensor).all() for tensor in artifact.tensors.values())

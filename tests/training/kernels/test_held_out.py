@@ -1,4 +1,4 @@
-"""The trial run: what it hides, and what it measures."""
+"""The trial run: the behaviours that it hides, and its metrics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def found_by(logits: np.ndarray, held: HeldOut) -> Found:
     return measure(seen_by(Fixed(logits), held), link_strength=1.0, cosine=0.0)[0]
 
 
-def test_the_newest_slice_is_hidden() -> None:
+def test_the_newest_slice_of_time_is_held_out() -> None:
     users = users_over_time()
     held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
@@ -30,7 +30,7 @@ def test_the_newest_slice_is_hidden() -> None:
     assert held.train.n_users == users.n_users
 
 
-def test_the_truth_is_what_was_hidden_and_not_seen_before() -> None:
+def test_the_truth_holds_hidden_items_that_the_user_had_not_seen_before() -> None:
     users = users_over_time()
     held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
@@ -43,7 +43,7 @@ def test_the_truth_is_what_was_hidden_and_not_seen_before() -> None:
         assert list(held.asked.take(np.array([row])).items) == list(users.items[of][~late])
 
 
-def test_data_without_times_give_up_the_last_item_of_some_users_everywhere() -> None:
+def test_without_times_the_last_item_of_some_users_is_held_out_wholly() -> None:
     users = histories([[1, 2, 3, 3] if user % 2 else [4, 5, 4] for user in range(600)])
     held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None
@@ -56,8 +56,8 @@ def test_data_without_times_give_up_the_last_item_of_some_users_everywhere() -> 
         assert left == ([i for i in whole if i != whole[-1]] if user_id in hidden else whole)
 
 
-def test_friends_say_nothing_in_a_trial() -> None:
-    """Their items are those of the end of the data, the held-out part included."""
+def test_a_trial_uses_no_items_of_friends() -> None:
+    """The items of friends are known as of the end of the data, the held-out part included."""
     plain = users_over_time()
     rows = [list(plain.take(np.array([user])).items) for user in range(plain.n_users)]
     users = replace(histories(rows, social={user: [39] for user in range(plain.n_users)}), times=plain.times)
@@ -68,8 +68,8 @@ def test_friends_say_nothing_in_a_trial() -> None:
     assert users.has_social.all()
 
 
-def test_too_much_is_never_hidden() -> None:
-    """A month of little and a last day of most: that day is one slice, and without it there is nothing to learn
+def test_no_more_than_the_allowed_share_is_hidden() -> None:
+    """A month has little and its last day most. That day is one slice, and without it there is nothing to learn
     from."""
     users = users_over_time()
     times = np.where(np.arange(len(users.items)) % 10 < 3, users.times / 10, 90 * DAY)
@@ -77,7 +77,7 @@ def test_too_much_is_never_hidden() -> None:
     assert held is None or len(held.train.items) > 0.7 * len(users.items)
 
 
-def test_repeats_are_asked_for_where_lists_hold_them() -> None:
+def test_repeats_are_asked_for_if_lists_hold_seen_items() -> None:
     users = histories([[1, 2, 1]] * 400)
     times = np.tile(np.array([0.0, 1.0, 2.0]), 400) * 30 * DAY
     late = replace(users, times=times + np.repeat(np.arange(400), 3) * DAY)
@@ -110,7 +110,7 @@ def test_too_few_users_to_ask_give_no_trial(rows: list[list[int]]) -> None:
     assert hold_out(histories(rows), N_ITEMS, False, rng()) is None
 
 
-def test_seen_items_take_no_place_in_the_list_and_metrics_count_the_truth_alone() -> None:
+def test_seen_items_take_no_place_in_the_list_and_metrics_count_only_the_truth() -> None:
     logits = np.tile(-np.arange(N_ITEMS, dtype=np.float32), (2, 1))
     found = found_by(logits, asked([[0, 1], [5]], [[2], [0, 39]]))
     # User 0: item 2 is first once 0 and 1 are gone. User 1: item 0 is first, item 39 is far.
@@ -121,8 +121,8 @@ def test_seen_items_take_no_place_in_the_list_and_metrics_count_the_truth_alone(
 
 
 @pytest.mark.parametrize("scale", [0.5, 1.0, 2.0])
-def test_the_temperature_makes_p_true(scale: float) -> None:
-    """Truth drawn from softmax(logits), logits handed over at another scale."""
+def test_the_temperature_undoes_the_scale_of_the_logits(scale: float) -> None:
+    """The truth is drawn from softmax(logits), and the logits are given at another scale."""
     draw, n = np.random.default_rng(1), 3_000
     logits = draw.normal(size=(n, N_ITEMS)).astype(np.float32) * 2
     p = np.exp(logits - logits.max(1, keepdims=True))
@@ -135,7 +135,7 @@ def test_the_temperature_makes_p_true(scale: float) -> None:
     assert abs(np.log(found.temperature / scale)) < 1.01 * step
 
 
-def test_the_trial_sees_nothing_of_the_held_out_part() -> None:
+def test_hidden_behaviours_do_not_change_the_data_of_a_trial() -> None:
     users = users_over_time()
     held = hold_out(users, N_ITEMS, False, rng())
     assert held is not None

@@ -1,4 +1,4 @@
-"""Links: EASE's weights by a plain inverse, the user's own row left out by fitting again without the user."""
+"""Links equal EASE by a plain inverse. The user's own row is left out by fitting again without the user."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def dense(evidence: Evidence, n_rows: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("rows_at_once", [7, 1_024])
-def test_evidence_is_eases_fitted_without_the_user(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
+def test_evidence_equals_ease_fitted_without_the_user(monkeypatch: pytest.MonkeyPatch, rows_at_once: int) -> None:
     monkeypatch.setattr(module, "ROWS_AT_ONCE", rows_at_once)
     users = some_histories()
     found = evidence_for(fit_links(users, N, most_items=N, penalty=PENALTY).links(), users)
@@ -64,7 +64,7 @@ def test_evidence_is_eases_fitted_without_the_user(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("dense_cells", [None, 40, 1 << 20])
 def test_training_sees_only_the_links_of_other_users(monkeypatch: pytest.MonkeyPatch, dense_cells: int | None) -> None:
-    """Item by item as the CPU goes, and in dense blocks as a GPU does."""
+    """Tests both ways: item by item as the CPU goes, and in dense blocks as a GPU does."""
     users = some_histories()
     row = np.repeat(np.arange(users.n_users), users.lengths)
     column = np.arange(len(row)) - users.offsets[row]
@@ -88,7 +88,7 @@ def test_training_sees_only_the_links_of_other_users(monkeypatch: pytest.MonkeyP
         )
 
 
-def test_room_that_is_too_small_is_made_larger(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_evidence_that_exceeds_the_first_room_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     users = some_histories()
     row = np.repeat(np.arange(users.n_users), users.lengths)
     column = np.arange(len(row)) - users.offsets[row]
@@ -116,12 +116,12 @@ def test_without_linked_items_there_is_no_evidence(most_items: int) -> None:
     assert not len(evidence_without_self(fitted, users, np.array([0]), np.array([0])).row)
 
 
-def test_a_penalty_that_is_lost_in_rounding_is_named() -> None:
+def test_a_penalty_that_is_lost_in_rounding_is_refused_by_its_key() -> None:
     with pytest.raises(TrainingError, match=r"(?s)link_penalty.*300 users"):
         fit_links(histories([[0, 1]] * 300), 2, most_items=2, penalty=1e-9)
 
 
-def test_the_strongest_are_kept_beside_ones_own_and_ties_go_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_strongest_evidence_and_all_own_items_are_kept_and_ties_go_by_item(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(links, "MAX_PER_USER", 2)
     rows, items = np.array([0, 0, 0, 0, 2]), np.array([9, 4, 6, 1, 1])
     evidence = Evidence(rows, items, np.array([0.5, 0.5, 0.9, 0.95, 0.1], np.float32))
@@ -138,8 +138,7 @@ def test_boosts_rise_with_evidence_and_strength_may_fall_with_length() -> None:
 
 
 def test_items_that_go_together_are_learned_as_links() -> None:
-    """Pairs (0, 1), (2, 3) ... that no taste and no text explains: 20 of them are more than 2 numbers of width can
-    hold."""
+    """Pairs (0, 1), (2, 3) ... that no taste and no text explains: 20 pairs are more than a width of 2 can hold."""
     rng = np.random.default_rng(2)
     rows = [
         [int(v) for pair in rng.choice(N_ITEMS // 2, 3, replace=False) for v in (2 * pair, 2 * pair + 1)]

@@ -12,7 +12,7 @@ from recsys_spark.training.kernels.loss import Boosts, softmax_loss
 
 @pytest.mark.parametrize("block_elements", [1, 30, 1 << 20])
 @pytest.mark.parametrize("scale", [1.0, 1e4])
-def test_loss_and_gradients_equal_the_plain_form(
+def test_loss_and_gradients_equal_pytorchs_own(
     monkeypatch: pytest.MonkeyPatch, block_elements: int, scale: float
 ) -> None:
     monkeypatch.setattr(module, "BLOCK_ELEMENTS", block_elements)

@@ -1,4 +1,4 @@
-"""The loss over drawn items against that over all, and which items are negatives at all."""
+"""The loss over drawn items compared with the loss over all, and which items are negatives."""
 
 from __future__ import annotations
 
@@ -31,8 +31,7 @@ N_USERS, N_DRAWS = 150, 30
 
 
 def popular_users(seed: int = 4) -> Histories:
-    """Items of very different popularity, some chosen together; half of the behaviours in a later slice of time than
-    the others."""
+    """Items of very different popularity, some chosen together; half of the behaviours are in a later slice of time."""
     rng = np.random.default_rng(seed)
     share = 1.0 / (1 + np.arange(N_ITEMS))
     rows = [list(rng.choice(N_ITEMS, size=5, replace=False, p=share / share.sum())) for _ in range(N_USERS)]
@@ -41,7 +40,7 @@ def popular_users(seed: int = 4) -> Histories:
 
 
 def run_of(settings: Model) -> Run:
-    """With a model that has learned a little, so that logits differ."""
+    """A run with a model that has learned a little, so that logits differ."""
     run = Run(data(popular_users()), settings, 0)
     torch.manual_seed(1)
     with torch.no_grad():
@@ -51,7 +50,7 @@ def run_of(settings: Model) -> Run:
 
 
 def loss_and_gradient(run: Run, seed: int) -> tuple[float, torch.Tensor]:
-    """Of the softmax alone; the targets are those of the seed."""
+    """Loss and gradient only of the softmax; the seed decides the targets."""
     model = run.model
     found = run.objective(run.histories, np.random.default_rng(seed))
     assert found is not None
@@ -60,7 +59,7 @@ def loss_and_gradient(run: Run, seed: int) -> tuple[float, torch.Tensor]:
     return found[1][0], torch.cat([g.flatten() for g in gradients if g is not None])
 
 
-def test_the_loss_over_drawn_items_has_next_to_no_bias() -> None:
+def test_the_loss_over_drawn_items_is_nearly_unbiased() -> None:
     full, sampled = (
         run_of(SETTINGS.model_copy(update={"max_softmax_items": n, "bce_weight": 0.0})) for n in (1_000, 10)
     )
@@ -84,7 +83,7 @@ def test_half_of_the_drawn_items_are_targets_of_the_batch() -> None:
     assert items.shape == (200, SETTINGS.n_sampled)
     assert (items[:, half:] == 31).all()
     assert (items[:, :half] < 10).float().mean() > 0.4
-    # With targets as often as they are asked for, the mean count of an item is what its log says.
+    # If targets come as often as they are asked for, the mean count of an item is `exp(log_expected)`.
     share, rngs = run.objective.share, map(np.random.default_rng, range(2_000))
     draws = [run.objective.draw(torch.from_numpy(rng.choice(len(share), 20, p=share)), rng) for rng in rngs]
     counts = np.bincount(torch.cat([drawn.items for drawn in draws]).numpy()) / len(draws)
@@ -108,14 +107,14 @@ def test_an_item_that_is_only_a_first_behaviour_is_not_a_negative(sampled: bool)
     )
     assert gradient[[place[0], place[3]]].abs().min() > 0
     assert not gradient[[place[7], place[8]]].any()
-    # What it learned of them in histories is not their theta.
+    # The part learned for histories is not their theta.
     assert run.artifact(Choices()).tensors["items.settled"].tolist() == [1, 1, 1, 1, 0, 0]
     artifact = fit(data(histories([list(map(int, row)) for row in rows])), settings, seed=0)
     world = catalogue()
     items = Recommender(artifact).item_vectors(world.ids, world.vectors, world.has_vector, world.popularity)
     assert np.isfinite(items.theta).all()
     assert np.isfinite(items.bias).all()
-    # Its links are counted, not learned, and are served: two of the others lead to the item that begins histories.
+    # Links are counted, not learned, and used in scoring: two of the others lead to the item that begins histories.
     served = Recommender(artifact).user_boosts(histories([[0, 1]]), items.link)
     assert items.link[7] in served.item
 
@@ -130,11 +129,13 @@ def test_an_item_that_is_only_a_first_behaviour_is_not_a_negative(sampled: bool)
         ([[]], [], False),
     ],
 )
-def test_a_later_first_choice_may_be_a_target(rows: list[list[int]], asked: list[int], repeats: bool) -> None:
+def test_targets_are_first_choices_after_another_behaviour_unless_repeats_count(
+    rows: list[list[int]], asked: list[int], repeats: bool
+) -> None:
     assert may_be_asked(histories(rows), repeats).astype(int).tolist() == asked
 
 
-def test_behaviours_of_one_instant_may_all_be_asked_for_and_those_of_a_known_profile_too() -> None:
+def test_all_behaviours_of_one_instant_or_of_a_known_profile_may_be_targets() -> None:
     together = replace(histories([[1, 2], [3]]), times=np.zeros(3))
     assert may_be_asked(together, False).tolist() == [True, True, False]
     known = histories([[1, 2], [3], [4]], texts={1: np.ones(8, np.float32)}, social={2: [5]})

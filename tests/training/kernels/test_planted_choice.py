@@ -27,7 +27,7 @@ NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class WithStretch(Choices):
-    """One choice more."""
+    """The choices and one more."""
 
     stretch: float = choice(
         usual=1.0,
@@ -45,7 +45,7 @@ def plain() -> Artifact:
     return Run(data(users_over_time()), SETTINGS, 0).artifact(WithStretch.as_trained())
 
 
-def test_values_are_put_into_the_tensors_and_taken_out_again(plain: Artifact) -> None:
+def test_chosen_values_are_put_into_the_tensors_and_taken_out_again(plain: Artifact) -> None:
     chosen = WithStretch(link_strength=4.0, temperature=2.0, cold_item_boost=1.5, w_cos=0.5, stretch=2.0)
     before = {name: tensor.copy() for name, tensor in plain.tensors.items()}
     applied = chosen.apply(plain.tensors)
@@ -59,7 +59,7 @@ def test_values_are_put_into_the_tensors_and_taken_out_again(plain: Artifact) ->
         assert back[name].dtype == tensor.dtype
 
 
-def test_one_choice_is_taken_out_alone(plain: Artifact) -> None:
+def test_one_choice_can_be_taken_out_without_the_others(plain: Artifact) -> None:
     chosen = WithStretch(link_strength=4.0, cold_item_boost=1.5, stretch=2.0)
     rest = replace(chosen, cold_item_boost=0.0).apply(plain.tensors)
     alone = chosen.remove(chosen.apply(plain.tensors), ["cold_item_boost"])
@@ -67,7 +67,7 @@ def test_one_choice_is_taken_out_alone(plain: Artifact) -> None:
         np.testing.assert_allclose(alone[name], tensor, rtol=1e-6, atol=1e-7)
 
 
-def test_a_planted_choice_is_in_facts_log_and_card(plain: Artifact) -> None:
+def test_an_added_choice_is_in_facts_log_and_card(plain: Artifact) -> None:
     artifact = plain.noting(choices=WithStretch(stretch=2.0), started_from="2026-01-01")
     assert '"stretch": 2.0' in artifact.facts_json()
     assert artifact.facts.choices.line().endswith("w_cos 1.00, stretch 2.0")
@@ -90,8 +90,8 @@ def test_a_planted_choice_is_in_facts_log_and_card(plain: Artifact) -> None:
 
 
 @pytest.mark.parametrize(("wanted", "stretch"), [(1, 1.0), (3, 2.0)])
-def test_a_trial_tries_a_planted_choice_with_the_whole_model(wanted: int, stretch: float) -> None:
-    """Item 3 comes first with twice the stretch, else item 1."""
+def test_a_trial_tries_an_added_choice_with_the_whole_model(wanted: int, stretch: float) -> None:
+    """Item 3 comes first with twice the stretch; otherwise item 1 does."""
     held = asked([[0]] * 200, [[wanted]] * 200)
     logits = np.tile(-np.arange(40, dtype=np.float32), (200, 1))
 

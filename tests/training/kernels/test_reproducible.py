@@ -31,7 +31,7 @@ def test_two_threads_give_the_same_model_every_time() -> None:
     assert len({fit(data(users), settings, seed=0).model_id for _ in range(N_RUNS)}) == 1
 
 
-def test_the_settings_of_torch_are_restored() -> None:
+def test_reproducible_restores_the_settings_of_torch() -> None:
     seen = []
     for told in (False, True):
         torch.use_deterministic_algorithms(told)

@@ -1,4 +1,4 @@
-"""Training begins with what the texts say, and hidden items are known by nothing else."""
+"""Training begins with the similarity of texts, and items hidden in a step are known only by their text."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ T = TypeVar("T")
 
 
 def run_of(world: Catalogue, settings: Model = SETTINGS, group: Group = ALONE) -> Run:
-    """Before its first step."""
+    """A run before its first step."""
     return Run(data(tasteful_users(), world=world), settings, 0, group=group)
 
 
-def test_the_linear_path_begins_as_text_neighbours() -> None:
+def test_the_linear_path_begins_with_the_similarity_of_texts() -> None:
     world, width = catalogue(), TEXT_WIDTH
     run = run_of(world, SETTINGS.model_copy(update={"width": width}))
     # The rest of the tower begins at random.
@@ -49,7 +49,7 @@ def test_the_linear_path_begins_as_text_neighbours() -> None:
     )
 
 
-def test_a_width_beyond_the_texts_keeps_random_numbers() -> None:
+def test_rows_beyond_the_directions_of_the_texts_stay_random() -> None:
     weight = run_of(catalogue()).model.items.w_theta.weight.detach().numpy()
     assert weight.shape == (16, TEXT_WIDTH)
     squares = weight[:TEXT_WIDTH] @ weight[:TEXT_WIDTH].T
@@ -59,7 +59,7 @@ def test_a_width_beyond_the_texts_keeps_random_numbers() -> None:
 
 @pytest.mark.filterwarnings("ignore:invalid value")
 @pytest.mark.parametrize("value", [np.nan, np.inf, 0.1])
-def test_texts_that_say_nothing_change_nothing(value: float) -> None:
+def test_equal_or_nonfinite_texts_leave_the_weights_random(value: float) -> None:
     world = replace(catalogue(), vectors=np.full((N_ITEMS, TEXT_WIDTH), value, np.float32))
     run = run_of(world)
     assert not run.model.tower.bag.weight.any()
@@ -79,14 +79,14 @@ def test_the_principal_directions_span_the_texts_and_have_a_sign() -> None:
     np.testing.assert_allclose(projection(with_absent, 3), found, rtol=1e-4, atol=1e-6)
 
 
-def test_directions_that_the_texts_do_not_have_are_not_made_of_rounding() -> None:
+def test_rounding_adds_no_directions_that_the_texts_do_not_have() -> None:
     rng = np.random.default_rng(0)
     few = rng.normal(size=(20, 384)).astype(np.float32)
     few -= few.mean(0)
     few /= np.sqrt((few**2).mean())
     found = projection(few, 64)
     assert len(found) == 19
-    # Rows in another order round otherwise; what a cold item's text becomes must not hang on that.
+    # Rows in another order round differently; the projection of a cold item's text must not depend on that.
     shuffled = projection(few[rng.permutation(20)], 64)
     np.testing.assert_allclose(np.abs(shuffled @ found.T), np.abs(found @ found.T), atol=1e-3)
     new = rng.normal(size=384).astype(np.float32)
@@ -94,21 +94,21 @@ def test_directions_that_the_texts_do_not_have_are_not_made_of_rounding() -> Non
 
 
 class Other(Group):
-    """A process that is told of other texts."""
+    """A process that gets other texts."""
 
     def first(self, make: Callable[[], T]) -> T:
-        """What the first process makes, as far as it is an array."""
+        """Return the result of the first process, with the opposite sign if it is an array."""
         made = make()
         return -made if isinstance(made, np.ndarray) else made
 
 
-def test_all_processes_begin_with_the_first_ones_numbers() -> None:
+def test_all_processes_begin_with_the_weights_of_the_first() -> None:
     own, other = (run_of(catalogue(), group=group).model.items.w_in.weight[:TEXT_WIDTH] for group in (ALONE, Other()))
     torch.testing.assert_close(own, -other)
 
 
 @pytest.mark.parametrize(("share", "is_linked"), [(0.0, True), (1.0, False)])
-def test_hidden_items_are_not_raised_by_links(share: float, is_linked: bool) -> None:
+def test_items_hidden_in_a_step_get_no_boost_from_links(share: float, is_linked: bool) -> None:
     run = run_of(catalogue(), SETTINGS.model_copy(update={"id_dropout": share}))
     found = run.objective(run.histories, np.random.default_rng(0))
     assert found is not None

@@ -1,4 +1,4 @@
-"""How long a trial run and a training are, and that training takes what the trial chose."""
+"""The length of a trial run and of a training, and that training takes the choices of the trial."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SURE, NOISY = 0.001, 2.0
 
 
 def found(ndcg: float, noise: float) -> tuple[Found, np.ndarray]:
-    """A measurement whose users are apart by ``noise``, and not from one measurement to the next alike."""
+    """A measurement whose users differ by ``noise``, and differ otherwise in each measurement."""
     draws = np.random.default_rng(int(ndcg * 1e6)).normal(size=400) * noise
     return Found(ndcg, 0.0, 1.0, 1.3), ndcg + draws - draws.mean()
 
@@ -47,7 +47,7 @@ def trial_of(ndcgs: list[float], patience: int, noise: float, monkeypatch: pytes
         ([0.1, 0.05], 1, 2, 1),
     ],
 )
-def test_a_trial_ends_after_patience_epochs_without_a_good_one(
+def test_a_trial_ends_after_patience_epochs_that_were_all_worse(
     ndcgs: list[float], patience: int, tried: int, epochs: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trial = trial_of(ndcgs, patience, SURE, monkeypatch)
@@ -59,7 +59,7 @@ def test_a_trial_is_not_stopped_by_noise(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (len(trial.entries), trial.epochs) == (6, 6)
 
 
-def test_without_patience_the_trial_is_as_long_as_configured_and_training_too() -> None:
+def test_without_patience_trial_and_training_take_the_configured_epochs() -> None:
     seen: list[EpochLoss | TrialEpoch] = []
     settings = SETTINGS.model_copy(update={"trial_epochs": 2, "epochs": 3})
     artifact = fit(data(users_over_time()), settings, seed=0, on_epoch=seen.append)
@@ -70,7 +70,7 @@ def test_without_patience_the_trial_is_as_long_as_configured_and_training_too() 
     assert [line.startswith("trial") for line in lines] == [True, True, False, False, False]
 
 
-def test_training_takes_the_good_epochs_and_the_choices_of_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_takes_the_number_of_epochs_and_the_choices_from_the_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.1, 0.4, 0.2, 0.3])
     chosen = Choices(temperature=1.5, link_strength=3.0, cold_item_boost=0.25, w_cos=0.75)
     monkeypatch.setattr(training, "measure", lambda *_: found(next(values), SURE))
@@ -95,7 +95,7 @@ def test_training_takes_the_good_epochs_and_the_choices_of_the_trial(monkeypatch
     assert len(artifact.facts.warm_item_ids) == len(np.unique(users_over_time().items))
 
 
-def test_a_trial_of_a_planted_world_finds_its_tastes() -> None:
+def test_a_trial_finds_planted_tastes() -> None:
     artifact = fit(data(users_over_time(200)), SETTINGS, seed=0)
     # Ten of sixteen items of the taste are used up at most; a list by chance holds half of the other taste.
     assert artifact.facts.held_out

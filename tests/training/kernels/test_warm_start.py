@@ -1,4 +1,4 @@
-"""Starting from an earlier model: what it learned goes with the ids, new items begin by their text, its choices
+"""Starting from an earlier model: its learned parts go with the ids, new items begin by their text, its choices
 stay."""
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ CHOSEN = Choices(temperature=1.7, link_strength=3.0, cold_item_boost=0.75, w_cos
 
 @pytest.fixture(scope="module")
 def earlier() -> Artifact:
-    """Of users who touched the first 14 items of a taste."""
+    """A model of users who touched the first 14 items of a taste."""
     run = Run(data(tasteful_users(n_used=14)), SETTINGS, 0)
     list(run.epochs(8))
     return run.artifact(CHOSEN)
 
 
-def test_the_weights_are_those_of_the_earlier_model_by_item(earlier: Artifact) -> None:
+def test_a_warm_start_gives_each_item_its_earlier_weights(earlier: Artifact) -> None:
     run = Run(data(tasteful_users(n_used=16)), SETTINGS, 1, earlier=earlier)
     now, then = run.artifact(CHOSEN), dict(earlier.tensors)
     rows = {item: row for row, item in enumerate(earlier.facts.warm_item_ids)}
@@ -44,7 +44,7 @@ def test_the_weights_are_those_of_the_earlier_model_by_item(earlier: Artifact) -
     for name in now.tensors:
         if name.startswith(("tower.", "items.w_", "text_", "cosine_")):
             np.testing.assert_array_equal(now.tensors[name], then[name])
-    # What was chosen is taken out before training and put back after it.
+    # The chosen values are taken out before training and put back after it.
     for name in ("items.beta", "items.link", "temperature"):
         np.testing.assert_allclose(now.tensors[name], then[name], rtol=1e-6)
 
