@@ -25,6 +25,8 @@ FOLDERS = {"numerics", "kernels"}
 """Compiled functions stand in these folders."""
 COMPILERS = (b"recsys_spark.numerics.machine_code", b"recsys_spark.numerics.instructions")
 """A module that imports one of these has functions that are compiled."""
+CONSTANTS = "sizes"
+"""A module of this name has the constants of the kernels next to it, which may be compiled into their code."""
 
 
 class CodeCache:
@@ -96,7 +98,7 @@ def sources() -> dict[str, bytes]:
         module: source
         for module, source in _modules(package, PACKAGE)
         if FOLDERS & set(parts := module.split("."))
-        and ("numerics" in parts or any(compiler in source for compiler in COMPILERS))
+        and ("numerics" in parts or parts[-1] == CONSTANTS or any(compiler in source for compiler in COMPILERS))
     }
 
 

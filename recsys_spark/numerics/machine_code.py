@@ -30,8 +30,8 @@ def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
             "nogil": True,
             "error_model": "numpy",
             "fastmath": fastmath or False,
-            # Without it a call runs the callee's own code in the process that compiled it, and the copy beside the caller's
-            # code in a process that loads both from disk. The two copies are optimised apart and differ in last bits.
+            # Without it a call runs the callee's own code in the process that compiled it. A process that loads both
+            # from disk runs the copy next to the caller's code. The two are optimised apart and differ in last bits.
             "forceinline": True,
         }
         try:
