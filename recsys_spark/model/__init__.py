@@ -1,1 +1,1 @@
-"""The model: what is learned of users and items."""
+"""The model: the parts that are learned of users and items."""

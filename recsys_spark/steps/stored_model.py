@@ -108,7 +108,7 @@ def usable(ctx: Context) -> tuple[Artifact, str] | None:
     )
     why = why_not(earlier, behaviours, shape)
     if earlier.facts.encoder_id != encoder_id:
-        why = f"it is of encoder {earlier.facts.encoder_id}, and now {encoder_id}"
+        why = f"its encoder is {earlier.facts.encoder_id}, and now {encoder_id}"
     elif earlier.facts.last_time >= ctx.as_of.timestamp():
         why = "it has seen behaviours at or after as_of"
     if why:

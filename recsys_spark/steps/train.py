@@ -116,7 +116,7 @@ def check(spark: SparkSession, cfg: Config) -> None:
             "Several training tasks need executors that stay",
             where="model.processes",
             found=f"{n}, with {DYNAMIC} = true",
-            expected="1, or a fixed number of executors: Spark runs no barrier stage under dynamic allocation",
+            expected="1, or a fixed number of executors: Spark does not run barrier stages under dynamic allocation",
             action=f"Set model.processes = 1, or {DYNAMIC} = false with as many executors as are needed.",
         )
     if n > 1 and is_local(spark) and n > slots:

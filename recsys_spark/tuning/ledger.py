@@ -66,7 +66,7 @@ class Ledger:
                     "A round of an earlier tuning cannot be read",
                     where=path,
                     found=f"{len(content):,} bytes, {type(error).__name__}: {error}",
-                    expected="JSON as tune writes it, whole",
+                    expected="the whole JSON that `tune` wrote",
                     action=TO_DO,
                 ) from error
             if key != self.key or name != round_name(len(trials)):

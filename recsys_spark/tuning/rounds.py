@@ -102,7 +102,7 @@ def winner_of(trials: Sequence[TriedEntry], where: str) -> int:
             "No configuration could be trained",
             where=where,
             found=f"{len(trials)} tried; the first: {trials[0].reason}",
-            expected="at least one whose loss stays a number and whose memory suffices",
+            expected="at least one whose loss stays a number and that fits into memory",
             action="Correct what the reason names, and delete the folder above: it remembers what failed.",
         )
     best = max(whole, key=lambda number: trials[number].ndcg)

@@ -91,8 +91,8 @@ class Choices:
     link_strength: float = choice(
         usual=USUAL_STRENGTH,
         grid=LINK_STRENGTHS,
-        clause="links count {:.1f} times what the loss found",
-        short="links count {:.1f} times what the loss found",
+        clause="links count {:.1f} times their trained strength",
+        short="links count {:.1f} times their trained strength",
         heading="links, times",
         put_in=lambda tensors, times: _strengthened(tensors, float(np.log(times))),
         take_out=lambda tensors, times: _strengthened(tensors, -float(np.log(times))),
@@ -123,14 +123,14 @@ class Choices:
     w_cos: float = choice(
         usual=USUAL_COSINE,
         grid=COSINES,
-        clause="w_cos is {:.2f} where the configuration does not set it",
+        clause="w_cos is {:.2f} if the configuration does not set it",
         short="w_cos {:.2f}",
         heading="w_cos",
         open_ends=(-1,),
         # The temperature divides the logits only.
         on_grid=lambda choices, value: value * choices.temperature,
     )
-    """Weight of the cosine next to log P, where the configuration does not set it"""
+    """Weight of the cosine next to log P, if the configuration does not set it"""
 
     @classmethod
     def every(cls) -> dict[str, Choice]:
@@ -176,7 +176,7 @@ class Choices:
         """Return the chosen values in words, for a log.
 
         >>> Choices().line()
-        'links count 2.0 times what the loss found, temperature 1.00, cold items +0.00, w_cos 1.00'
+        'links count 2.0 times their trained strength, temperature 1.00, cold items +0.00, w_cos 1.00'
         """
         return ", ".join(one.short.format(value) for _, one, value in self._values())
 

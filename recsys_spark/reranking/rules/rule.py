@@ -1,4 +1,4 @@
-"""What a re-ranking rule is: a change of the ranks of a user's candidates, or of how many of them stay."""
+"""The type of a re-ranking rule: it changes the ranks of a user's candidates, or the number of them that stay."""
 
 from __future__ import annotations
 
