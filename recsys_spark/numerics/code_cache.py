@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -25,8 +26,8 @@ FOLDERS = {"numerics", "kernels"}
 """Compiled functions stand in these folders."""
 COMPILERS = (b"recsys_spark.numerics.machine_code", b"recsys_spark.numerics.instructions")
 """A module that imports one of these has functions that are compiled."""
-CONSTANTS = "sizes"
-"""A module of this name has the constants of the kernels next to it, which may be compiled into their code."""
+IMPORTED = re.compile(rb"^\s*from (recsys_spark[.\w]*) import", re.MULTILINE)
+"""A module that such a module imports from may have constants that are compiled into its code."""
 
 
 class CodeCache:
@@ -93,13 +94,15 @@ def stamp() -> str:
 @cache
 def sources() -> dict[str, bytes]:
     """Return the source of every module whose code or constants may be part of machine code, by dotted name."""
-    package = resources.files(PACKAGE)
-    return {
-        module: source
-        for module, source in _modules(package, PACKAGE)
+    found = dict(_modules(resources.files(PACKAGE), PACKAGE))
+    compiling = {
+        module
+        for module, source in found.items()
         if FOLDERS & set(parts := module.split("."))
-        and ("numerics" in parts or parts[-1] == CONSTANTS or any(compiler in source for compiler in COMPILERS))
+        and ("numerics" in parts or any(compiler in source for compiler in COMPILERS))
     }
+    imported = {name.decode() for module in compiling for name in IMPORTED.findall(found[module])}
+    return {module: found[module] for module in sorted(compiling | imported & found.keys())}
 
 
 def _modules(folder: Traversable, name: str) -> Iterator[tuple[str, bytes]]:
