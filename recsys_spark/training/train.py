@@ -125,7 +125,7 @@ def _trainer(
                 group_of_tasks(settings.processes) as group,
             ):
                 checkpoints = _checkpoints(checkpoint, settings.checkpoint_steps, device, progress.say)
-                artifact = _fitted(data, settings, seed, device, checkpoints, earlier, group, progress)
+                artifact = _trained(data, settings, seed, device, checkpoints, earlier, group, progress)
                 if group.rank:
                     return
         except TrainingError as error:
@@ -164,7 +164,7 @@ def _resumed(checkpoints: Checkpoints) -> tuple[TrainingState | None, str]:
     return saved, f"goes on in epoch {saved.epoch} of the {saved.run} run, after {saved.n_steps} steps"
 
 
-def _fitted(
+def _trained(
     data: Data,
     settings: Model,
     seed: int,
@@ -174,20 +174,15 @@ def _fitted(
     group: Group,
     progress: TrainingProgress,
 ) -> Artifact:
-    """Return the artifact that this task trains together with the others of its ``group``.
-
-    Raises TrainingError if the memory of the GPU is exhausted: after any other exception Spark would only train again.
-    """
-    import torch
-
+    """Return the artifact that this task trains together with the others of its ``group``."""
     from recsys_spark.training.kernels.fit import fit
 
     saved, said = group.first(lambda: _resumed(checkpoints))
     progress.muted = group.rank > 0
     if said:
         progress.say(said)
-    try:
-        artifact = fit(
+    artifact = _fitted(
+        lambda: fit(
             data,
             settings,
             seed=seed,
@@ -199,7 +194,19 @@ def _fitted(
             earlier=earlier,
             group=group,
         )
-        return artifact.noting(resumed=said, no_checkpoint=checkpoints.trouble)
+    )
+    return artifact.noting(resumed=said, no_checkpoint=checkpoints.trouble)
+
+
+def _fitted(train: Callable[[], Artifact]) -> Artifact:
+    """Return the result of ``train``.
+
+    Raises TrainingError if the memory of the GPU is exhausted: after any other exception Spark would only train again.
+    """
+    import torch
+
+    try:
+        return train()
     except torch.cuda.OutOfMemoryError as error:
         raise TrainingError(
             "The memory of the GPU is too small for training",
