@@ -12,7 +12,7 @@ EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 def package_zip(package: Path, folder: Path) -> Path:
-    """Return the path of ``folder/NAME-HASH.zip``, which holds the package and its data files; write it if it is absent.
+    """Return the path of ``folder/NAME-HASH.zip``, which holds the package and its data files; write it if absent.
 
     The hash in the name lets running jobs keep the file that they were started with.
     """

@@ -147,7 +147,7 @@ ITEM_VECTORS = Table(
 )
 USER_VECTORS = Table(
     "user_vectors",
-    "What the model computes for each user of whom something is known.",
+    "What the model computes for each user about whom something is known.",
     ("user_id",),
     (
         Col("user_id", STRING, "User.", nullable=False),

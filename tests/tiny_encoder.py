@@ -93,7 +93,7 @@ def _tensors(n_tokens: int, seed: int) -> dict[str, np.ndarray]:
 
 
 def poison(folder: Path, *words: str) -> Path:
-    """Spoil the encoder in ``folder`` so that texts with one of ``words``, and these alone, come out as NaN; give it back."""
+    """Spoil the encoder in ``folder``, so that only texts with one of ``words`` come out as NaN; return the folder."""
     tensors = dict(load_file(folder / "model.safetensors"))
     table = np.array(tensors["embeddings.word_embeddings.weight"])
     table[[vocabulary().index(word) for word in words]] = np.nan

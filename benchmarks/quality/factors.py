@@ -142,7 +142,8 @@ FACTORS = (
             for penalty in (0.001, 0.01, 0.1)
         ],
     ),
-    # A fit takes minutes of a core, and iALS shows what a wider grid is worth. The first are evaluation/baselines/als.py's.
+    # A fit takes minutes of a core, and iALS shows what a wider grid is worth. The first settings are those of
+    # evaluation/baselines/als.py.
     Method(
         "MLlib ALS",
         fit_mllib,

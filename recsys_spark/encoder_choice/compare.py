@@ -21,7 +21,7 @@ from recsys_spark.config.sections import Config
 from recsys_spark.encoder_choice import measurement
 from recsys_spark.encoder_choice.candidates import labels
 from recsys_spark.encoder_choice.inputs import profile_inputs
-from recsys_spark.encoder_choice.measurement import Trial
+from recsys_spark.encoder_choice.measurement import Measurement
 from recsys_spark.encoder_choice.sample import Sample, draw_sample
 from recsys_spark.encoder_choice.verdict import Quality, Verdict, qualities, verdict
 from recsys_spark.encoding.files.identity import resolve_encoder
@@ -42,35 +42,35 @@ class Measured:
     name: str
     encoder: Encoder
     spec: EncoderSpec | None = None
-    trials: list[Trial] = field(default_factory=list)
+    measurements: list[Measurement] = field(default_factory=list)
     error: str | None = None
     quality: Quality | None = None
 
     @property
     def texts_per_s(self) -> float:
         """Median of the rounds."""
-        return statistics.median(trial.n_texts / trial.seconds for trial in self.trials)
+        return statistics.median(one.n_texts / one.seconds for one in self.measurements)
 
     @property
     def tokens_per_s(self) -> float:
         """Median of the rounds; padding is not counted."""
-        return statistics.median(trial.n_tokens / trial.seconds for trial in self.trials)
+        return statistics.median(one.n_tokens / one.seconds for one in self.measurements)
 
     @property
     def spread(self) -> float:
         """Difference between the fastest and the slowest round, as a share of the median."""
-        seconds = [trial.seconds for trial in self.trials]
+        seconds = [one.seconds for one in self.measurements]
         return (1 / min(seconds) - 1 / max(seconds)) * statistics.median(seconds)
 
     @property
     def load_s(self) -> float:
         """Median of the rounds."""
-        return statistics.median(trial.load_s for trial in self.trials)
+        return statistics.median(one.load_s for one in self.measurements)
 
     @property
     def memory_bytes(self) -> int:
         """Largest of the rounds."""
-        return max(trial.memory_bytes for trial in self.trials)
+        return max(one.memory_bytes for one in self.measurements)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def compare(prepared: Prepared, n_rounds: int = 3) -> Comparison:
     _at_least_one(rows)
     measured = [row for row in rows if row.error is None]
     speeds = [row.texts_per_s for row in measured]
-    found = qualities([row.trials[0].ranks or [] for row in measured], speeds, sample.user_hashes)
+    found = qualities([row.measurements[0].ranks or [] for row in measured], speeds, sample.user_hashes)
     for row, quality in zip(measured, found, strict=False):
         row.quality = quality
     decided = verdict([row.name for row in measured], speeds, found, sample.probe.n_users, sample.remedy)
@@ -176,8 +176,8 @@ def _measure(row: Measured, folder: Path, n_threads: int, *, probed: bool) -> No
     command = [sys.executable, "-m", measurement.__name__, str(folder)]
     ended = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     result = measurement.read_result(folder)
-    if isinstance(result, Trial):
-        row.trials.append(result)
+    if isinstance(result, Measurement):
+        row.measurements.append(result)
     else:
         row.error = result or _died(ended.returncode, ended.stderr.decode(errors="replace"))
 
@@ -193,7 +193,7 @@ def _died(status: int, said: str) -> str:
 
 
 def _outcome(row: Measured) -> str:
-    return f"failed: {first_line(row.error)}" if row.error else f"({row.trials[-1].seconds:.1f} s)"
+    return f"failed: {first_line(row.error)}" if row.error else f"({row.measurements[-1].seconds:.1f} s)"
 
 
 def first_line(error: str) -> str:

@@ -1,6 +1,6 @@
 """Measures one encoder in its own process: ``python -m recsys_spark.encoder_choice.measurement FOLDER``.
 
-The folder contains `sample.json` and `probe.npz` for all trials, and `task.json` for this one. The process writes
+The folder contains `sample.json` and `probe.npz` for all measurements, and `task.json` for this one. The process writes
 `result.json` there.
 """
 
@@ -44,7 +44,7 @@ class TextSample:
 
 
 @dataclass(frozen=True)
-class Trial:
+class Measurement:
     """The measurements of one process."""
 
     load_s: float
@@ -69,7 +69,7 @@ class Trial:
     """Rank of each probed user's target; None where it was not asked for."""
 
 
-def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_threads: int) -> Trial:
+def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_threads: int) -> Measurement:
     """Load the encoder of ``spec`` in this process and measure it; raises EncoderError.
 
     The process must not have loaded an encoder before.
@@ -100,7 +100,9 @@ def measure(spec: EncoderSpec, sample: TextSample, probe: Probe | None, n_thread
                 ranks = target_ranks(vectors, probe).tolist()
     unknown, cut = token_shares(encoder, texts)
     n_tokens = sum(map(len, encoder.tokenise(texts)))
-    return Trial(load_s, max(memory, 0), device, on_device, len(texts), n_tokens, seconds, cpu_s, unknown, cut, ranks)
+    return Measurement(
+        load_s, max(memory, 0), device, on_device, len(texts), n_tokens, seconds, cpu_s, unknown, cut, ranks
+    )
 
 
 def _encode(encoder: TextEncoder, texts: Sequence[str]) -> F32:
@@ -163,25 +165,25 @@ def _of_linux(name: str) -> int:
 
 
 def write_inputs(folder: Path, sample: TextSample, probe: Probe) -> None:
-    """Write what all trials of ``folder`` read."""
+    """Write what all measurements of ``folder`` read."""
     (folder / "sample.json").write_text(json.dumps(asdict(sample)), encoding="utf-8")
     np.savez(folder / "probe.npz", **{field.name: getattr(probe, field.name) for field in fields(Probe)})
 
 
 def write_task(folder: Path, spec: EncoderSpec, *, n_threads: int, probed: bool) -> None:
-    """Write what the next trial of ``folder`` measures, and delete an earlier result."""
+    """Write what the next process of ``folder`` measures, and delete an earlier result."""
     (folder / "result.json").unlink(missing_ok=True)
     task = {"spec": asdict(spec), "n_threads": n_threads, "probed": probed}
     (folder / "task.json").write_text(json.dumps(task), encoding="utf-8")
 
 
-def read_result(folder: Path) -> Trial | str | None:
-    """Return the trial, the text of the error that ended it, or None where the process left nothing."""
+def read_result(folder: Path) -> Measurement | str | None:
+    """Return the measurement, the text of the error that ended it, or None where the process left nothing."""
     path = folder / "result.json"
     if not path.is_file():
         return None
     content = json.loads(path.read_text(encoding="utf-8"))
-    return str(content["error"]) if "error" in content else Trial(**content)
+    return str(content["error"]) if "error" in content else Measurement(**content)
 
 
 def main(folder: Path) -> int:

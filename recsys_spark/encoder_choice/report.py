@@ -25,7 +25,7 @@ LIBRARIES = ("torch", "transformers", "tokenizers")
 
 def table_rows(comparison: Comparison) -> list[list[str]]:
     """Return the head and a row per candidate as text; a failed candidate has its error in the last cell."""
-    on_gpu = any(trial.device_bytes for row in comparison.rows for trial in row.trials)
+    on_gpu = any(one.device_bytes for row in comparison.rows for one in row.measurements)
     gpu = ["GPU MB"] if on_gpu else []
     rows = [[*HEADS[:6], *gpu, *HEADS[6:], f"recall@{K} (95% interval)"]]
     for number, row in enumerate(comparison.rows):
@@ -35,7 +35,7 @@ def table_rows(comparison: Comparison) -> list[list[str]]:
 
 
 def _cells(row: Measured, on_gpu: bool) -> list[str]:
-    first, quality = row.trials[0], row.quality
+    first, quality = row.measurements[0], row.quality
     assert row.spec is not None
     return [
         f"{row.texts_per_s:,.0f}",
@@ -43,7 +43,7 @@ def _cells(row: Measured, on_gpu: bool) -> list[str]:
         f"{row.spread:.0%}",
         f"{row.load_s:.1f}",
         f"{row.memory_bytes / 1e6:,.0f}",
-        *([f"{max(trial.device_bytes for trial in row.trials) / 1e6:,.0f}"] if on_gpu else []),
+        *([f"{max(one.device_bytes for one in row.measurements) / 1e6:,.0f}"] if on_gpu else []),
         f"{row.spec.width}",
         f"{first.unknown_share:.1%}",
         f"{first.cut_share:.1%}",
@@ -75,7 +75,7 @@ def text_table(rows: Sequence[Sequence[str]]) -> str:
 def conditions(comparison: Comparison) -> list[str]:
     """Return the conditions of the figures, a sentence each."""
     sample, probe = comparison.sample, comparison.sample.probe
-    trials = [trial for row in comparison.rows for trial in row.trials]
+    measurements = [one for row in comparison.rows for one in row.measurements]
     versions = ", ".join(f"{name} {metadata.version(name)}" for name in LIBRARIES)
     n_texts = len(sample.texts.item_texts) + len(sample.texts.user_texts)
     ranked = (
@@ -86,10 +86,11 @@ def conditions(comparison: Comparison) -> list[str]:
     )
     return [
         f"recsys-spark {__version__}, run date {comparison.run_date}, from {sample.origin}; {versions}.",
-        f"Device {' and '.join(sorted({trial.device for trial in trials}))}, CPU threads {comparison.n_threads}, "
+        f"Device {' and '.join(sorted({one.device for one in measurements}))}, CPU threads {comparison.n_threads}, "
         f"as in one task, on {platform.machine()} with {os.cpu_count()} cores; one process per candidate and round.",
         f"Speed: {n_texts:,} profile texts ({len(sample.texts.user_texts):,} of users) after a warm-up, median of "
-        f"{max(len(row.trials) for row in comparison.rows)} rounds; spread is slowest to fastest round over the median."
+        f"{max(len(row.measurements) for row in comparison.rows)} rounds; "
+        "spread is slowest to fastest round over the median."
         " Tokens are without padding.",
         "Load: files to encoder, checksums included, importing torch and transformers not. "
         "Memory: the process's peak minus its memory before the load.",
@@ -133,7 +134,9 @@ def as_json(comparison: Comparison) -> dict[str, Any]:
             "error": row.error,
             "recommended": number == comparison.verdict.chosen,
             "quality": asdict(row.quality) if row.quality else None,
-            "rounds": [{key: value for key, value in asdict(trial).items() if key != "ranks"} for trial in row.trials],
+            "rounds": [
+                {key: value for key, value in asdict(one).items() if key != "ranks"} for one in row.measurements
+            ],
         }
         for number, row in enumerate(comparison.rows)
     ]

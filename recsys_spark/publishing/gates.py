@@ -57,7 +57,7 @@ def _min_full_share(cfg: Publish, night: Night) -> Iterator[Reading]:
 
 
 def _finite_scores(_: Publish, night: Night) -> Iterator[Reading]:
-    yield Reading("scores that are no number", night.lists.n_bad_scores, 0)
+    yield Reading("scores that are not a number", night.lists.n_bad_scores, 0)
 
 
 def _max_rejected_share(cfg: Publish, night: Night) -> Iterator[Reading]:

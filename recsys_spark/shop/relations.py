@@ -17,7 +17,7 @@ _DOUBTS: dict[int, str | None] = {0: None, 1: "close"}  # of 50
 def relation_rows(index: I64, world: World) -> pd.DataFrame:
     """Return the friend rows of these users, columns of RELATIONS_SCHEMA.
 
-    Dirt: one row in 100 has no followee, some have a closeness that is empty or no number.
+    Dirt: one row in 100 has no followee, some have a closeness that is empty or not a number.
     """
     seed, n_users = world.seed, world.n_users
     n_friends = people.n_friends(seed, index, n_users)

@@ -156,7 +156,7 @@ def gpu_profile(spark: SparkSession, stage: str, device: str, why: str | None = 
     if plan.kind == "executors":
         builder = builder.require(executor_requests(properties, plan.gpus))
     profile = builder.build
-    # Executors serve one profile by its number, so a stage must come with that of an earlier one like it.
+    # Executors serve one profile by its number, so a stage must use the profile of an earlier stage like it.
     manager = spark.sparkContext._jsc.sc().resourceProfileManager()
     known = manager.getEquivalentProfile(profile._java_resource_profile)
     return ResourceProfile(_java_resource_profile=known.get()) if known.isDefined() else profile

@@ -42,5 +42,5 @@ class Stage:
     """Returns whether everything that the finished stage wrote outside its own folder still exists."""
 
     def own_facts(self, ctx: Context) -> Mapping[str, Any]:
-        """Return the own input's fact as it is now; empty for a stage without one."""
+        """Return the fact of the stage's own input as it is now; empty for a stage without one."""
         return {self.own_input.fact: self.own_input.now(ctx)} if self.own_input else {}

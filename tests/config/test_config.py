@@ -119,8 +119,13 @@ def test_an_unset_environment_variable_is_named(file: Callable[[str], Path], mon
 
 @pytest.mark.parametrize(
     ("written", "read"),
-    [("in/x.csv", "{folder}/in/x.csv"), ("/a/x.csv", "/a/x.csv"), ("hdfs://n/x", "hdfs://n/x"), ("s3a://b/x", "s3a://b/x")],
-)  # fmt: skip
+    [
+        ("in/x.csv", "{folder}/in/x.csv"),
+        ("/a/x.csv", "/a/x.csv"),
+        ("hdfs://n/x", "hdfs://n/x"),
+        ("s3a://b/x", "s3a://b/x"),
+    ],
+)
 def test_relative_paths_start_at_the_files_folder(
     file: Callable[[str], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, read: str
 ) -> None:

@@ -17,7 +17,7 @@ from recsys_spark.encoder_choice import compare
 from recsys_spark.encoder_choice.candidates import backends
 from recsys_spark.encoder_choice.compare import Comparison, Measured, _died
 from recsys_spark.encoder_choice.inputs import Inputs
-from recsys_spark.encoder_choice.measurement import TextSample, Trial
+from recsys_spark.encoder_choice.measurement import Measurement, TextSample
 from recsys_spark.encoder_choice.report import draw, table_rows, text_table
 from recsys_spark.encoder_choice.sample import Sample
 from recsys_spark.encoder_choice.verdict import Quality, Verdict
@@ -107,7 +107,7 @@ def test_a_candidate_that_dies_is_not_tried_again(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(compare.sys, "executable", "false")
     row = Measured("x", config().encoder, resolve(tiny_encoder(tmp_path)))
     tried: list[int] = []
-    monkeypatch.setattr(compare, "_outcome", lambda r: tried.append(len(r.trials)))
+    monkeypatch.setattr(compare, "_outcome", lambda r: tried.append(len(r.measurements)))
     monkeypatch.setenv("PATH", "/usr/bin:/bin")
     prepared = compare.Prepared([row], sample(), "2026-01-01", 1, needs_spark=False)
     with pytest.raises(compare.EncoderError, match="ended with status 1"):
@@ -121,9 +121,9 @@ def sample() -> Sample:
 
 
 def measured(name: str, seconds: list[float], recall: float, tmp_path: Path) -> Measured:
-    trials = [Trial(1.0 + s, int(1e6 * s), "cpu", 0, 100, 1_000, s, s, 0.25, 0.125, None) for s in seconds]
+    measurements = [Measurement(1.0 + s, int(1e6 * s), "cpu", 0, 100, 1_000, s, s, 0.25, 0.125, None) for s in seconds]
     quality = Quality(recall, recall / 2, recall * 1.5, 0.0, 0.0, 0.0)
-    return Measured(name, config().encoder, resolve(tmp_path / "tiny-encoder"), trials, quality=quality)
+    return Measured(name, config().encoder, resolve(tmp_path / "tiny-encoder"), measurements, quality=quality)
 
 
 @pytest.fixture

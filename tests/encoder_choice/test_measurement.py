@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from recsys_spark.encoder_choice.measurement import (
+    Measurement,
     TextSample,
-    Trial,
     main,
     measure,
     peak_bytes,
@@ -44,21 +44,21 @@ def spec(tmp_path: Path) -> EncoderSpec:
 
 
 def test_tokens_are_those_of_the_texts_with_the_prefix_of_their_side(spec: EncoderSpec) -> None:
-    trial = measure(spec, TextSample(["blue dress", "red"], ["album"], []), None, 1)
+    measured = measure(spec, TextSample(["blue dress", "red"], ["album"], []), None, 1)
     # [CLS] game blue dress [SEP], [CLS] game red [SEP], [CLS] jazz and album [SEP]
-    assert (trial.n_texts, trial.n_tokens) == (3, 5 + 4 + 5)
-    assert (trial.unknown_share, trial.cut_share, trial.ranks) == (0, 0, None)
-    assert (trial.device, trial.device_bytes) == ("cpu", 0)
-    assert trial.seconds > 0
-    assert trial.cpu_s > 0
-    assert trial.load_s > 0
+    assert (measured.n_texts, measured.n_tokens) == (3, 5 + 4 + 5)
+    assert (measured.unknown_share, measured.cut_share, measured.ranks) == (0, 0, None)
+    assert (measured.device, measured.device_bytes) == ("cpu", 0)
+    assert measured.seconds > 0
+    assert measured.cpu_s > 0
+    assert measured.load_s > 0
 
 
 def test_ranks_are_those_of_the_encoder_s_own_vectors(spec: EncoderSpec) -> None:
-    trial = measure(spec, TextSample(TEXTS, [], TEXTS), probe(), 1)
+    measured = measure(spec, TextSample(TEXTS, [], TEXTS), probe(), 1)
     vectors = load_encoder(spec, 1).encode(["game " + text for text in TEXTS])
-    assert trial.ranks == target_ranks(vectors, probe()).tolist()
-    assert trial.ranks != target_ranks(load_encoder(spec, 1).encode(TEXTS), probe()).tolist(), (
+    assert measured.ranks == target_ranks(vectors, probe()).tolist()
+    assert measured.ranks != target_ranks(load_encoder(spec, 1).encode(TEXTS), probe()).tolist(), (
         "the prefix makes a difference"
     )
 
@@ -80,9 +80,9 @@ def test_a_trial_survives_the_files_between_the_processes(spec: EncoderSpec, tmp
     write_task(tmp_path, spec, n_threads=1, probed=True)
     assert read_result(tmp_path) is None
     assert main(tmp_path) == 0
-    trial = read_result(tmp_path)
-    assert isinstance(trial, Trial)
-    assert trial.ranks == measure(spec, TextSample(TEXTS, [], TEXTS), probe(), 1).ranks
+    measured = read_result(tmp_path)
+    assert isinstance(measured, Measurement)
+    assert measured.ranks == measure(spec, TextSample(TEXTS, [], TEXTS), probe(), 1).ranks
     write_task(tmp_path, spec, n_threads=1, probed=False)
     assert read_result(tmp_path) is None, "an earlier result is not taken for the next one's"
 

@@ -82,8 +82,11 @@ def test_history_is_newest_first_with_decayed_weights(spark: SparkSession) -> No
     found = history(spark, rows)
 
     assert values(found, "item_id", "behaviour") == [
-        ("c", "browse"), ("d", "browse"), ("b", "browse"), ("a", "purchase"),
-    ]  # fmt: skip
+        ("c", "browse"),
+        ("d", "browse"),
+        ("b", "browse"),
+        ("a", "purchase"),
+    ]
     assert [h["weight"] for h in found] == pytest.approx([2**-0.5, 2**-0.5, 0.5, 0.75], rel=1e-12)
 
 
@@ -111,9 +114,12 @@ def test_value_transform_scales_the_weight_and_null_counts_as_one(
 
 def test_a_bot_is_cut_before_the_shuffle(spark: SparkSession, capsys: pytest.CaptureFixture[str]) -> None:
     bot = spark.range(20_000, numPartitions=4).selectExpr(
-        "concat('bot', id % 1) as user_id", "concat('i', id % 9000) as item_id", "'browse' as behaviour",
-        "timestamp_seconds(1700000000 + id % 300) as ts", "cast(null as double) as value",
-    )  # fmt: skip
+        "concat('bot', id % 1) as user_id",
+        "concat('i', id % 9000) as item_id",
+        "'browse' as behaviour",
+        "timestamp_seconds(1700000000 + id % 300) as ts",
+        "cast(null as double) as value",
+    )
 
     recent = recent_behaviours(bot, CFG, as_of=AS_OF)
     counts = count_interactions(bot).collect()
@@ -181,9 +187,12 @@ def test_text_holds_given_tags_only_and_is_hashed_with_its_prefix(spark: SparkSe
 
 def test_neighbours_are_the_closest_and_nobody_is_his_own(spark: SparkSession) -> None:
     relations = [
-        friend("u1", "far", 0.5), friend("u1", "b", None), friend("u1", "a", 1.0), friend("u1", "near", 2.0),
+        friend("u1", "far", 0.5),
+        friend("u1", "b", None),
+        friend("u1", "a", 1.0),
+        friend("u1", "near", 2.0),
         friend("u1", "u1", 9.0),
-    ]  # fmt: skip
+    ]
 
     found = listed(neighbours(frame(spark, RELATIONS, relations), 3))
 
@@ -230,8 +239,12 @@ def test_everyone_known_from_anywhere_has_one_row(spark: SparkSession) -> None:
 
     assert built.schema.simpleString() == USER_PROFILES.schema.simpleString()
     assert {user: row["segment"] for user, row in found.items()} == {
-        "a": "light", "b": "regular", "c": "unknown", "d": "profile", "e": "unknown",
-    }  # fmt: skip
+        "a": "light",
+        "b": "regular",
+        "c": "unknown",
+        "d": "profile",
+        "e": "unknown",
+    }
     ten_days_ago = interaction(days_ago=10)["ts"].replace(tzinfo=None)
     assert values(found["a"]["history"], *(f.name for f in HISTORY.elementType.fields)) == [
         ("i1", "browse", ten_days_ago, 0.5)

@@ -27,7 +27,7 @@ def recommended(user: str, rank: int, score: float | None = 1.0) -> dict[str, ob
     [
         (replace(GOOD, n_lists=4), 0.5, 0, "publish.min_users"),
         (replace(GOOD, n_full=8), 0.5, 0, "publish.min_full_share"),
-        (replace(GOOD, n_bad_scores=1), 0.5, 0, "scores that are no number"),
+        (replace(GOOD, n_bad_scores=1), 0.5, 0, "scores that are not a number"),
         (GOOD, 0.1, 0, "publish.min_metric ndcg@10"),
         (GOOD, None, 0, "publish.min_metric ndcg@10"),
         (GOOD, 0.5, 60, "publish.max_rejected_share"),
@@ -75,7 +75,7 @@ class TestFullLists(GateContract):
 
 
 class TestFiniteScores(GateContract):
-    gate, told = "finite scores", "scores that are no number: 0 <= 0"
+    gate, told = "finite scores", "scores that are not a number: 0 <= 0"
     at_bound, beyond = {"lists": {"n_bad_scores": 0}}, {"lists": {"n_bad_scores": 1}}
 
 

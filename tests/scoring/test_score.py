@@ -213,9 +213,13 @@ def test_more_items_than_were_said_is_an_error(spark: SparkSession) -> None:
     few = CatalogueSize(20, WIDTH)
     with pytest.raises(Exception, match="more item vectors than build_candidates was told"):
         build_candidates(
-            world.user_vectors(spark), world.item_vectors(spark), world.exclusions(spark),
-            Score(max_block_bytes=4096), n=5, catalogue=few,
-        ).collect()  # fmt: skip
+            world.user_vectors(spark),
+            world.item_vectors(spark),
+            world.exclusions(spark),
+            Score(max_block_bytes=4096),
+            n=5,
+            catalogue=few,
+        ).collect()
 
 
 def test_temperature_flattens_the_probabilities(spark: SparkSession) -> None:
@@ -300,9 +304,11 @@ def test_exclusions_follow_the_configured_behaviours(
     spark: SparkSession, exclude_seen: Any, pairs: set[tuple[str, str]]
 ) -> None:
     rows = [
-        interaction("u1", "a"), interaction("u1", "a", days_ago=2), interaction("u1", "b", "purchase"),
+        interaction("u1", "a"),
+        interaction("u1", "a", days_ago=2),
+        interaction("u1", "b", "purchase"),
         interaction("u2", "a"),
-    ]  # fmt: skip
+    ]
     excluded = build_exclusions(frame(spark, INTERACTIONS, rows), config(score={"exclude_seen": exclude_seen}))
     found = [tuple(row) for row in excluded.collect()]
     assert set(found) == pairs

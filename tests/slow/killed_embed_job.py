@@ -63,7 +63,7 @@ def forget(spark: SparkSession, cfg: Config) -> None:
 
 
 def main(master: str, config: Path, runs: list[str]) -> None:
-    """Do each run (NAME=KILL) in the one store, and write to NAME/`result.json` what it gave, beside the notes of its tasks."""
+    """Do each run (NAME=KILL) in the one store. NAME/`result.json` gets its result, next to notes of its tasks."""
     _buckets.MAX_PARTITIONS = N_PARTITIONS
     spark, cfg = create_session({"spark.master": master, **PROPERTIES}, app_name="killed embed"), load_config(config)
     for run in runs:

@@ -21,8 +21,8 @@ from recsys_spark.tables import ITEM_VECTORS, USER_VECTORS
 from tests.slow.killing import PROPERTIES, Task, run_again, wait_for_executors, watched
 
 N_USERS, N_ITEMS, WIDTH, TOP_N = 900, 100, 8, 7
-# The catalogue in one block (lists final in the worker) and in several (a shuffle and a window follow), and some blocks of
-# users per task in both.
+# The catalogue in one block (lists are final in the worker) and in several (a shuffle and a window follow). Both have
+# several blocks of users per task.
 BLOCK_BYTES = {"one-block": 8192, "blocks": 2048}
 KILLS = ("nothing", "worker", "executor")
 

@@ -1,6 +1,6 @@
-"""Tasks that kill: what the drivers behind the killed-worker tests share, and how the tests read what those leave behind.
+"""Tasks that kill a process: shared by the jobs of the killed-worker tests, and by the tests that read their notes.
 
-What travels to the executors is one nested function, so by value: they need not find this file.
+Nested functions travel to the executors by value, so executors need not find this file.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ Task = Callable[..., Iterator[pa.RecordBatch]]
 
 
 def watched(task: Task, kill: str, notes: Path, *, n_finished: int = 0) -> Task:
-    """``task`` with a note of each run in ``notes``; one of them, the first in the middle of its work, kills ``kill``.
+    """``task`` with a note of each run in ``notes``. The first run in the middle of its work kills ``kill``, once.
 
-    `worker` is the Python process, `executor` its JVM, `driver` all of spark-submit. In the middle: rows have been handed on,
-    the next ones are made, and ``n_finished`` other tasks have come to their end. A second attempt must neither lose
+    `worker` is the Python process, `executor` its JVM, `driver` all of spark-submit. In the middle: rows have been
+    handed on, the next ones are made, and ``n_finished`` other tasks have finished. A second attempt must neither lose
     nor repeat what the first has handed on.
     """
-    driver = submitting_group() if kill == "driver" else 0
+    kill_once, create, executor_pid = killer(kill, notes), creator(), executor_finder()
 
     def run(batches: Iterator[pa.RecordBatch], *arguments: Any, **named: Any) -> Iterator[pa.RecordBatch]:
         context = TaskContext.get()
@@ -62,6 +62,16 @@ def watched(task: Task, kill: str, notes: Path, *, n_finished: int = 0) -> Task:
             yield rows
         create(notes / f"finished-{context.taskAttemptId()}", json.dumps(about))
 
+    return run
+
+
+# Each of these returns a nested function, which travels by value; a function of this module would travel by name.
+
+
+def killer(kill: str, notes: Path) -> Callable[[dict[str, Any]], None]:
+    """Return the function that notes who kills and kills; the second caller does nothing."""
+    driver, create = submitting_group() if kill == "driver" else 0, creator()
+
     def kill_once(about: dict[str, Any]) -> None:
         if not create(notes / "killed", json.dumps(about)):
             return
@@ -74,6 +84,12 @@ def watched(task: Task, kill: str, notes: Path, *, n_finished: int = 0) -> Task:
         # With the executor too: a worker that outlives it must not go on.
         os.kill(os.getpid(), signal.SIGKILL)
 
+    return kill_once
+
+
+def creator() -> Callable[[Path, str], bool]:
+    """Return the function that writes a file and says whether it was not there before."""
+
     def create(file: Path, text: str) -> bool:
         try:
             descriptor = os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY)
@@ -83,17 +99,22 @@ def watched(task: Task, kill: str, notes: Path, *, n_finished: int = 0) -> Task:
             out.write(text)
         return True
 
+    return create
+
+
+def executor_finder() -> Callable[[], int]:
+    """Return the function that finds the nearest ancestor that is an executor; nothing else may be killed."""
+
     def executor_pid() -> int:
-        """The nearest ancestor that is an executor; nothing else may be killed."""
         pid = os.getpid()
         while pid > 1:
             if b"CoarseGrainedExecutorBackend" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 return pid
             # The name, in parentheses, may hold spaces; the state and the parent follow it.
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        raise AssertionError("this task runs in no executor")
+        raise AssertionError("this task does not run in an executor")
 
-    return run
+    return executor_pid
 
 
 def submitting_group() -> int:

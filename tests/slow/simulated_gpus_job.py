@@ -51,7 +51,9 @@ Task = Callable[..., Iterator[pa.RecordBatch]]
 
 
 def noted(task: Task, phase: str, notes: Path, n_wanted: int) -> Task:
-    """``task`` with a note of each run; it begins only when ``n_wanted`` tasks (on GPUs: addresses) have run or are running.
+    """``task`` with a note of each run.
+
+    It begins only when ``n_wanted`` tasks (on GPUs: addresses) have run or are running.
 
     The waiting ends after a while, so that a stage without that many at once fails its test and does not hang.
     """

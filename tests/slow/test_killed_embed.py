@@ -1,8 +1,8 @@
 """Embedding on a real cluster of two executors while a process dies: every text has its vector, once and to the bit.
 
-The kill is no matter of timing: a task does it, once, after others have come to their end, with one bucket of its own handed on
-and the next encoded (killing.py). `worker` is the Python process that encodes, `executor` its JVM, and `driver` all of
-spark-submit, whose executors are then left to themselves; after that the same command runs again.
+The kill does not depend on timing (killing.py): a task does it once, after other tasks have finished. It has then
+handed on one bucket and encoded the next. `worker` is the Python process that encodes, and `executor` its JVM. `driver`
+is all of spark-submit: its executors are left to themselves, and the same command runs again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Chinese and English in one space, with multilingual-e5-small: skipped unless RECSYS_E5_DIR names a folder with the model."""
+"""Chinese and English in one space, with multilingual-e5-small: skipped unless RECSYS_E5_DIR names its folder."""
 
 from __future__ import annotations
 
@@ -49,8 +49,8 @@ def encoder(request: pytest.FixtureRequest) -> TextEncoder:
     return load(backend=request.param)
 
 
-# Vectors of SentenceTransformer.encode (sentence-transformers 6.2.0, transformers 5.23.0, torch 2.13.0 on a CPU, one thread) in
-# float32, normalised, one text at a time, max_seq_length 128; the last text is longer than that.
+# Vectors of SentenceTransformer.encode (sentence-transformers 6.2.0, transformers 5.23.0, torch 2.13.0 on a CPU, one
+# thread) in float32, normalised, one text at a time, max_seq_length 128; the last text is longer than that.
 @pytest.mark.parametrize("batch_tokens", [1, 1024])
 def test_the_real_model_gives_the_golden_vectors(encoder: TextEncoder, batch_tokens: int) -> None:
     texts, golden = json.loads((GOLDEN / "e5_texts.json").read_text(encoding="utf-8")), np.load(GOLDEN / "e5.npy")

@@ -1,4 +1,7 @@
-"""The oldest supported PySpark, 4.0.x, before the other packages of this environment: whole runs and the tests of what calls Spark in odd ways pass there too."""
+"""The oldest supported PySpark, 4.0.x, put before the other packages of this environment.
+
+Whole runs pass there, and so do the tests of the code that calls Spark in unusual ways.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,10 @@ TESTS = (
     "tests/scoring/test_score_plan.py",
     "tests/encoding/test_udf.py",
 )
-"""What calls Spark in every way that the project does (ingest, profiles and evaluate in whole runs); the other tests vary the input, not the calls."""
+"""Tests that call Spark in every way that the project does; ingest, profiles and evaluate are in whole runs.
+
+The other tests vary the input, not the calls.
+"""
 
 
 @pytest.fixture(scope="module")

@@ -136,7 +136,7 @@ def _checked(p: npt.ArrayLike, happened: npt.ArrayLike) -> tuple[F64, Bools]:
 
 
 def _bins(p: F64, n_bins: int) -> I64:
-    """[n] the bin of each row, from 0 without gaps: that of the middle of the rows that have the same probability."""
+    """Return the bin of each row [n], from 0 without gaps. Rows of equal probability share the bin of their middle."""
     if n_bins < 1:
         raise ValueError(f"{n_bins} bins, expected 1 at least")
     _, of_value, count = np.unique(p, return_inverse=True, return_counts=True)

@@ -17,7 +17,8 @@ def is_on(cfg: Config) -> bool:
 def apply(candidates: DataFrame, cfg: Config) -> DataFrame:
     """Return the candidates with the first `rerank.max_per_category` items of each category in front.
 
-    The others follow in their order, so that no list becomes shorter. An item without a category has a category of its own.
+    The others follow in their order, so that no list becomes shorter. An item without a category counts as a category
+    of one item.
     """
     within = Window.partitionBy("user_id", F.coalesce("category", "item_id")).orderBy("rank")
     beyond = F.row_number().over(within) > cfg.rerank.max_per_category

@@ -7,8 +7,8 @@ For user i, item j and temperature T, with cos(v, w) = 0 where a vector is zero:
 
 The N best by ``raw`` are the N best by ``score`` (see ``rank``). log Z is added up tile by tile, from float32
 products. The items are screened by products that may be coarser still (``precision``). Where rounding could matter,
-float64 decides, so the list is that of a float64 brute force. Ties go to the smaller position, which is the smaller
-item_id.
+float64 decides, so the list equals the list of a float64 brute force. Ties go to the smaller position, which is the
+smaller item_id.
 """
 
 from __future__ import annotations

@@ -159,8 +159,12 @@ def test_blocks_hold_items_of_one_category(size: int) -> None:
         for batch in pack_items(item_rows(ids, vectors, size, categories), 60)
     ]
     assert blocks == [
-        ("a", ["i0", "i1"], 0), ("b", ["i2", "i3", "i4"], 2), ("b", ["i5"], 5), ("c", ["i6"], 6), ("d", ["i7"], 7),
-    ]  # fmt: skip
+        ("a", ["i0", "i1"], 0),
+        ("b", ["i2", "i3", "i4"], 2),
+        ("b", ["i5"], 5),
+        ("c", ["i6"], 6),
+        ("d", ["i7"], 7),
+    ]
 
 
 @pytest.mark.parametrize(
