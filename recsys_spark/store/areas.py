@@ -1,4 +1,4 @@
-"""Knows where everything is: areas, attempts, manifests, reports; embeddings and sinks know their own folders.
+"""Where everything in the store is: areas, attempts, manifests, reports; embeddings and sinks know their own folders.
 
 ```
 STORE/recommendations/run_date=D/        published lists and _MANIFEST.json, plain Parquet
@@ -34,7 +34,7 @@ from recsys_spark.store.embeddings import Vectors
 
 @dataclass(frozen=True)
 class StageManifest:
-    """What a finished stage says of itself."""
+    """The record of a finished stage."""
 
     stage: str
     key: str
@@ -44,7 +44,7 @@ class StageManifest:
     rows: dict[str, int] = field(default_factory=dict)
     """Rows per table."""
     facts: dict[str, Any] = field(default_factory=dict)
-    """What else the stage wants remembered: ids, counts, losses."""
+    """Other facts that the stage records: ids, counts, losses."""
     seconds: float = 0.0
     finished_at: str | None = None
     """ISO time at which it was written."""
@@ -80,7 +80,7 @@ class Store:
         return self.vectors.snapshot(encoder_id).read()
 
     def has_embeddings(self, encoder_id: str, of: Area | None = None) -> bool:
-        """Return whether an encoder has vectors, and no vacuum since can have dropped those of a walk."""
+        """Return whether an encoder has vectors, and no later vacuum can have dropped vectors of a walk."""
         batches = self.vectors.snapshot(encoder_id).batches
         since = max((datetime.fromisoformat(b.used_since) for b in batches if b.used_since), default=None)
         used = of.used_at() if of else None
@@ -180,7 +180,7 @@ class Attempt:
 
     @property
     def checkpoint(self) -> str:
-        """Address of a file for unfinished work of this stage; the next attempt finds it, and a commit drops it."""
+        """Return the address of a file for unfinished work. The next attempt finds it, and a commit drops it."""
         return self.area.store.files.qualified(f"{self.area.folder}/{self.stage}/checkpoint.safetensors")
 
     def write_file(self, name: str, content: bytes) -> None:

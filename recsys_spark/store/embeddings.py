@@ -30,7 +30,7 @@ from recsys_spark.store.batches import Batch, begun, live, name_at, split
 GRACE = timedelta(days=1)
 """How long replaced batches and unfinished ones stay; no stage and no write of a batch may take longer."""
 FILE_BYTES, ROW_GROUP_BYTES = 128 * 2**20, 16 * 2**20
-"""Of a compacted batch. Row groups are what tasks share out: one of 128 MiB would keep 15 of 16 cores idle."""
+"""Sizes in a compacted batch. Tasks share out row groups: one of 128 MiB would keep 15 of 16 cores idle."""
 VECTORS, REJECTED, MANIFEST = "rejected=false", "rejected=true", "_BATCH.json"
 
 Clock = Callable[[], datetime]
@@ -192,7 +192,7 @@ class Vectors:
         return read.parquet(*paths) if paths else self.spark.createDataFrame([], table.schema)
 
     def _manifests(self, encoder_id: str) -> list[Batch]:
-        """Of every batch that is there, replaced or not, by name."""
+        """Return the manifests of all batches that are there, replaced or not, by name."""
         found = []
         for file in self.files.matches(f"{self.folder(encoder_id)}/batch-*/{MANIFEST}"):
             try:

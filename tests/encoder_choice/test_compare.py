@@ -92,12 +92,12 @@ def test_where_nothing_can_be_measured_the_status_says_so(
 
 
 @pytest.mark.parametrize("words", [("--texts", "0"), ("--users", "some"), ("--items", "-3"), ("--rounds", "0")])
-def test_a_size_that_is_none_is_refused(words: tuple[str, str], encoders: Encoders) -> None:
+def test_a_size_below_one_is_refused(words: tuple[str, str], encoders: Encoders) -> None:
     with pytest.raises(SystemExit):
         encoders(*words)
 
 
-def test_a_process_that_left_nothing_is_told_by_how_it_ended() -> None:
+def test_the_message_about_a_process_without_a_result_says_how_it_ended() -> None:
     assert _died(-9, "") == "the process was ended by SIGKILL, often because memory was exhausted"
     assert _died(-11, "") == "the process was ended by SIGSEGV"
     assert _died(3, "long story\nImportError: x\n") == "the process ended with status 3: ImportError: x"

@@ -43,7 +43,7 @@ def spec(tmp_path: Path) -> EncoderSpec:
     return resolve(tiny_encoder(tmp_path), device="cpu", max_length=8, item_prefix="game ", user_prefix="jazz and ")
 
 
-def test_tokens_are_those_of_the_texts_with_the_prefix_of_their_side(spec: EncoderSpec) -> None:
+def test_tokens_are_counted_with_the_prefix_of_users_or_items(spec: EncoderSpec) -> None:
     measured = measure(spec, TextSample(["blue dress", "red"], ["album"], []), None, 1)
     # [CLS] game blue dress [SEP], [CLS] game red [SEP], [CLS] jazz and album [SEP]
     assert (measured.n_texts, measured.n_tokens) == (3, 5 + 4 + 5)
@@ -54,7 +54,7 @@ def test_tokens_are_those_of_the_texts_with_the_prefix_of_their_side(spec: Encod
     assert measured.load_s > 0
 
 
-def test_ranks_are_those_of_the_encoder_s_own_vectors(spec: EncoderSpec) -> None:
+def test_ranks_come_from_the_vectors_of_the_encoder(spec: EncoderSpec) -> None:
     measured = measure(spec, TextSample(TEXTS, [], TEXTS), probe(), 1)
     vectors = load_encoder(spec, 1).encode(["game " + text for text in TEXTS])
     assert measured.ranks == target_ranks(vectors, probe()).tolist()
@@ -71,11 +71,11 @@ def test_shares_count_what_is_unknown_and_what_is_cut(spec: EncoderSpec) -> None
     assert encoder.tokenizer.truncation["max_length"] == 8, "the encoder's own tokenizer cuts as before"
 
 
-def test_a_text_that_is_no_unicode_is_counted_all_the_same(spec: EncoderSpec) -> None:
+def test_a_text_that_is_not_unicode_is_counted(spec: EncoderSpec) -> None:
     assert token_shares(load_encoder(spec, 1), ["blue \ud83d dress"])[1] == 0
 
 
-def test_a_trial_survives_the_files_between_the_processes(spec: EncoderSpec, tmp_path: Path) -> None:
+def test_a_measurement_survives_the_files_between_the_processes(spec: EncoderSpec, tmp_path: Path) -> None:
     write_inputs(tmp_path, TextSample(TEXTS, ["jazz"], TEXTS), probe())
     write_task(tmp_path, spec, n_threads=1, probed=True)
     assert read_result(tmp_path) is None
@@ -94,9 +94,7 @@ def test_an_encoder_that_cannot_be_loaded_is_a_result_in_words(spec: EncoderSpec
     assert "another encoder than the driver" in str(read_result(tmp_path))
 
 
-def test_what_nobody_foresaw_is_a_result_too(
-    spec: EncoderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_unexpected_error_is_a_result(spec: EncoderSpec, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def overflow(*_: object) -> None:
         raise MemoryError("37 GiB")
 

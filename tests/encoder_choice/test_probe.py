@@ -54,7 +54,7 @@ def world() -> tuple[np.ndarray, list[int], list[User]]:
 
 
 @pytest.mark.parametrize("block_scores", [1, 15 * 5, 2**22])
-def test_ranks_are_those_of_a_plain_loop_whatever_the_block(
+def test_ranks_equal_a_plain_loop_for_any_block_size(
     world: tuple[np.ndarray, list[int], list[User]], block_scores: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "BLOCK_SCORES", block_scores)
@@ -71,7 +71,7 @@ def test_items_of_one_text_are_ordered_by_id() -> None:
     assert ranks == [1, 2, 3]
 
 
-def test_what_was_seen_is_before_nobody() -> None:
+def test_a_seen_item_does_not_count_in_a_rank() -> None:
     vectors = np.array([[1, 0], [1, 0.1], [0.5, 1], [-1, 0]], np.float32)
     ranks = [target_ranks(vectors, probe_of([0, 1, 2, 3], [(2, [(0, 1.0)], seen)]))[0] for seen in ([], [1])]
     assert ranks == [2, 1]

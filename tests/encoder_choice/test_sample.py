@@ -68,7 +68,7 @@ def test_the_target_is_the_last_item_and_the_history_what_came_before(spark: Spa
     assert sample.remedy == "No more users have two items with text."
 
 
-def test_a_behaviour_of_weight_0_is_seen_and_no_history(spark: SparkSession) -> None:
+def test_a_behaviour_of_weight_0_is_seen_but_not_in_the_history(spark: SparkSession) -> None:
     cfg = config(behaviours={"weights": {"browse": 1.0, "purchase": 0.0}})
     events = [
         interaction("u1", "a", days_ago=3, behaviour="purchase"),
@@ -132,7 +132,7 @@ def test_a_catalogue_without_a_text_is_an_error(spark: SparkSession) -> None:
         drawn(inputs(spark, [], {"a": None}))
 
 
-def test_texts_are_those_of_the_embed_stage_stored_or_not(spark: SparkSession, tmp_path: Path) -> None:
+def test_texts_equal_the_texts_of_the_embed_stage_stored_or_not(spark: SparkSession, tmp_path: Path) -> None:
     cfg, day = load(write_shop(tmp_path)), date.fromisoformat(RUN_DATE)
     with profile_inputs(spark, cfg, day) as found:
         fresh = drawn(found, cfg)

@@ -29,7 +29,7 @@ def test_recall_counts_ranks_up_to_k() -> None:
     assert 0.27 < quality.high < 0.32
 
 
-def test_the_interval_of_a_difference_is_that_of_the_same_users() -> None:
+def test_the_interval_of_a_difference_pairs_the_same_users() -> None:
     # Both find 100 of 400. The second misses two of the first's and finds two others.
     # So the difference is known far better than either recall.
     _, (first, second) = decide([2.0, 1.0], ranks(400, 100), ranks(400, 100, start=2))
@@ -71,7 +71,7 @@ def test_a_faster_one_that_cannot_be_told_apart_is_not_recommended_but_named() -
     assert found.sentence.endswith(REMEDY)
 
 
-def test_a_faster_one_that_is_worse_is_no_open_question() -> None:
+def test_a_faster_one_that_is_worse_is_not_an_open_question() -> None:
     found, measured = decide([1.0, 4.0], ranks(1000, 400), ranks(1000, 200))
     assert measured[1].loss_low > 0
     assert found.chosen == 0

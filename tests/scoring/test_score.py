@@ -208,7 +208,7 @@ def test_one_block_needs_no_shuffle_after_it_and_gives_the_same_rows(spark: Spar
     assert "WindowGroupLimit" not in plan
 
 
-def test_more_items_than_were_said_is_an_error(spark: SparkSession) -> None:
+def test_more_items_than_announced_is_an_error(spark: SparkSession) -> None:
     world = World()
     few = CatalogueSize(20, WIDTH)
     with pytest.raises(Exception, match="more item vectors than build_candidates was told"):

@@ -70,7 +70,7 @@ def test_address_leads_to_the_place_among_the_visible_devices(
     ("address", "visible", "n_devices"),
     [("2", None, 2), ("9", "4,7", 2), ("GPU-c", "GPU-a,GPU-b", 2), ("GPU-c", None, 2)],
 )
-def test_address_of_no_visible_device_is_an_error(address: str, visible: str | None, n_devices: int) -> None:
+def test_an_address_outside_the_visible_devices_is_an_error(address: str, visible: str | None, n_devices: int) -> None:
     with pytest.raises(EncoderError, match=f"(?s)address '{address}'.*CUDA_VISIBLE_DEVICES.*{n_devices} device"):
         cuda_index(address, visible, n_devices, EncoderError)
 

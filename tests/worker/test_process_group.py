@@ -121,7 +121,7 @@ def test_all_end_with_the_same_model(found: list[dict[str, Any]], case: str) -> 
     assert all(np.isfinite(tensor).all() for tensor in one.tensors.values() if tensor.dtype.kind == "f")
 
 
-def test_what_is_counted_is_what_one_process_counts(found: list[dict[str, Any]], alone: Artifact) -> None:
+def test_counts_over_processes_equal_the_counts_of_one(found: list[dict[str, Any]], alone: Artifact) -> None:
     model = found[0]["of_users"]
     for name in alone.tensors:
         if name.startswith("links.") or name in ("items.settled", "popularity_units", "text_mean", "text_scale"):
@@ -137,7 +137,7 @@ def test_two_learn_what_one_learns(found: list[dict[str, Any]], alone: Artifact)
     assert found[0]["of_users"].facts.held_out.recall > 0.5
 
 
-def test_a_loss_that_is_no_number_in_one_stops_all(found: list[dict[str, Any]]) -> None:
+def test_a_loss_that_is_not_a_number_in_one_process_stops_all(found: list[dict[str, Any]]) -> None:
     assert [of["of_no_number"] for of in found] == ["The training loss is no longer a number"] * SIZE
 
 

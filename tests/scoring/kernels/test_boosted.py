@@ -57,7 +57,7 @@ class BoostedWorld:
 
 @settings(max_examples=60, deadline=None)
 @given(st.data(), st.integers(0, 1000), st.sampled_from([0.02, 0.3, 1.0]))
-def test_lists_and_log_z_are_those_of_the_brute_force(data: st.DataObject, seed: int, share: float) -> None:
+def test_lists_and_log_z_equal_the_brute_force(data: st.DataObject, seed: int, share: float) -> None:
     world, rank, n, cuts = drawn_case(data)
     boosted = BoostedWorld(world, seed, share)
     state = empty_state(len(world.x), n)

@@ -62,7 +62,7 @@ def test_all_scores_equal_gives_the_smallest_ids() -> None:
 
 
 @pytest.mark.parametrize("n", [40, 100])
-def test_a_guessed_bound_that_is_too_high_costs_time_and_no_item(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_guessed_bound_that_is_too_high_costs_time_but_not_an_item(n: int, monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(50, 6 * TILE, 8, seed=n)
     assert len(Prepared.of(world.block(), Rank(), n, SINGLE).sample)
     world.bias[::SAMPLE_EVERY] += 20  # the sampled items are the best ones, so the guess fails for everybody
@@ -145,7 +145,7 @@ def test_extreme_logits_neither_overflow_nor_vanish(bias: float) -> None:
 
 @pytest.mark.parametrize("temperature", [0.3, 3.0])
 @pytest.mark.parametrize("scale", [1e3, 1e5, 1e8])
-def test_log_z_of_logits_beyond_all_reason_is_a_number(scale: float, temperature: float) -> None:
+def test_log_z_of_huge_logits_is_finite(scale: float, temperature: float) -> None:
     world = World(20, TILE + 3, 8, scale=scale)  # logits up to 1e17
     got, want = (w(10, Rank(scale=1 / temperature)) for w in (lambda n, w: world.folded(n, w, []), world.brute_force))
     assert_lists(got, want)
@@ -159,7 +159,7 @@ def test_scores_that_float32_cannot_hold_are_refused(rank: Rank) -> None:
         World(2, 10).folded(3, rank, [])
 
 
-def test_bits_depend_neither_on_blocks_nor_on_the_users_beside() -> None:
+def test_bits_do_not_depend_on_blocks_or_on_other_users() -> None:
     world = World(40, 3 * TILE + 5, 16, scale=2)
     rank = Rank(0.7, 1.3)
     whole = world.folded(10, rank, [])
@@ -190,7 +190,7 @@ def test_zero_vectors_have_cosine_zero() -> None:
     assert np.isfinite(got.log_sum).all()
 
 
-def test_no_users_is_no_work() -> None:
+def test_without_users_the_state_is_empty() -> None:
     world = World(0, 10)
     assert world.folded(3, Rank(), []).position.shape == (0, 3)
 

@@ -109,7 +109,7 @@ def test_the_default_margin_spares_the_host(on: torch.device, dtype: torch.dtype
 
 
 @pytest.mark.parametrize("on", DEVICES, ids=str)
-def test_a_margin_that_is_too_small_costs_time_and_no_item(on: torch.device, refolded: list[int]) -> None:
+def test_a_margin_that_is_too_small_costs_time_but_not_an_item(on: torch.device, refolded: list[int]) -> None:
     world = World(100, 3000, 32)
     got = folded(world, 20, Rank(), on, torch.bfloat16, margin=0)
     assert_as_brute_force(world, got, 20, Rank(), torch.bfloat16)
@@ -225,7 +225,7 @@ def test_users_who_may_get_nothing_count_in_log_z(refolded: list[int]) -> None:
     assert not refolded
 
 
-def test_no_users_is_no_work() -> None:
+def test_without_users_the_state_is_empty() -> None:
     assert folded(World(0, 10), 3, Rank(), DEVICES[-1], torch.float16).position.shape == (0, 3)
 
 
