@@ -60,7 +60,10 @@ def choices_table(rows: Sequence[Row]) -> list[str]:
     """
     # Losses of two trainings are never equal to the last digit; a training that is shared was timed once.
     trainings = {str(row["losses"]): row for row in reversed(rows) if row["kind"] == CURVE and row["held_out"]}
-    return table(list(reversed(trainings.values())), CHOSEN) if trainings else []
+    shown = list(reversed(trainings.values()))
+    # Rows that were measured before a choice existed do not have it.
+    absent = {one.heading for name, one in Choices.every().items() if not any(name in row for row in shown)}
+    return table(shown, {head: cell for head, cell in CHOSEN.items() if head not in absent}) if shown else []
 
 
 def draw_curves(path: Path, rows: Sequence[Row]) -> None:

@@ -88,3 +88,8 @@ def test_configuration_in_the_readme_is_valid(tmp_path: Path) -> None:
         file = tmp_path / "readme.toml"
         file.write_text(body, encoding="utf-8")
         load_config(file)
+
+
+def test_the_page_of_commands_has_a_row_for_each() -> None:
+    page = (ROOT / "docs" / "commands.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `([a-z]+)` \|", page, re.MULTILINE)) == set(COMMANDS) - {"pipeline"}

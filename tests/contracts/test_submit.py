@@ -397,6 +397,12 @@ def test_the_table_of_submit_has_exactly_the_options_of_each_command() -> None:
     assert every == set().union(*listed.values())
 
 
+def test_submit_asks_for_a_run_date_exactly_where_the_command_needs_one(submit: Submit, config: Path) -> None:
+    for name, command in WITH_JOB.items():
+        asked = "--run-date is missing" in submit(name, "--config", str(config)).stderr
+        assert asked == ("--run-date" in command.parser().required()), name
+
+
 def test_each_job_runs_what_it_is_named_after() -> None:
     for file in (ROOT / "jobs").glob("*.py"):
         assert f'main(["{file.stem}", *sys.argv[1:]])' in file.read_text(encoding="utf-8"), file.name

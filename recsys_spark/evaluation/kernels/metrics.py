@@ -90,8 +90,8 @@ def user_metrics(row: I64, rank: I64, n_truth: I64, ks: Sequence[int], metrics: 
     from 1. ``n_truth`` ``[n_users]`` counts the items of the truth, at least 1. A user without a hit has zeros.
 
     >>> hits = np.array([0, 0]), np.array([1, 3])
-    >>> user_metrics(*hits, np.array([2, 1]), [3])[:, 0].round(4).tolist()
-    [[1.0, 0.9197, 1.0, 1.0], [0.0, 0.0, 0.0, 0.0]]
+    >>> user_metrics(*hits, np.array([2, 1]), [3], [METRICS["recall"], METRICS["ndcg"]])[:, 0].round(4).tolist()
+    [[1.0, 0.9197], [0.0, 0.0]]
     """
     functions = [one.of_users for one in (of_users() if metrics is None else metrics) if one.of_users is not None]
     values = np.zeros((len(n_truth), len(ks), len(functions)))

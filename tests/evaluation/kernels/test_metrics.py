@@ -45,12 +45,12 @@ def test_metrics_equal_the_definitions_in_whatever_order_the_hits_come(people, k
 
 def test_perfect_list_scores_one_even_where_the_truth_is_longer_or_shorter_than_k() -> None:
     row, rank = np.array([0, 1, 1, 1]), np.array([1, 1, 2, 3])
-    np.testing.assert_allclose(user_metrics(row, rank, np.array([1, 7]), [3]), np.ones((2, 1, 4)))
+    np.testing.assert_allclose(user_metrics(row, rank, np.array([1, 7]), [3]), np.ones((2, 1, len(of_users()))))
 
 
 def test_user_without_hits_counts_zero_and_nothing_is_nan() -> None:
     none = np.array([], np.int64)
-    assert user_metrics(none, none, np.array([3, 1]), [5, 10]).tolist() == np.zeros((2, 2, 4)).tolist()
+    assert user_metrics(none, none, np.array([3, 1]), [5, 10]).tolist() == np.zeros((2, 2, len(of_users()))).tolist()
 
 
 def test_weight_of_a_user_depends_on_nothing_but_hash_and_replicate() -> None:
