@@ -1,4 +1,4 @@
-"""The shape of the code: short functions, no layout switched off, no folder with one file, no names that say nothing."""
+"""The shape of the code: short functions, layout switched off for tables of numbers only, no folder with one file."""
 
 from __future__ import annotations
 
