@@ -92,7 +92,7 @@ def test_where_nothing_can_be_measured_the_status_says_so(
 
 
 @pytest.mark.parametrize("words", [("--texts", "0"), ("--users", "some"), ("--items", "-3"), ("--rounds", "0")])
-def test_a_size_below_one_is_refused(words: tuple[str, str], encoders: Encoders) -> None:
+def test_a_size_that_is_not_a_positive_count_is_refused(words: tuple[str, str], encoders: Encoders) -> None:
     with pytest.raises(SystemExit):
         encoders(*words)
 
