@@ -87,7 +87,17 @@ def imports(source: str, *, top_level_only: bool = False) -> Iterator[str]:
             assert node.level == 0, "imports are absolute"
             # `from recsys_spark import tables` imports recsys_spark.tables.
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            yield from loaded_by_name(node)
         todo += ast.iter_child_nodes(node)
+
+
+def loaded_by_name(call: ast.Call) -> Iterator[str]:
+    """The constant beginning of the name in `import_module(f"recsys_spark.steps.{name}")`: `recsys_spark.steps`."""
+    name = call.args[0]
+    text = name.values[0] if isinstance(name, ast.JoinedStr) else name
+    if isinstance(text, ast.Constant) and isinstance(text.value, str):
+        yield text.value.rstrip(".")
 
 
 def layer_of(module: str) -> int | None:
@@ -143,6 +153,8 @@ def test_imports_point_one_way() -> None:
         ("recsys_spark.store.areas", "from recsys_spark.pipeline import STAGES"),
         ("recsys_spark.steps.evaluate", "from recsys_spark.pipeline import run_stages"),
         ("recsys_spark.pipeline", "from recsys_spark.cli import main"),
+        ("recsys_spark.profiles.users", 'import_module("recsys_spark.pipeline")'),
+        ("recsys_spark.profiles.users", 'importlib.import_module(f"recsys_spark.steps.{name}")'),
         ("recsys_spark.loose", "from recsys_spark.errors import RecsysError"),
     ],
 )

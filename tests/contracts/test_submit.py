@@ -397,6 +397,12 @@ def test_the_table_of_submit_has_exactly_the_options_of_each_command() -> None:
     assert every == set().union(*listed.values())
 
 
+def test_the_usage_of_submit_names_every_option_of_every_command(submit: Submit) -> None:
+    usage = submit("--help").stdout
+    for name, command in WITH_JOB.items():
+        assert [o for o in command.parser().options() if not re.search(rf"{o}\b", usage)] == [], name
+
+
 def test_submit_asks_for_a_run_date_exactly_where_the_command_needs_one(submit: Submit, config: Path) -> None:
     for name, command in WITH_JOB.items():
         asked = "--run-date is missing" in submit(name, "--config", str(config)).stderr
