@@ -21,6 +21,7 @@ from recsys_spark.encoder_choice.measurement import Measurement, TextSample
 from recsys_spark.encoder_choice.report import draw, table_rows, text_table
 from recsys_spark.encoder_choice.sample import Sample
 from recsys_spark.encoder_choice.verdict import Quality, Verdict
+from recsys_spark.errors import ConfigError
 from tests.builders import config, frame, interaction
 from tests.e2e.small_shop import RUN_DATE, write_shop
 from tests.encoder_choice.test_probe import probe_of
@@ -93,8 +94,7 @@ def test_where_nothing_can_be_measured_the_status_says_so(
 
 @pytest.mark.parametrize("words", [("--texts", "0"), ("--users", "some"), ("--items", "-3"), ("--rounds", "0")])
 def test_a_size_that_is_not_a_positive_count_is_refused(words: tuple[str, str], encoders: Encoders) -> None:
-    with pytest.raises(SystemExit):
-        encoders(*words)
+    assert encoders(*words) == ConfigError.exit_code
 
 
 def test_the_message_about_a_process_without_a_result_says_how_it_ended() -> None:
