@@ -11,8 +11,9 @@ import pytest
 from pyspark.sql import SparkSession
 
 from recsys_spark.cli import main
+from recsys_spark.errors import ConfigError
 from recsys_spark.spark.filesystem import FileSystem
-from recsys_spark.store import upkeep as maintenance
+from recsys_spark.store import upkeep
 from recsys_spark.store.areas import Area, Store
 from recsys_spark.store.embeddings import MANIFEST
 from recsys_spark.store.upkeep import recent_walks, vacuum
@@ -186,13 +187,13 @@ def test_a_run_that_writes_profiles_meanwhile_stops_it(
     walk(store, used)
     looked = []
 
-    def look(*args: object) -> list[maintenance.Walk]:
+    def look(*args: object) -> list[upkeep.Walk]:
         if looked:
             walk(store, ["b"], run_date="2026-01-02", days_ago=0)
         looked.append(args)
         return recent_walks(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(maintenance, "recent_walks", look)
+    monkeypatch.setattr(upkeep, "recent_walks", look)
     [found] = vacuum(store, 30)
     assert not found.done
     assert hashes(store) == ["a", "b"]
@@ -245,6 +246,4 @@ sources.items = {{ format = "csv", path = "x", columns = {{ item_id = "i" }} }}
 
 @pytest.mark.parametrize("days", ["0", "-1", "many", "1.5"])
 def test_a_wrong_number_of_days_is_refused_before_anything_is_read(days: str) -> None:
-    with pytest.raises(SystemExit) as stopped:
-        main(["vacuum", "--config", "absent.toml", f"--days={days}"])
-    assert stopped.value.code == 2
+    assert main(["vacuum", "--config", "absent.toml", f"--days={days}"]) == ConfigError.exit_code

@@ -17,7 +17,7 @@ from recsys_spark import cli
 from recsys_spark.config.file import load_config
 from recsys_spark.config.model import Model
 from recsys_spark.encoder_choice.report import text_table
-from recsys_spark.errors import StoreError, TrainingError
+from recsys_spark.errors import ConfigError, StoreError, TrainingError
 from recsys_spark.spark import session
 from recsys_spark.steps.context import Context
 from recsys_spark.tuning import file as tuning_file
@@ -218,9 +218,8 @@ def test_the_command_leaves_a_file_that_the_pipeline_reads(
 def test_options_that_are_not_valid_numbers_are_refused(
     file: Path, command: list[str], wrong: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(SystemExit) as ended:
-        cli.main([*command, "--config", str(file), "--out", str(file.with_name("t.toml")), *wrong])
-    assert ended.value.code == 2
+    words = [*command, "--config", str(file), "--out", str(file.with_name("t.toml")), *wrong]
+    assert cli.main(words) == ConfigError.exit_code
     assert wrong[0] in capsys.readouterr().err
 
 
