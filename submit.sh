@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs one stage, the whole pipeline, or a command beside them through spark-submit. `./submit.sh --help` explains.
+# Runs one stage, the whole pipeline or a command through spark-submit. `./submit.sh --help` explains.
 set -euo pipefail
 
 ROOT="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -46,7 +46,7 @@ options of stages, which go to the job
   --device DEVICE         auto, cpu or cuda: overrides encoder.device, model.device and score.device
 
 options of commands, which go to the job
-  vacuum    --days N      keep what a run of so many days used (default: 30)
+  vacuum    --days N      keep what a run of the last N days used (default: 30)
             --dry-run     say what would go, and delete nothing
   encoders  --run-date YYYY-MM-DD  data before this day (default: today)
             --candidates LIST      MODEL[@BACKEND],... or a .toml file
@@ -67,7 +67,7 @@ Everything else goes to spark-submit as it is, in order: --master yarn --conf "s
 Without a master the job runs in this process with all cores. In cluster deploy mode the configuration
 travels with --files; the paths in it must then be absolute or carry a scheme.
 
-Exit status: that of the job (docs/runbook.md lists them); 2 where the command line is wrong.
+The exit status is the exit status of the job (docs/runbook.md lists them), or 2 where the command line is wrong.
 USAGE
 }
 

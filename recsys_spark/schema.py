@@ -81,6 +81,7 @@ class Table:
                     where=self.name,
                     found=found.simpleString(),
                     expected=col.type.simpleString(),
+                    action="This is a defect of the project. Please report it.",
                 )
             chosen.append(F.col(col.name).cast(col.type).alias(col.name))
         return df.select(*chosen)

@@ -54,6 +54,8 @@ def draw_sample(inputs: Inputs, cfg: Config, *, as_of: datetime, n_texts: int, n
         raise DataError(
             "No item has a text to encode",
             where="sources.items",
+            found="0 items with a text",
+            expected="at least one",
             action="Map title, description, category, tags or attributes, "
             "or name a mapped column in profiles.item_template.",
         )

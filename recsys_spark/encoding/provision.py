@@ -12,7 +12,6 @@ import tarfile
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from py4j.protocol import Py4JJavaError
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
@@ -25,6 +24,7 @@ from recsys_spark.encoding.files.hub import hub_folder
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.spark.driver import carried_archives, carry_archive, property_of
+from recsys_spark.spark.failures import JavaFailure, java_message
 from recsys_spark.spark.filesystem import FileStatus, FileSystem
 from recsys_spark.spark.session import is_local
 
@@ -145,11 +145,11 @@ def _fetched_root(address: str, spark: SparkSession, trusted: bool) -> Path:
         if [status.path for status in found] == [root]:
             return _fetched_archive(files, found[0])
         return _fetched_folder(files, root, found, trusted)
-    except Py4JJavaError as error:
+    except JavaFailure as error:
         raise EncoderError(
             "the model cannot be read at its address",
             where=address,
-            found=str(error.java_exception).splitlines()[0][:300],
+            found=java_message(error).splitlines()[0][:300],
             expected="a folder or an archive of a model, at an address that Spark has the client and the rights for",
             action="check the address with the cluster's own tools; s3a:// needs hadoop-aws on the class path",
         ) from error

@@ -40,7 +40,13 @@ def choose_cut(interactions: DataFrame, cfg: Config) -> datetime:
     seconds = interactions.select(F.unix_seconds("ts").alias("second"))
     [(first, last)] = seconds.agg(F.min("second"), F.max("second")).collect()
     if first is None:
-        raise DataError("There are no interactions to cut in two", where="evaluate", action="Check sources.behaviours.")
+        raise DataError(
+            "There are no interactions to cut in two",
+            where="evaluate",
+            found="0 interactions",
+            expected="interactions before and after the cut",
+            action="Check sources.behaviours.",
+        )
     cut = given or datetime.fromtimestamp(_quantile_second(seconds, 1 - cfg.evaluate.holdout_share), UTC)
     if not first < cut.timestamp() <= last:
         raise DataError(

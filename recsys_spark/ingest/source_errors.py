@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from py4j.protocol import Py4JJavaError
 from pyspark.errors import ParseException, PySparkException
 from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError, nearest
+from recsys_spark.spark.failures import JavaFailure, java_message
 
-SparkFailure = (PySparkException, Py4JJavaError)
+SparkFailure = (PySparkException, JavaFailure)
 """What Spark raises; the second is raised by a failed job, such as one that met a corrupt file."""
 _CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _N_NAMES_SHOWN = 30
@@ -157,6 +157,6 @@ def _parameters(error: Exception) -> dict[str, str]:
 
 def _first_line(error: Exception) -> str:
     """Return the message without plan and stack trace. Of a failed job it is the message of the Java exception."""
-    text = str(error.java_exception.toString()) if isinstance(error, Py4JJavaError) else str(error)
+    text = java_message(error) if isinstance(error, JavaFailure) else str(error)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0].partition("; line ")[0].rstrip(";") if lines else type(error).__name__

@@ -135,6 +135,7 @@ def _join(df: DataFrame, side: DataFrame, join: Join, *, where: str) -> DataFram
             f"Both sides of the join have a column `{twice[0]}`",
             where=f"{where}.columns",
             found=shown(twice),
+            expected="names that differ, except those of `on`",
             action="Give the join's column another name.",
         )
     return df.join(side, on=join.on, how="left")

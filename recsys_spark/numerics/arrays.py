@@ -14,4 +14,6 @@ I32 = NDArray[np.int32]
 I64 = NDArray[np.int64]
 U64 = NDArray[np.uint64]
 Bools = NDArray[np.bool_]
+f32 = np.float32
+"""The number, for constants and sums of compiled loops."""
 Number = float | np.floating[Any]

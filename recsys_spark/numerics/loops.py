@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys_spark.numerics.arrays import F32, Number
+from recsys_spark.numerics.arrays import F32, Number, f32
 from recsys_spark.numerics.instructions import times_two_to, widened
 from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled
-
-f32 = np.float32
 
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: the reduction and polynomial of Cephes' expf (Moshier),
 # relative error below 1e-7. ln 2 comes in two parts so that r keeps its bits.

@@ -108,7 +108,13 @@ def build_candidates(
     of vectors that are missing, ragged, not finite or there twice (items: twice in one category).
     """
     if n < 1:
-        raise ConfigError("N must be at least 1", where="n", found=n, expected="1 or more")
+        raise ConfigError(
+            "N must be at least 1",
+            where="n",
+            found=n,
+            expected="1 or more",
+            action="Ask for at least one item per list.",
+        )
     max_bytes = score_cfg.max_block_bytes or DEFAULT_BLOCK_BYTES
     by_category = LIST_CATEGORY in item_vectors.columns
     whole = (

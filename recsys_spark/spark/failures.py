@@ -15,6 +15,13 @@ from recsys_spark.errors import RecsysError, StoreError
 _PYTHON_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt): ")
 _OURS = re.compile(r"^recsys_spark\.errors\.(\w+): (.*)$", re.MULTILINE)
 _PART = re.compile(r"^  (where|found|expected|to do):\s+(.*)$")
+JavaFailure = Py4JJavaError
+"""An exception of the JVM, such as a failed job or an unreadable file. Modules outside this folder use this name."""
+
+
+def java_message(error: JavaFailure) -> str:
+    """Return the class and the message of the Java exception, without its stack trace."""
+    return str(error.java_exception.toString())
 
 
 @contextmanager
@@ -24,7 +31,7 @@ def named_failures(stage: str) -> Iterator[None]:
         yield
     except RecsysError:
         raise
-    except (PySparkException, Py4JJavaError) as error:
+    except (PySparkException, JavaFailure) as error:
         text = str(error)
         ours = worker_error(text)
         if ours is not None:
@@ -33,6 +40,7 @@ def named_failures(stage: str) -> Iterator[None]:
             f"The stage `{stage}` failed in Spark",
             where=stage,
             found=first_cause(text),
+            expected="a stage whose Spark jobs all finish",
             action="The same command again continues. What was published stays. --verbose shows the whole trace.",
         ) from error
     except OSError as error:
@@ -40,6 +48,7 @@ def named_failures(stage: str) -> Iterator[None]:
             f"The stage `{stage}` could not use the store",
             where=stage,
             found=error,
+            expected="a store that can be read and written",
             action="Check permissions, quota and space; the same command again continues.",
         ) from error
 

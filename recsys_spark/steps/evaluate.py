@@ -30,6 +30,7 @@ def evaluate(ctx: Context, attempt: Attempt) -> Facts:
             "The backtest has nothing to compare with: no user did anything new after the cut",
             where="evaluate",
             found=back.hidden.label if back.hidden else "",
+            expected="at least one user who did something new after the cut",
             action="Choose an earlier evaluate.cut or a larger evaluate.holdout_share, or evaluate.enabled = false.",
         )
     if ctx.run_backtest is None:

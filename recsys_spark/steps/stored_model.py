@@ -6,12 +6,12 @@ import hashlib
 import logging
 
 import numpy as np
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame
 
 from recsys_spark.errors import EncoderError, RecsysError, StoreError
 from recsys_spark.model.kernels.artifact import Artifact, is_link
 from recsys_spark.model.kernels.recommender import ItemMatrix
+from recsys_spark.spark.failures import JavaFailure
 from recsys_spark.steps.context import Context
 from recsys_spark.store.areas import Area
 from recsys_spark.training.kernels.run import shape_of
@@ -94,7 +94,7 @@ def usable(ctx: Context) -> tuple[Artifact, str] | None:
         return None
     try:
         earlier = model_of(ctx.store.area(found["run_date"]))
-    except (RecsysError, Py4JJavaError) as error:
+    except (RecsysError, JavaFailure) as error:
         # A file that is cut short or gone must not stop tonight's training.
         log.warning("train: from scratch; the model of %s cannot be read: %s", found["run_date"], error)
         return None

@@ -122,7 +122,11 @@ class Area:
             return StageManifest(**json.loads(self.store.files.read(path)))
         except (ValueError, TypeError) as error:
             raise StoreError(
-                "A stage manifest cannot be read", where=path, found=error, action="Delete it and run the stage again."
+                "A stage manifest cannot be read",
+                where=path,
+                found=error,
+                expected="the JSON that a finished stage writes",
+                action="Delete it and run the stage again.",
             ) from error
 
     def finished(self, stage: str) -> StageManifest:
@@ -132,6 +136,8 @@ class Area:
             raise StoreError(
                 f"The stage `{stage}` has not finished yet",
                 where=self.folder,
+                found=f"no {stage}.json",
+                expected="the manifest that a finished stage writes",
                 action=f"Run `{stage}` (or `pipeline`) first.",
             )
         return found

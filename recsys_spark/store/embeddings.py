@@ -17,13 +17,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.errors import StoreError
 from recsys_spark.schema import Table
+from recsys_spark.spark.failures import JavaFailure
 from recsys_spark.spark.filesystem import FileStatus, FileSystem
 from recsys_spark.store.batches import Batch, begun, live, name_at, split
 
@@ -197,7 +197,7 @@ class Vectors:
         for file in self.files.matches(f"{self.folder(encoder_id)}/batch-*/{MANIFEST}"):
             try:
                 found.append(Batch.from_json(self.files.read(file.path)))
-            except Py4JJavaError:
+            except JavaFailure:
                 # Swept since it was listed.
                 if self.files.exists(file.path):
                     raise
@@ -206,6 +206,7 @@ class Vectors:
                     "The manifest of a batch of embeddings cannot be read",
                     where=file.path,
                     found=error,
+                    expected="the JSON that a finished batch writes",
                     action="Delete the batch's folder; its texts are encoded again by the next run.",
                 ) from error
         return found

@@ -68,7 +68,9 @@ def test_paragraphs_are_short(page: Path) -> None:
     assert too_long(page.read_text(encoding="utf-8")) == []
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize(
+    "page", [*PAGES, *(ROOT / name for name in sorted(GENERATED))], ids=lambda p: p.relative_to(ROOT).as_posix()
+)
 def test_phrases_are_easy(page: Path) -> None:
     assert HARD_TO_READ.findall(" ".join(paragraphs(page.read_text(encoding="utf-8")))) == []
 

@@ -10,7 +10,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[2] / "recsys_spark"
 DOOR = PACKAGE / "spark"
-BEHIND = re.compile(r"\b(sparkContext|SparkContext|_jvm|_jsc|_jsparkSession|_jdf|_sc|_java_\w+|rdd)\b")
+BEHIND = re.compile(
+    r"\b(sparkContext|SparkContext|_jvm|_jsc|_jsparkSession|_jdf|_sc|_java_\w+|rdd|py4j|Py4J\w*|java_exception)\b"
+)
 """Attributes that a session without a context does not have."""
 
 
@@ -39,6 +41,8 @@ def test_the_door_is_where_the_context_is_used() -> None:
         "jvm = spark._jvm",
         "context._jsc.sc().applicationId()",
         "rows.rdd.map(f)",
+        "from py4j.protocol import Py4JJavaError",
+        "text = error.java_exception.toString()",
     ],
 )
 def test_a_use_is_noticed(line: str) -> None:

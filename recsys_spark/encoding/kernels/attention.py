@@ -12,14 +12,13 @@ import torch.nn.functional as nnf
 
 from recsys_spark.encoding.kernels.small_products import LANES, ROWS, product_of_row, product_of_rows
 from recsys_spark.encoding.kernels.threads import in_parts
-from recsys_spark.numerics.arrays import F32, I64, Number
+from recsys_spark.numerics.arrays import F32, I64, Number, f32
 from recsys_spark.numerics.loops import exp_below
 from recsys_spark.numerics.machine_code import FUSED, compiled
 
 SHORT = 128
 """Up to this number of tokens the loop is faster than torch's attention, for heads of width 32 and 64."""
 LEAST_TEXTS = 4
-f32 = np.float32
 
 
 def attend(qkv: F32, starts: I64, n_heads: int, out: F32) -> F32:

@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys_spark.numerics.arrays import F32, I8, I32, Number
+from recsys_spark.numerics.arrays import F32, I8, I32, Number, f32
 from recsys_spark.numerics.loops import ROUND
 from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled
 
-f32 = np.float32
 LEVELS, LOWEST_LEVEL = f32(255.0), f32(128.0)
 HALF, ONE, ROOT_HALF = f32(0.5), f32(1.0), f32(0.70710678118654752)
 

@@ -61,7 +61,13 @@ class FolderSink:
         """Return the lists of a date, RECOMMENDATIONS. Raises StoreError where there are none."""
         path = self.path(run_date)
         if not self.files.exists(f"{path}/{MANIFEST}"):
-            raise StoreError("Nothing was published for this date", where=path, action="Run the pipeline for it.")
+            raise StoreError(
+                "Nothing was published for this date",
+                where=path,
+                found=f"no {MANIFEST}",
+                expected="the manifest that `publish` writes last",
+                action="Run the pipeline for this date.",
+            )
         return self.spark.read.parquet(path)
 
     def manifest(self, run_date: str) -> dict[str, Any] | None:

@@ -173,6 +173,7 @@ class Run:
                         "The training loss is no longer a number",
                         where=f"epoch {epoch}",
                         found=mean,
+                        expected="a finite number",
                         action="Lower model.learning_rate; check the embeddings for odd values.",
                     )
                 sums += np.array([parts[0] * count, parts[1] * count, count])
