@@ -98,7 +98,7 @@ def inverse(chosen: sp.csr_matrix, penalty: float, group: Group = ALONE) -> F32:
             "The links between items cannot be computed",
             where="model.link_penalty",
             found=f"{penalty:g}, which is lost in rounding: up to {int(largest)} users chose one item",
-            expected=f"at least {largest * MIN_PENALTY:g}",
+            expected=f"a penalty that rounding does not lose, at least {largest * MIN_PENALTY:g}",
             action="Raise model.link_penalty, or set model.linked_items = 0.",
         )
     # It lies column by column in memory, so its transpose lies row by row and lacks the upper triangle.
