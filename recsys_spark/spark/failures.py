@@ -19,7 +19,7 @@ JavaFailure = Py4JJavaError
 """An exception of the JVM, such as a failed job or an unreadable file. Modules outside this folder use this name."""
 
 
-def java_message(error: JavaFailure) -> str:
+def java_message(error: Py4JJavaError) -> str:
     """Return the class and the message of the Java exception, without its stack trace."""
     return str(error.java_exception.toString())
 
