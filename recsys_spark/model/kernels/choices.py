@@ -1,8 +1,9 @@
 """The values that a trial run chooses because the loss cannot.
 
 Each choice stands here once, with its grid, its place in the tensors and its words. To add a choice, add a field to
-:class:`Choices`. The trial tries its grid, the model stores it, and log, card, report and benchmarks print it. A faster
-search than trying the whole model is a function in :mod:`recsys_spark.training.kernels.choosing`.
+:class:`Choices` and raise FORMAT_VERSION in recsys_spark/model/kernels/facts.py, because earlier model files lack it.
+The trial tries its grid, the model stores it, and log, card, report and benchmarks print it. A faster search than
+trying the whole model is a function in :mod:`recsys_spark.training.kernels.choosing`.
 """
 
 from __future__ import annotations

@@ -4,8 +4,10 @@ shown."""
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from recsys_spark.model.kernels.json_record import MAY_BE_NAN
 
 K = 10
 """Items of a list that metrics look at."""
@@ -43,7 +45,7 @@ class Found:
     """At K, over the whole catalogue; without items that the user has touched, unless repeats are asked for"""
     recall: float
     """At K, as above"""
-    nll: float
+    nll: float = field(metadata=MAY_BE_NAN)
     """Mean -log P(item) of a held-out behaviour, P over the whole catalogue at the temperature below"""
     temperature: float
     """The T with the smallest -log P; 1 if -log P is not a number"""
@@ -73,6 +75,6 @@ class TrialEpoch:
     @staticmethod
     def parse(values: Mapping[str, Any]) -> TrialEpoch:
         """Return the epoch of :meth:`as_dict`."""
-        loss = EpochLoss(**{field.name: values[field.name] for field in fields(EpochLoss)})
-        found = {field.name: values[field.name] for field in fields(Found) if field.name in values}
+        loss = EpochLoss(**{one.name: values[one.name] for one in fields(EpochLoss)})
+        found = {one.name: values[one.name] for one in fields(Found) if one.name in values}
         return TrialEpoch(loss, Found(**found) if found else None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.choices import Choices
@@ -14,6 +14,8 @@ from recsys_spark.model.kernels.tower import TowerShape
 FORMAT_VERSION = 5
 """Goes up when facts or tensors of an earlier version can no longer be read."""
 TRAIN_AGAIN = "Delete the stage's manifest, runs/run_date=D/AREA/train.json, and run `train` again."
+
+DEVICES, PRECISIONS = ("cpu", "cuda"), ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,8 @@ class ModelFacts:
     def parse(text: str) -> ModelFacts:
         """Return the facts of :meth:`to_json`.
 
-        Raises TrainingError for another version, for a field that is missing, unknown or of another type, and for text
-        that is not JSON.
+        Raises TrainingError for another version and for text that is not JSON. It also raises it for a field that is
+        missing, unknown, of another type or of a value that no training writes.
         """
         try:
             values = json.loads(text)
@@ -88,7 +90,8 @@ class ModelFacts:
                 action=TRAIN_AGAIN,
             )
         try:
-            return record_of(ModelFacts, values)
+            facts = record_of(ModelFacts, values)
+            _check_values(facts)
         except FieldError as error:
             raise TrainingError(
                 "The facts of the model are not as `train` writes them",
@@ -97,3 +100,23 @@ class ModelFacts:
                 expected=error.expected,
                 action=TRAIN_AGAIN,
             ) from error
+        return facts
+
+
+def _check_values(facts: ModelFacts) -> None:
+    """Raise FieldError for the first value that no training writes."""
+    shape, choices = facts.shape, facts.choices
+    at_least = [(f"shape.{one.name}", getattr(shape, one.name), 1) for one in fields(shape) if one.name != "dropout"]
+    at_least += [("n_users", facts.n_users, 0), ("n_positions", facts.n_positions, 0)]
+    for where, number, least in at_least:
+        if number < least:
+            raise FieldError(where, str(number), f"at least {least}")
+    positive = [("choices.link_strength", choices.link_strength), ("choices.temperature", choices.temperature)]
+    if facts.held_out:
+        positive.append(("held_out.temperature", facts.held_out.temperature))
+    for where, value in positive:
+        if value <= 0:
+            raise FieldError(where, str(value), "a number above 0")
+    for where, word, known in (("device", facts.device, DEVICES), ("precision", facts.precision, PRECISIONS)):
+        if word not in known:
+            raise FieldError(where, word, " or ".join(known))

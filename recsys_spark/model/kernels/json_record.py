@@ -1,17 +1,23 @@
-"""Reads a frozen dataclass from JSON: every field must exist and have its type, and other fields are refused."""
+"""Reads a frozen dataclass from JSON: every field must exist and have its type, and other fields are refused.
+
+A default does not excuse a missing field, because `dataclasses.asdict` writes all fields.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 Record = TypeVar("Record")
+MAY_BE_NAN = {"may be NaN": True}
+"""Metadata of a field that holds NaN or infinity in a right file, too."""
 
 
 class FieldError(ValueError):
-    """A field that is missing, unknown or of another type. ``where`` is its path."""
+    """A field that is missing, unknown, of another type or of a wrong value. ``where`` is its path."""
 
     def __init__(self, where: str, found: str, expected: str) -> None:
         self.where, self.found, self.expected = where, found, expected
@@ -33,10 +39,12 @@ def record_of(kind: type[Record], values: object, where: str = "") -> Record:
         raise FieldError(_below(where, name), "an unknown field", ", ".join(one.name for one in known))
     made = {}
     for one in known:
-        if one.name in values:
-            made[one.name] = _value(hints[one.name], values[one.name], _below(where, one.name))
-        elif one.default is MISSING:
-            raise FieldError(_below(where, one.name), "nothing", _name(hints[one.name]))
+        path = _below(where, one.name)
+        if one.name not in values:
+            raise FieldError(path, "nothing", _name(hints[one.name]))
+        value = made[one.name] = _value(hints[one.name], values[one.name], path)
+        if isinstance(value, float) and not math.isfinite(value) and one.metadata != MAY_BE_NAN:
+            raise FieldError(path, _shown(value), "a finite number")
     return kind(**made)
 
 
@@ -44,8 +52,11 @@ def _value(kind: Any, value: object, where: str) -> Any:
     if isinstance(kind, UnionType):
         others = [one for one in get_args(kind) if one is not NoneType]
         return None if value is None else _value(others[0], value, where)
-    if get_origin(kind) is tuple and isinstance(value, list):
-        return tuple(_value(get_args(kind)[0], one, f"{where}[{k}]") for k, one in enumerate(value))
+    container = get_origin(kind)
+    if container in (tuple, list) and isinstance(value, list):
+        return container(_value(get_args(kind)[0], one, f"{where}[{k}]") for k, one in enumerate(value))
+    if container is Mapping and isinstance(value, Mapping):
+        return value
     if is_dataclass(kind) and isinstance(kind, type):
         return record_of(kind, value, where)
     if kind is float and type(value) is int:
@@ -64,4 +75,4 @@ def _shown(value: object) -> str:
 
 
 def _name(kind: Any) -> str:
-    return "list" if get_origin(kind) is tuple else getattr(kind, "__name__", str(kind))
+    return "list" if get_origin(kind) in (tuple, list) else getattr(kind, "__name__", str(kind))

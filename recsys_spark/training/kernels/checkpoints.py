@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from safetensors.numpy import load as load_tensors
 from safetensors.numpy import save as save_tensors
 
 from recsys_spark.errors import TrainingError
+from recsys_spark.model.kernels.json_record import FieldError, record_of
 
 FORMAT_VERSION = 1
 """Goes up when earlier checkpoints can no longer be read."""
@@ -46,6 +47,27 @@ class Place:
     """Spent on this epoch"""
     draws: list[list[Mapping[str, Any]]]
     """[processes][2] state of NumPy's generator at the beginning of the epoch, and now"""
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """The facts that a checkpoint of either run holds."""
+
+    run: str
+    seconds: float
+    place: _Places
+
+
+@dataclass(frozen=True)
+class _Places:
+    """The field `place` in the file: a :class:`Place` with the sums of all processes."""
+
+    epoch: int
+    n_done: int
+    n_steps: int
+    sums: list[list[float]]
+    seconds: float
+    draws: list[list[Mapping[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -128,6 +150,7 @@ class TrainingState:
         """Return the state of :meth:`to_bytes`.
 
         Raises TrainingError if the file ``where`` is cut short, or is of other settings, other data or another version.
+        It also raises it for a fact that is missing or of another type.
         """
         try:
             tensors = load_tensors(content)
@@ -140,12 +163,31 @@ class TrainingState:
                 expected="a safetensors file with the state of a training",
                 action=START_OVER,
             ) from error
-        if (facts.get("format"), facts.get("key")) != (FORMAT_VERSION, key):
+        if not isinstance(facts, dict):
+            raise _wrong_fact(where, FieldError(FACTS, type(facts).__name__, "an object"))
+        version = facts.get("format")
+        if type(version) is not int or (version, facts.get("key")) != (FORMAT_VERSION, key):
             raise TrainingError(
                 "The checkpoint is of another training",
                 where=where,
-                found=f"format {facts.get('format')}, key {facts.get('key')}",
+                found=f"format {version}, key {facts.get('key')}",
                 expected=f"format {FORMAT_VERSION}, key {key}: this version, these settings, this input, this device",
                 action=START_OVER,
             )
+        try:
+            saved = record_of(_Saved, {one.name: facts[one.name] for one in fields(_Saved) if one.name in facts})
+            if saved.run not in (TRIAL, FINAL):
+                raise FieldError("run", saved.run, f"{TRIAL} or {FINAL}")
+        except FieldError as error:
+            raise _wrong_fact(where, error) from error
         return TrainingState(tensors, facts)
+
+
+def _wrong_fact(where: str, error: FieldError) -> TrainingError:
+    return TrainingError(
+        "The facts of the checkpoint are not as `train` writes them",
+        where=f"{where}, {error.where}",
+        found=error.found,
+        expected=error.expected,
+        action=START_OVER,
+    )

@@ -4,6 +4,7 @@ the wrong field."""
 from __future__ import annotations
 
 import json
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -21,10 +22,19 @@ FULL = facts(
     losses=(LOSS,), trial=(TrialEpoch(LOSS, None), TrialEpoch(LOSS, FOUND)), held_out=FOUND, started_from="2026-01-01"
 )
 
+CHOICES, SHAPE = asdict(FULL.choices), asdict(FULL.shape)
+
 
 @pytest.mark.parametrize("written", [facts(), FULL], ids=["without a trial", "with one"])
 def test_facts_are_read_as_they_were_written(written: ModelFacts) -> None:
     assert ModelFacts.parse(written.to_json()) == written
+
+
+def test_a_model_whose_likelihood_was_not_a_number_is_read() -> None:
+    written = facts(held_out=replace(FOUND, nll=float("nan")))
+    read = ModelFacts.parse(written.to_json()).held_out
+    assert read
+    assert np.isnan(read.nll)
 
 
 def test_an_artifact_is_read_as_it_was_written() -> None:
@@ -60,8 +70,19 @@ def test_a_model_of_another_version_is_refused(version: object) -> None:
         ({"behaviours": "browse"}, "behaviours", "str browse", "list"),
         ({"warm_item_ids": ["i1", 2]}, "warm_item_ids[1]", "int 2", "str"),
         ({"shape": {"width": 4}}, "shape.text_width", "nothing", "int"),
-        ({"choices": {"temperature": "hot"}}, "choices.temperature", "str hot", "float"),
+        ({"choices": CHOICES | {"temperature": "hot"}}, "choices.temperature", "str hot", "float"),
         ({"trial": [{"loss": None, "found": None}]}, "trial[0].loss", "NoneType None", "an object"),
+        ({"choices": {}}, "choices.link_strength", "nothing", "float"),
+        ({"encoder_id": ...}, "encoder_id", "nothing", "str"),
+        ({"losses": ...}, "losses", "nothing", "list"),
+        ({"config_fingerprint": ...}, "config_fingerprint", "nothing", "str"),
+        ({"last_time": float("nan")}, "last_time", "float nan", "a finite number"),
+        ({"choices": CHOICES | {"temperature": float("nan")}}, "choices.temperature", "float nan", "a finite number"),
+        ({"choices": CHOICES | {"temperature": -1.0}}, "choices.temperature", "-1.0", "above 0"),
+        ({"device": "tpu"}, "device", "tpu", "cpu or cuda"),
+        ({"precision": "int8"}, "precision", "int8", "float32"),
+        ({"shape": SHAPE | {"width": 0}}, "shape.width", "0", "at least 1"),
+        ({"n_users": -1}, "n_users", "-1", "at least 0"),
         ({"extra": 1}, "extra", "an unknown field", "shape"),
     ],
 )

@@ -3,6 +3,7 @@ and the error names it."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,12 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save as save_tensors
 
 from recsys_spark.config.model import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
 from recsys_spark.training.kernels.checkpoint_files import Checkpoints
-from recsys_spark.training.kernels.checkpoints import TrainingState
+from recsys_spark.training.kernels.checkpoints import FACTS, FORMAT_VERSION, TrainingState
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.run import Step
 from tests.model.worlds import data, tasteful_users
@@ -25,6 +27,9 @@ from tests.model.worlds import data, tasteful_users
 WITH_TRIAL = Model(width=16, n_layers=1, epochs=3, trial_epochs=2, batch_positions=256, learning_rate=1e-2, dropout=0.1)
 WITH_PATIENCE = WITH_TRIAL.model_copy(update={"epochs": 4, "patience": 2})
 KEY = "of this training"
+PLACE = {"epoch": 1, "n_done": 2, "n_steps": 2, "sums": [[0.0, 0.0, 0.0]], "seconds": 1.0, "draws": [[{}, {}]]}
+RUNNING = {"run": "trial", "seconds": 1.0, "place": PLACE}
+GOOD_FACTS = {"format": FORMAT_VERSION, "key": KEY, **RUNNING}
 KILLED = """
 from pathlib import Path
 from recsys_spark.training.kernels.checkpoint_files import Checkpoints
@@ -135,6 +140,37 @@ def test_a_truncated_checkpoint_is_refused_and_the_error_names_the_file(tmp_path
     assert "Delete it" in caught.value.action
 
 
+def content_of(facts: object) -> bytes:
+    """A checkpoint with these facts and no other tensor."""
+    return save_tensors({FACTS: np.frombuffer(json.dumps(facts).encode(), np.uint8)})
+
+
+@pytest.mark.parametrize("version", [FORMAT_VERSION + 1, FORMAT_VERSION - 1, True, None])
+def test_a_checkpoint_of_another_format_is_refused(version: object) -> None:
+    with pytest.raises(TrainingError, match="another training") as caught:
+        TrainingState.parse(content_of(GOOD_FACTS | {"format": version}), KEY, "c")
+    assert f"format {version}" in str(caught.value.found)
+
+
+@pytest.mark.parametrize(
+    ("facts", "field"),
+    [
+        ([1], "facts"),
+        ({"format": FORMAT_VERSION, "key": KEY, "run": "trial", "seconds": 1.0}, "place"),
+        (GOOD_FACTS | {"place": {}}, "place.epoch"),
+        (GOOD_FACTS | {"place": PLACE | {"sums": [1.0]}}, "place.sums[0]"),
+        (GOOD_FACTS | {"place": PLACE | {"draws": [[1]]}}, "place.draws[0][0]"),
+        (GOOD_FACTS | {"seconds": "1"}, "seconds"),
+        (GOOD_FACTS | {"seconds": float("nan")}, "seconds"),
+        (GOOD_FACTS | {"run": "another"}, "run"),
+    ],
+)
+def test_a_wrong_fact_of_a_checkpoint_is_named(facts: object, field: str) -> None:
+    with pytest.raises(TrainingError) as caught:
+        TrainingState.parse(content_of(facts), KEY, "c")
+    assert caught.value.where == f"c, {field}"
+
+
 @pytest.mark.parametrize("content", [b"", b"no tensors", b"\xff" * 4096])
 def test_a_file_that_is_not_a_checkpoint_is_refused(content: bytes, tmp_path: Path) -> None:
     file = tmp_path / "c.safetensors"
@@ -154,7 +190,7 @@ def test_a_checkpoint_of_other_settings_is_refused_and_the_error_names_the_file(
 
 def test_a_view_of_an_array_is_saved_with_the_values_of_the_view(tmp_path: Path) -> None:
     checkpoints, table = Checkpoints(str(tmp_path / "c"), KEY, 1), np.arange(6.0).reshape(3, 2)
-    checkpoints.save(TrainingState({"column": table[:, 1], "number": np.array(2.5)}, {"n": 1}))
+    checkpoints.save(TrainingState({"column": table[:, 1], "number": np.array(2.5)}, {**RUNNING, "n": 1}))
     saved = checkpoints.load()
     assert saved
     np.testing.assert_array_equal(saved.tensors["column"], [1.0, 3.0, 5.0])
@@ -174,7 +210,7 @@ def test_training_goes_on_and_says_so_once_if_no_checkpoint_can_be_written(tmp_p
 def test_checkpoint_addresses_may_be_spelled_as_hadoop_spells_them(tmp_path: Path) -> None:
     (tmp_path / "a b").mkdir()
     checkpoints = Checkpoints(f"file:{tmp_path}/a b/run_date=2026-01-01.safetensors", KEY, 1)
-    checkpoints.save(TrainingState({}, {"n": 1}))
+    checkpoints.save(TrainingState({}, RUNNING))
     assert [file.name for file in (tmp_path / "a b").iterdir()] == ["run_date=2026-01-01.safetensors"]
     assert checkpoints.load() is not None
     said: list[str] = []
