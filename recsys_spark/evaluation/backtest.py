@@ -17,11 +17,12 @@ from recsys_spark.errors import ConfigError, DataError
 from recsys_spark.evaluation.kernels.bootstrap import SCALE, poisson_weights, replicate_sums
 from recsys_spark.evaluation.kernels.metrics import Metric, of_users, user_metrics
 from recsys_spark.numerics.arrays import I64
+from recsys_spark.profiles.users import UNKNOWN
 from recsys_spark.tables import METRICS as METRICS_TABLE
 
 OURS = "recsys-spark"
 """Name of this project's own model next to the baselines."""
-ALL_SEGMENT, UNKNOWN_SEGMENT = "all", "unknown"
+ALL_SEGMENT = "all"
 INTERVAL = (0.025, 0.975)
 SECONDS_PER_DAY = 86_400
 MAX_USERS = 512  # users whose bootstrap weights are in memory at once
@@ -185,7 +186,7 @@ def _users_with_hits(shown: DataFrame, truth: DataFrame, user_segments: DataFram
         .join(user_segments.select("user_id", "segment"), on="user_id", how="left")
         .select(
             F.xxhash64("user_id", F.lit(seed)).alias("user_hash"),
-            F.coalesce("segment", F.lit(UNKNOWN_SEGMENT)).alias("segment"),
+            F.coalesce("segment", F.lit(UNKNOWN)).alias("segment"),
             "n_truth",
             "hits",
         )
@@ -232,7 +233,7 @@ def _coverage(
     shown: DataFrame, user_segments: DataFrame, models: Sequence[str], ks: Sequence[int], n_items: int
 ) -> DataFrame:
     """Return (model, segment, replicate 0, n null, col): the share of the catalogue within rank k of any list."""
-    segment = F.coalesce("segment", F.lit(UNKNOWN_SEGMENT))
+    segment = F.coalesce("segment", F.lit(UNKNOWN))
     best = (
         shown.join(user_segments.select("user_id", "segment"), on="user_id", how="left")
         .select("model", "item_id", "rank", F.explode(F.array(F.lit(ALL_SEGMENT), segment)).alias("segment"))

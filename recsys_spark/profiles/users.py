@@ -212,13 +212,13 @@ def _text(max_chars: int) -> Column:
     return F.nullif(F.rtrim(F.substring(text, 1, max_chars)), F.lit(""))
 
 
+SEGMENTS = HEAVY, REGULAR, LIGHT, PROFILE, UNKNOWN = "heavy", "regular", "light", "profile", "unknown"
+"""A user's activity groups, in the order of reports."""
+WITH_HISTORY = (HEAVY, REGULAR, LIGHT)
+"""The groups of users who have behaviours."""
+
+
 def _segment() -> Column:
     n = F.col("n_behaviours")
     by_profile = (F.size("interest_tags") > 0) | (F.size("social_items") > 0)
-    return (
-        F.when(n >= 20, "heavy")
-        .when(n >= 5, "regular")
-        .when(n >= 1, "light")
-        .when(by_profile, "profile")
-        .otherwise("unknown")
-    )
+    return F.when(n >= 20, HEAVY).when(n >= 5, REGULAR).when(n >= 1, LIGHT).when(by_profile, PROFILE).otherwise(UNKNOWN)

@@ -10,12 +10,13 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from recsys_spark.evaluation.backtest import OURS
+from recsys_spark.evaluation.backtest import ALL_SEGMENT, OURS
 from recsys_spark.evaluation.baselines.registry import BASELINES
 from recsys_spark.evaluation.kernels.metrics import METRICS
+from recsys_spark.profiles.users import SEGMENTS
 from recsys_spark.publishing.charts import Bar, bar_chart, curve_chart
 
-SEGMENT_ORDER = ("all", "heavy", "regular", "light", "profile", "unknown")
+SEGMENT_ORDER = (ALL_SEGMENT, *SEGMENTS)
 MAX_HISTORY = 8
 
 

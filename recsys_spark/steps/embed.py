@@ -1,4 +1,4 @@
-"""The embed step: encodes the texts that have no vector yet and appends the vectors to the store."""
+"""Encodes the texts that have no vector yet and appends the vectors to the store."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ log = logging.getLogger("recsys_spark")
 
 
 def embed(ctx: Context, attempt: Attempt) -> Facts:
-    """Profiles -> vectors of the texts that have none yet, appended to the shared embeddings; rejected_rows."""
+    """Append the vectors of texts that have none yet to the shared embeddings, and write rejected_rows."""
     spec, provided = ctx.encoder
     users, items = ctx.table("profiles", tables.USER_PROFILES), ctx.table("profiles", tables.ITEM_PROFILES)
     texts = profile_texts(users, items, ctx.cfg)

@@ -1,4 +1,4 @@
-"""The values of an MLflow run: parameters, values by epoch, values of the backtest, under names that MLflow accepts."""
+"""Returns the values of an MLflow run: parameters, values by epoch, values of the backtest, under names that MLflow accepts."""
 
 from __future__ import annotations
 

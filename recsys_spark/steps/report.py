@@ -12,7 +12,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark import tables
 from recsys_spark.model.kernels.choices import Choices
-from recsys_spark.publishing.report import MAX_HISTORY, SEGMENT_ORDER, ReportInputs, render_report
+from recsys_spark.profiles.users import SEGMENTS
+from recsys_spark.publishing.report import MAX_HISTORY, ReportInputs, render_report
 from recsys_spark.steps.context import Context, Facts
 from recsys_spark.steps.eligible import served_users
 from recsys_spark.steps.names import TIMED
@@ -20,7 +21,6 @@ from recsys_spark.steps.stage import Stage
 from recsys_spark.store.areas import Attempt
 
 N_SAMPLES, N_SHOWN = 5, 10
-SEGMENTS = tuple(name for name in SEGMENT_ORDER if name != "all")
 
 
 def report(ctx: Context, attempt: Attempt) -> Facts:

@@ -1,4 +1,4 @@
-"""The rerank step: applies the rules to the candidates and writes the lists with their reasons."""
+"""Applies the rules to the candidates and writes the lists with their reasons."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The score step: vectors of items and users, and the best candidates of every user over the whole catalogue."""
+"""Computes the vectors of items and users, and the best candidates of every user over the whole catalogue."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ log = logging.getLogger("recsys_spark")
 
 
 def score(ctx: Context, attempt: Attempt) -> Facts:
-    """Profiles, embeddings, model -> item_vectors, user_vectors, rejected_rows, candidates."""
+    """Write item_vectors, user_vectors, rejected_rows and candidates from profiles, embeddings and model."""
     _check_lengths(ctx)
     artifact = load_artifact(ctx)
     model = broadcast(ctx.spark, artifact)

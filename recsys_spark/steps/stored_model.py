@@ -1,4 +1,4 @@
-"""The model in the store: read by the steps that use it, and found again as the start of a new training."""
+"""Reads the model from the store, for the steps that use it and as the start of a new training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The train step: trains the model on an executor and stores it with its card."""
+"""Trains the model on an executor and stores it with its card."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from recsys_spark.model.inputs import item_inputs, user_inputs
 from recsys_spark.model.kernels.artifact import Artifact, is_link
 from recsys_spark.model.kernels.epochs import K
 from recsys_spark.model.kernels.facts import ModelFacts
+from recsys_spark.profiles.users import WITH_HISTORY
 from recsys_spark.spark import driver
 from recsys_spark.spark.gpus import DYNAMIC, gpu_profile
 from recsys_spark.spark.session import is_local, shared_threads, task_slots
@@ -25,7 +26,6 @@ from recsys_spark.training.card import model_card
 from recsys_spark.training.train import Checkpoint, artifact_of, build_model_rows, device_of
 
 log = logging.getLogger("recsys_spark")
-WITH_HISTORY = ("heavy", "regular", "light")
 KEPT = ("seconds", "n_users", "n_positions", "resumed", "no_checkpoint", "started_from")
 """Facts of the model that the manifest holds unchanged."""
 

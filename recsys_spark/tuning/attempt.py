@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -62,8 +62,13 @@ def try_configuration(
     for loss in run.epochs(settings.epochs):
         losses.append(loss)
         on_epoch(TrialEpoch(loss, None))
-    asked = Asked(held, Recommender(run.artifact(Choices.as_trained())), past.catalogue)
-    choices, found = choose(asked, settings.cold_item_cost)
+    model = run.artifact(Choices.as_trained())
+    asked = Asked(held, Recommender(model), past.catalogue)
+
+    def asked_with(choices: Choices) -> Asked:
+        return Asked(held, Recommender(replace(model, tensors=choices.apply(model.tensors))), past.catalogue)
+
+    choices, found = choose(asked, settings.cold_item_cost, asked_with)
     # The chosen weight of the cosine goes with log P; here it goes with the logits.
     _, ndcg = measure(asked, choices.link_strength, choices.w_cos * choices.temperature)
     return Tried(found, ndcg, losses, time.monotonic() - started)

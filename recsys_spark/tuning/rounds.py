@@ -18,11 +18,11 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.model.inputs import item_inputs, user_inputs
 from recsys_spark.model.kernels.epochs import K
 from recsys_spark.pipeline import BY_NAME, stage_key
+from recsys_spark.profiles.users import WITH_HISTORY
 from recsys_spark.spark.gpus import gpu_profile
 from recsys_spark.spark.session import is_local, shared_threads
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import STAGE_NAMES
-from recsys_spark.steps.train import WITH_HISTORY
 from recsys_spark.tables import ITEM_PROFILES, USER_PROFILES
 from recsys_spark.tuning.ledger import Ledger, TriedEntry
 from recsys_spark.tuning.space import SPACE, Params, Range, as_json, configured, proposals, space_around
