@@ -1,4 +1,4 @@
-"""Returns the values of an MLflow run: parameters, values by epoch, values of the backtest, under names that MLflow accepts."""
+"""Returns parameters, values by epoch and values of the backtest for MLflow, under names that MLflow accepts."""
 
 from __future__ import annotations
 
