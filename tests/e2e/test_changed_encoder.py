@@ -95,4 +95,4 @@ def test_other_weights_under_the_same_name_are_found_by_embed_refused_by_score_a
     assert "`train` finished with other settings" in error.what
     again = run_pipeline(spark, cfg, RUN_DATE, stages=("train", "score"))
     facts = load_artifact(again).facts
-    assert (facts["encoder_id"], facts["shape"]["text_width"]) == (first.fact("embed", "encoder_id"), width)
+    assert (facts.encoder_id, facts.shape.text_width) == (first.fact("embed", "encoder_id"), width)

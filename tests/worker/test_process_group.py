@@ -109,9 +109,21 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [by_rank[rank] for rank in range(SIZE)]
 
 
+def train_alone(results: Any) -> None:
+    torch.set_num_threads(1)
+    results.put(fit(data(tasteful_users(600)), SETTINGS, seed=0))
+
+
 @pytest.fixture(scope="module")
 def alone() -> Artifact:
-    return fit(data(tasteful_users(600)), SETTINGS, seed=0)
+    """The model of one process. It is spawned as well, so that BLAS has as many threads as in the processes of a group."""
+    spawn = multiprocessing.get_context("spawn")
+    results = spawn.Queue()
+    process = spawn.Process(target=train_alone, args=(results,))
+    process.start()
+    artifact: Artifact = results.get(timeout=240)
+    process.join(60)
+    return artifact
 
 
 @pytest.mark.parametrize("case", ["of_users", "of_one_user"])
