@@ -116,7 +116,7 @@ def train_alone(results: Any) -> None:
 
 @pytest.fixture(scope="module")
 def alone() -> Artifact:
-    """The model of one process. It is spawned as well, so that BLAS has as many threads as in the processes of a group."""
+    """The model of one process, spawned as those of a group are, so that BLAS has as many threads."""
     spawn = multiprocessing.get_context("spawn")
     results = spawn.Queue()
     process = spawn.Process(target=train_alone, args=(results,))
