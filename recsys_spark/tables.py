@@ -194,7 +194,7 @@ METRICS = Table(
     "Results of the backtest by model and segment, with bootstrap intervals.",
     ("model", "segment", "metric", "k"),
     (
-        Col("model", STRING, "`recsys-spark`, `popularity` or `als`.", nullable=False),
+        Col("model", STRING, "`recsys-spark`, or a name of `evaluate.baselines`.", nullable=False),
         Col("segment", STRING, "`all`, or a segment of user_profiles at the cut.", nullable=False),
         Col("metric", STRING, f"One of {', '.join(MEASURED)}.", nullable=False),
         Col("k", INT, "Cut-off.", nullable=False),

@@ -16,6 +16,8 @@ from pyspark.sql import functions as F
 
 from recsys_spark import contract, pipeline, tables
 from recsys_spark.errors import PublishRefused, RecsysError, StoreError
+from recsys_spark.evaluation.backtest import OURS
+from recsys_spark.evaluation.baselines.registry import BASELINES
 from recsys_spark.evaluation.kernels.metrics import METRICS
 from recsys_spark.pipeline import run_pipeline
 from recsys_spark.steps import evaluate
@@ -117,7 +119,7 @@ def test_the_manifest_says_what_was_published(run: Context) -> None:
 
 def test_metrics_stand_beside_popularity_and_als(run: Context) -> None:
     rows = run.table("evaluate", tables.METRICS).where("segment = 'all'").collect()
-    assert {row["model"] for row in rows} == {"recsys-spark", "popularity", "als"}
+    assert {row["model"] for row in rows} == {OURS, *BASELINES}
     assert {row["metric"] for row in rows} == set(METRICS)
     for row in rows:
         assert 0 <= row["value"] <= 1

@@ -90,7 +90,7 @@ def test_a_file_gives_each_candidate_keys_of_its_own(tmp_path: Path, monkeypatch
     ("content", "what", "where"),
     [
         (
-            '[[encoder]]\nmodel = "a"\n[[encoder]]\nmodel = "b"\npooling = "max"',
+            '[[encoder]]\nmodel = "a"\n[[encoder]]\nmodel = "b"\npooling = "no-such-pooling"',
             "`encoder.pooling` is not valid",
             "[[encoder]] 2",
         ),

@@ -45,6 +45,11 @@ def test_the_configuration_names_exactly_the_baselines_that_are_listed() -> None
     assert get_args(of_list) == tuple(BASELINES)
 
 
+def test_every_listed_baseline_has_a_class_of_the_contract() -> None:
+    assert {held.baseline.name for held in BaselineContract.__subclasses__()} == {*BASELINES, ALPHABET.name}
+
+
 def test_a_planted_baseline_stands_in_the_report_after_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(BASELINES, "alphabet", ALPHABET)
-    assert model_order() == [OURS, "popularity", "als", "alphabet"]
+    assert model_order() == [OURS, *BASELINES]
+    assert model_order()[-1] == "alphabet"

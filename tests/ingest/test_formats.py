@@ -13,9 +13,14 @@ from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.formats import FORMATS, TABLE, open_source
 
+OPTIONS: dict[str, dict[str, str]] = {"csv": {"header": "true"}}
+"""Format -> what it is written and read with, where the defaults do not do."""
+
 
 def source(form: str, path: Path) -> Source:
-    return Source.model_validate({"format": form, "path": str(path), "columns": {"item_id": "id"}})
+    return Source.model_validate(
+        {"format": form, "path": str(path), "columns": {"item_id": "id"}, "options": OPTIONS.get(form, {})}
+    )
 
 
 def test_the_configuration_and_the_registry_name_the_same_formats() -> None:
@@ -25,7 +30,7 @@ def test_the_configuration_and_the_registry_name_the_same_formats() -> None:
 @pytest.mark.parametrize("form", get_args(sources.Format))
 def test_rows_written_in_a_format_are_read_in_it(spark: SparkSession, tmp_path: Path, form: str) -> None:
     rows = spark.createDataFrame([("i1",), ("i2",)], "id string")
-    rows.coalesce(1).write.format(form).save(str(tmp_path / "it"))
+    rows.coalesce(1).write.format(form).options(**OPTIONS.get(form, {})).save(str(tmp_path / "it"))
 
     assert sorted(row[0] for row in open_source(spark, source(form, tmp_path / "it"), where="it").collect()) == [
         "i1",

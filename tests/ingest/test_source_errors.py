@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.config.sources import Format
 from recsys_spark.contract import CONTRACT, USERS
 from tests.ingest.source_files import csv, refused
 
@@ -24,7 +25,7 @@ def test_a_missing_file_is_named(spark: SparkSession, tmp_path: Path) -> None:
     assert error.action
 
 
-@pytest.mark.parametrize("form", ["csv", "parquet", "json", "orc", "text"])
+@pytest.mark.parametrize("form", get_args(Format))
 def test_an_empty_folder_holds_no_data(spark: SparkSession, tmp_path: Path, form: str) -> None:
     error = refused(spark, USERS, {"format": form, "path": str(tmp_path), "columns": {"user_id": "value"}})
     assert error.what == "The file or folder holds no data"

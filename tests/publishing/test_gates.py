@@ -13,9 +13,7 @@ from recsys_spark.publishing.gates import GATES, Gate, Night, Reading, check_gat
 from recsys_spark.publishing.list_facts import ListFacts, list_facts
 from recsys_spark.tables import RECOMMENDATIONS
 from tests.builders import frame
-from tests.publishing.gate_contract import NIGHT, GateContract
-
-GOOD = ListFacts(n_users=10, n_lists=10, n_full=10, n_bad_scores=0)
+from tests.publishing.gate_contract import LISTS, NIGHT, GateContract
 
 
 def recommended(user: str, rank: int, score: float | None = 1.0) -> dict[str, object]:
@@ -25,12 +23,12 @@ def recommended(user: str, rank: int, score: float | None = 1.0) -> dict[str, ob
 @pytest.mark.parametrize(
     ("facts", "metrics", "n_rejected", "gate"),
     [
-        (replace(GOOD, n_lists=4), 0.5, 0, "publish.min_users"),
-        (replace(GOOD, n_full=8), 0.5, 0, "publish.min_full_share"),
-        (replace(GOOD, n_bad_scores=1), 0.5, 0, "scores that are not a number"),
-        (GOOD, 0.1, 0, "publish.min_metric ndcg@10"),
-        (GOOD, None, 0, "publish.min_metric ndcg@10"),
-        (GOOD, 0.5, 60, "publish.max_rejected_share"),
+        (replace(LISTS, n_lists=4), 0.5, 0, "publish.min_users"),
+        (replace(LISTS, n_full=8), 0.5, 0, "publish.min_full_share"),
+        (replace(LISTS, n_bad_scores=1), 0.5, 0, "scores that are not a number"),
+        (LISTS, 0.1, 0, "publish.min_metric ndcg@10"),
+        (LISTS, None, 0, "publish.min_metric ndcg@10"),
+        (LISTS, 0.5, 60, "publish.max_rejected_share"),
     ],
 )
 def test_a_gate_that_does_not_hold_refuses_by_name(
@@ -44,7 +42,7 @@ def test_a_gate_that_does_not_hold_refuses_by_name(
 
 
 def test_gates_that_hold_are_told() -> None:
-    told = check_gates(Publish(), Night(GOOD, {}, n_rejected=1, n_input=100))
+    told = check_gates(Publish(), Night(LISTS, {}, n_rejected=1, n_input=100))
     assert any(line.startswith("publish.min_users: 10 >= 1") for line in told)
 
 
@@ -99,4 +97,4 @@ def test_a_planted_gate_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(GATES, "even", planted)
     assert check_gates(Publish(), NIGHT)[-1] == "even number of users: 0 >= 0"
     with pytest.raises(PublishRefused, match="even number of users does not hold"):
-        check_gates(Publish(), replace(NIGHT, lists=replace(GOOD, n_users=11, n_full=11)))
+        check_gates(Publish(), replace(NIGHT, lists=replace(LISTS, n_users=11, n_full=11)))

@@ -24,7 +24,7 @@ MANIFEST = "_MANIFEST.json"
 
 
 class FolderSink:
-    """Published lists as folders below one root."""
+    """Published lists as folders below one root. A sink of other files inherits it and replaces `write` and `read`."""
 
     def __init__(self, spark: SparkSession, files: FileSystem, root: str) -> None:
         self.spark, self.files, self.root = spark, files, root
@@ -39,12 +39,20 @@ class FolderSink:
         if self.files.exists(replaced) and not self.files.exists(target):
             self.files.rename(replaced, target)
 
+    def write(self, lists: DataFrame, folder: str) -> None:
+        """Write lists, RECOMMENDATIONS, to a folder that does not exist yet."""
+        lists.write.parquet(folder)
+
+    def read(self, folder: str) -> DataFrame:
+        """Return the lists that `write` wrote to a folder."""
+        return self.spark.read.parquet(folder)
+
     def publish(self, run_date: str, lists: DataFrame, manifest: Mapping[str, Any]) -> str:
         """Write the lists and then the manifest to a staging folder, move both in at once, and return the folder."""
         self.recover(run_date)
         target, staging = self.path(run_date), f"{self.root}/_staging"
         staged = f"{staging}/{run_date}-{uuid.uuid4().hex[:12]}"
-        tables.RECOMMENDATIONS.conform(lists).write.parquet(staged)
+        self.write(tables.RECOMMENDATIONS.conform(lists), staged)
         self.files.write(f"{staged}/{MANIFEST}", json.dumps(manifest, indent=1, ensure_ascii=False).encode())
         replaced = f"{self.root}/_replaced/{run_date}"
         if self.files.exists(target):
@@ -68,7 +76,7 @@ class FolderSink:
                 expected="the manifest that `publish` writes last",
                 action="Run the pipeline for this date.",
             )
-        return self.spark.read.parquet(path)
+        return self.read(path)
 
     def manifest(self, run_date: str) -> dict[str, Any] | None:
         """Return the manifest of a date, or None."""

@@ -44,7 +44,11 @@ def test_pooling_is_found_through_modules(folder: Path) -> None:
 
 @pytest.mark.parametrize(
     "stated",
-    [{"pooling_mode": "max"}, {"pooling_mode_mean_sqrt_len_tokens": True}, {"pooling_mode": ["mean", "cls"]}],
+    [
+        {"pooling_mode": "no-such-pooling"},
+        {"pooling_mode_mean_sqrt_len_tokens": True},
+        {"pooling_mode": ["mean", "cls"]},
+    ],
 )
 def test_unsupported_pooling_is_refused_unless_set(folder: Path, stated: dict[str, Any]) -> None:
     rewrite(folder / "1_Pooling" / "config.json", **stated)
