@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 import zipfile
@@ -14,60 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recsys_spark.commands.registry import COMMANDS
-
-ROOT = Path(__file__).parents[2]
-JOB = ("--run-date", "2026-01-02")
-
-Submit = Callable[..., subprocess.CompletedProcess[str]]
-
-
-@pytest.fixture
-def spark_home(tmp_path: Path) -> Path:
-    """A Spark distribution whose spark-submit records its arguments, one per NUL, and exits with $FAKE_EXIT."""
-    home = tmp_path / "spark home"
-    (home / "bin").mkdir(parents=True)
-    fake = home / "bin" / "spark-submit"
-    fake.write_text('#!/bin/sh\nprintf "%s\\0" "$@" > "$FAKE_ARGV"\nexit "${FAKE_EXIT:-0}"\n')
-    fake.chmod(0o755)
-    return home
-
-
-@pytest.fixture
-def config(tmp_path: Path) -> Path:
-    file = tmp_path / "shop.toml"
-    file.touch()
-    return file
-
-
-@pytest.fixture
-def submit(tmp_path: Path, spark_home: Path) -> Submit:
-    def run(*args: str, cwd: Path = ROOT, **env: str) -> subprocess.CompletedProcess[str]:
-        clean = {k: v for k, v in os.environ.items() if not k.startswith(("SPARK_", "PYSPARK_"))}
-        own = {"SPARK_HOME": str(spark_home), "FAKE_ARGV": str(tmp_path / "argv"), "PYSPARK_PYTHON": sys.executable}
-        return subprocess.run(
-            [str(ROOT / "submit.sh"), *args],
-            cwd=cwd,
-            env=clean | own | env,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=60,
-        )
-
-    return run
-
-
-@pytest.fixture
-def argv(tmp_path: Path, submit: Submit, config: Path) -> Callable[..., list[str]]:
-    """What spark-submit is given for `./submit.sh pipeline --config ... --run-date ...` and further arguments."""
-
-    def run(*args: str, stage: str = "pipeline", **env: str) -> list[str]:
-        done = submit(stage, "--config", str(config), *JOB, *args, **env)
-        assert done.returncode == 0, done.stderr
-        return (tmp_path / "argv").read_text().split("\0")[:-1]
-
-    return run
+from tests.contracts.conftest import JOB, ROOT, Submit
 
 
 def value_of(argv: list[str], option: str) -> str:
@@ -114,41 +59,6 @@ def test_options_that_are_not_ours_reach_spark_submit_untouched_and_in_order(arg
     got = argv(*theirs)
     script = got.index(str(ROOT / "jobs" / "pipeline.py"))
     assert got[script - len(theirs) : script] == theirs
-
-
-WITH_JOB = {name: command for name, command in COMMANDS.items() if command.has_job}
-
-
-@pytest.mark.parametrize("name", [name for name in WITH_JOB if name == "train" or not WITH_JOB[name].is_stage])
-def test_every_option_of_the_job_reaches_the_job_and_no_other_is_taken_for_one(
-    submit: Submit, config: Path, tmp_path: Path, name: str
-) -> None:
-    known = COMMANDS[name].parser().options()
-    known.pop("--config")
-    given = [[option, "1"] if value else [option] for option, value in known.items()]
-    done = submit(name, "--config", str(config), "--conf", "spark.a=1", *itertools.chain(*given))
-    assert done.returncode == 0, done.stderr
-    argv = (tmp_path / "argv").read_text().split("\0")[:-1]
-    script = argv.index(str(ROOT / "jobs" / f"{name}.py"))
-    words = argv[script + 1 :]
-    assert words[:2] == ["--config", str(config)]
-    assert sorted(words[2:]) == sorted(itertools.chain(*given))
-    assert [option for option in known if option in argv[:script]] in ([], ["--verbose"])
-
-
-def test_a_command_needs_no_run_date_and_none_that_it_does_not_take_is_passed(
-    submit: Submit, config: Path, tmp_path: Path
-) -> None:
-    done = submit("vacuum", "--config", str(config), "--days=30", "--dry-run", "--master", "yarn")
-    assert done.returncode == 0, done.stderr
-    argv = (tmp_path / "argv").read_text().split("\0")[:-1]
-    assert argv[argv.index(str(ROOT / "jobs" / "vacuum.py")) + 1 :] == [
-        "--config",
-        str(config),
-        "--days",
-        "30",
-        "--dry-run",
-    ]
 
 
 def test_a_file_of_candidates_travels_with_a_driver_that_runs_on_the_cluster(
@@ -364,51 +274,3 @@ def test_spark_submit_is_found_inside_pips_pyspark(
     done = submit("train", "--config", str(config), *JOB, **env)
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "argv").exists()
-
-
-def test_help_lists_every_stage_and_every_command_that_has_a_job(submit: Submit) -> None:
-    done = submit("--help")
-    assert done.returncode == 0
-    listed = {
-        kind: words.split()
-        for kind, words in re.findall(r"^(STAGE|COMMAND) is one of: *(.+)$", done.stdout, re.MULTILINE)
-    }
-    assert sorted(listed["STAGE"]) == sorted(name for name, command in WITH_JOB.items() if command.is_stage)
-    assert sorted(listed["COMMAND"]) == sorted(name for name, command in WITH_JOB.items() if not command.is_stage)
-    assert sorted(WITH_JOB) == sorted(p.stem for p in (ROOT / "jobs").glob("*.py"))
-
-
-def options_in_submit() -> dict[str, set[str]]:
-    """Which options submit.sh lets through for each command; `*` is any stage."""
-    text = (ROOT / "submit.sh").read_text(encoding="utf-8")
-    table = text[text.index("options_of() {") :].split("esac")[0]
-    return {
-        name: set(words.split()) for name, words in re.findall(r"^ +(\S+)\) (?:echo '(.*)' )?;;$", table, re.MULTILINE)
-    }
-
-
-def test_the_table_of_submit_has_exactly_the_options_of_each_command() -> None:
-    listed, shared = options_in_submit(), {"--config", "--verbose"}
-    assert listed.keys() == {"*"} | {name for name, command in WITH_JOB.items() if not command.is_stage}
-    for name, command in WITH_JOB.items():
-        assert listed["*" if command.is_stage else name] == command.parser().options().keys() - shared, name
-    text = (ROOT / "submit.sh").read_text(encoding="utf-8")
-    every = set(re.findall(r"^JOB_OPTIONS='(.*)'$", text, re.MULTILINE)[0].split())
-    assert every == set().union(*listed.values())
-
-
-def test_the_usage_of_submit_names_every_option_of_every_command(submit: Submit) -> None:
-    usage = submit("--help").stdout
-    for name, command in WITH_JOB.items():
-        assert [o for o in command.parser().options() if not re.search(rf"{o}\b", usage)] == [], name
-
-
-def test_submit_asks_for_a_run_date_exactly_where_the_command_needs_one(submit: Submit, config: Path) -> None:
-    for name, command in WITH_JOB.items():
-        asked = "--run-date is missing" in submit(name, "--config", str(config)).stderr
-        assert asked == ("--run-date" in command.parser().required()), name
-
-
-def test_each_job_runs_what_it_is_named_after() -> None:
-    for file in (ROOT / "jobs").glob("*.py"):
-        assert f'main(["{file.stem}", *sys.argv[1:]])' in file.read_text(encoding="utf-8"), file.name
