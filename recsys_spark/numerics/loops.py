@@ -28,6 +28,23 @@ LOWEST = np.finfo(np.float32).min
 
 
 @compiled(FUSED)
+def exp_of(x: Number) -> Number:
+    """Return exp(x) in float32; where it is below e^-87, return 0."""
+    clamped = max(x, UNDERFLOW)
+    rounded = clamped * LOG2_E + ROUND
+    n = rounded - ROUND
+    r = clamped - n * LN2_HIGH
+    r = r - n * LN2_LOW
+    p = C0 * r + C1
+    p = p * r + C2
+    p = p * r + C3
+    p = p * r + C4
+    p = p * r + C5
+    p = p * (r * r) + r + ONE
+    return times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
+
+
+@compiled(FUSED)
 def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -> None:
     """Compute out = exp((logits + bias - highest) * scale), all float32 [w]; below e^-87 it is 0.
 
@@ -35,18 +52,7 @@ def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -
     """
     for j in range(len(out)):
         x = (widened(logits[j]) + bias[j] - highest) * scale
-        clamped = max(x, UNDERFLOW)
-        rounded = clamped * LOG2_E + ROUND
-        n = rounded - ROUND
-        r = clamped - n * LN2_HIGH
-        r = r - n * LN2_LOW
-        p = C0 * r + C1
-        p = p * r + C2
-        p = p * r + C3
-        p = p * r + C4
-        p = p * r + C5
-        p = p * (r * r) + r + ONE
-        out[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
+        out[j] = exp_of(x)
 
 
 @compiled(FUSED)
@@ -57,18 +63,7 @@ def exp_below(values: F32, highest: F32, scale: Number) -> None:
     """
     for j in range(len(values)):
         x = (values[j] - highest[j]) * scale
-        clamped = max(x, UNDERFLOW)
-        rounded = clamped * LOG2_E + ROUND
-        n = rounded - ROUND
-        r = clamped - n * LN2_HIGH
-        r = r - n * LN2_LOW
-        p = C0 * r + C1
-        p = p * r + C2
-        p = p * r + C3
-        p = p * r + C4
-        p = p * r + C5
-        p = p * (r * r) + r + ONE
-        values[j] = times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
+        values[j] = exp_of(x)
 
 
 @compiled(REORDERED)
