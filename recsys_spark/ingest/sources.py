@@ -17,13 +17,13 @@ from recsys_spark.contract import Input
 from recsys_spark.errors import SourceError, nearest
 from recsys_spark.ingest.formats import open_source
 from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed
+from recsys_spark.ingest.settings import reading_settings
 from recsys_spark.ingest.source_errors import SparkFailure, explain_expression, quiet_query_log, shown
 from recsys_spark.schema import Table
 from recsys_spark.tables import REJECTED_ROWS
 
 # What a null in these columns stands for.
 _DEFAULTS = {"weight": 1.0, "available": True}
-_ANSI = "spark.sql.ansi.enabled"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def read_table(spark: SparkSession, table: Table, sources: Sequence[Source], *, 
     Spark reads only file listings and headers here. Raises SourceError where no row can be read: a file is missing or
     corrupt, a table or column is missing, an expression has a syntax error or the wrong type.
     """
-    with _forgiving_expressions(spark), quiet_query_log():
+    with reading_settings(spark), quiet_query_log():
         mapped = []
         for position, source in enumerate(sources):
             at = where if len(sources) == 1 else f"{where}[{position}]"
@@ -63,20 +63,6 @@ def read_table(spark: SparkSession, table: Table, sources: Sequence[Source], *, 
         reduce(DataFrame.unionByName, (m.accepted for m in mapped)),
         reduce(DataFrame.unionByName, (m.rejected for m in mapped)),
     )
-
-
-@contextmanager
-def _forgiving_expressions(spark: SparkSession) -> Iterator[None]:
-    """Analyse expressions without ANSI mode, so that a bad row gives null and does not fail the job.
-
-    Casts, divisions and the like keep the mode in which they were analysed, whenever they run.
-    """
-    before = spark.conf.get(_ANSI)
-    spark.conf.set(_ANSI, "false")
-    try:
-        yield
-    finally:
-        spark.conf.set(_ANSI, str(before))
 
 
 def _check_names(table: Table, source: Source, *, where: str) -> None:
@@ -103,7 +89,7 @@ def _check_names(table: Table, source: Source, *, where: str) -> None:
 
 def _prepare(spark: SparkSession, source: Source, *, where: str) -> DataFrame:
     """Return the rows of the source after `where` and `join`, with the source's column names."""
-    df = open_source(spark, source, where=where)
+    df = open_source(spark, source, where=where).rows
     if source.where is not None:
         with _explained(df, source.where, where=f"{where}.where"):
             df = df.where(F.expr(source.where))

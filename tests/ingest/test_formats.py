@@ -32,10 +32,8 @@ def test_rows_written_in_a_format_are_read_in_it(spark: SparkSession, tmp_path: 
     rows = spark.createDataFrame([("i1",), ("i2",)], "id string")
     rows.coalesce(1).write.format(form).options(**OPTIONS.get(form, {})).save(str(tmp_path / "it"))
 
-    assert sorted(row[0] for row in open_source(spark, source(form, tmp_path / "it"), where="it").collect()) == [
-        "i1",
-        "i2",
-    ]
+    opened = open_source(spark, source(form, tmp_path / "it"), where="it")
+    assert sorted(row[0] for row in opened.rows.select(*opened.columns).collect()) == ["i1", "i2"]
 
 
 @pytest.mark.parametrize("form", get_args(sources.Format))

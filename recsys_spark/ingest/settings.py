@@ -1,0 +1,30 @@
+"""Spark's settings while a source is opened and read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from pyspark.sql import SparkSession
+
+READING = {
+    # A cast or a division then gives null, where it would raise. Expressions keep the mode in which they were analysed.
+    "spark.sql.ansi.enabled": "false",
+    # The folder item_id=00007 holds the item `00007`, and not the item 7.
+    "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # Spark refuses timestamps in nanoseconds. As numbers they can be read, and are then made timestamps again.
+    "spark.sql.legacy.parquet.nanosAsLong": "true",
+}
+
+
+@contextmanager
+def reading_settings(spark: SparkSession) -> Iterator[None]:
+    """Set ``READING`` for the block: sources are opened, analysed and read inside it."""
+    before = {key: spark.conf.get(key, None) for key in READING}
+    for key, value in READING.items():
+        spark.conf.set(key, value)
+    try:
+        yield
+    finally:
+        for key, earlier in before.items():
+            spark.conf.unset(key) if earlier is None else spark.conf.set(key, earlier)

@@ -1,0 +1,180 @@
+"""SQL expressions as Spark's analyser sees them: what they read, and how they are evaluated without raising.
+
+Catalyst has what is needed here, but PySpark has no function for it: the parser, the analysed plan, and TryEval, on
+which Spark's own try_ functions are built.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+_EXPLICIT_ALIAS = re.compile(r"\bas\s+(\w+|`[^`]+`)\s*$", re.IGNORECASE)
+_WORD_FUNCTIONS = ("CurrentUser", "CurrentDate", "CurrentTimestamp", "CurrentTime")
+_CANNOT_RAISE = (
+    *("And", "Or", "Not", "EqualTo", "EqualNullSafe", "LessThan", "LessThanOrEqual", "GreaterThan"),
+    *("GreaterThanOrEqual", "In", "InSet", "IsNull", "IsNotNull", "StartsWith", "EndsWith", "Contains"),
+    *("AttributeReference", "Literal"),
+)
+"""Operators of Catalyst by which a scan can skip files. They give a value for every input."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What an expression reads of a source."""
+
+    names: frozenset[str]
+    """Columns of the source that it depends on, by the analysed plan."""
+    words: tuple[str, ...]
+    """Bare words in it that are not columns; Spark takes them for functions, such as `user` for current_user()."""
+    alias: str | None
+    """Name that Spark gives the result because of a second word, as in `user id`; null with an explicit AS."""
+    is_moment: bool
+    """Whether it is a typed literal, such as timestamp '2026-01-01' or date '2026-01-01'."""
+    reshapes: bool
+    """Whether its result is not one value per row: it has an aggregate, a generator or a window."""
+    inputs: tuple[Column, ...]
+    """Where it ``reshapes``: the parts of it that are evaluated on single rows."""
+
+
+def attempt(spark: SparkSession, column: Column) -> Column:
+    """Return ``struct(value)`` with the column's value, or null where evaluating it raises an exception."""
+    jvm: Any = spark._jvm
+    whole = spark._jsparkSession.expression(F.struct(column.alias("value"))._jc)
+    return _column(spark, jvm.org.apache.spark.sql.catalyst.expressions.TryEval(whole))
+
+
+def references(df: DataFrame, text: str) -> frozenset[str]:
+    """Return the names of the columns of ``df`` that an expression reads. Raises what Spark's analyser raises."""
+    return reading(df, text).names
+
+
+def reading(df: DataFrame, text: str, group_by: Sequence[str] = ()) -> Reading:
+    """Return what an expression over ``df`` reads. Raises what Spark's parser and analyser raise.
+
+    ``group_by``: expressions by which rows are grouped; the expression may then have aggregates.
+    """
+    parsed = df.sparkSession._jsparkSession.sessionState().sqlParser().parseExpression(text)
+    grouped = bool(group_by)
+    column = F.expr(text).alias("it")
+    # The result of an aggregation has the keys as well; their names must not count as the expression's.
+    selected = df.groupBy(*map(F.expr, group_by)).agg(column) if grouped else df.select(column)
+    base = df._jdf.queryExecution().analyzed()
+    own = _attributes(base.output())
+    read: dict[int, str] = {}
+    inputs: list[Any] = []
+    nodes = list(_above(selected._jdf.queryExecution().analyzed(), base))
+    for node in nodes:
+        expressions = [_last(node.aggregateExpressions())] if _kind(node) == "Aggregate" else _items(node.expressions())
+        for expression in expressions:
+            read |= _attributes(expression.references().toSeq())
+            inputs += _row_inputs(expression)
+    of_source = {key: own.get(key, name) for key, name in read.items() if key in own or name.startswith("_metadata")}
+    reshapes = grouped or any(_kind(node) != "Project" for node in nodes)
+    return Reading(
+        names=frozenset(of_source.values()),
+        words=_words(parsed, {name.lower() for name in of_source.values()}),
+        alias=parsed.name() if _kind(parsed) == "Alias" and not _EXPLICIT_ALIAS.search(text) else None,
+        is_moment=_kind(parsed) == "Literal" and parsed.dataType().typeName() in ("timestamp", "timestamp_ntz", "date"),
+        reshapes=reshapes,
+        inputs=tuple(
+            _column(df.sparkSession, part)
+            for part in (inputs if reshapes else ())
+            if _attributes(part.references().toSeq()).keys() <= own.keys()
+        ),
+    )
+
+
+def prunable(df: DataFrame, condition: str, among: frozenset[str] | None = None) -> list[Column]:
+    """Return the parts of a condition, joined by AND, that a scan may check itself: they cannot raise.
+
+    ``among``: the columns that such a part may read; None for all. The columns that Spark returns are the parts
+    themselves, so that they may be given to ``where`` of the same ``df``.
+    """
+    node = df.where(F.expr(condition))._jdf.queryExecution().analyzed()
+    return [
+        _column(df.sparkSession, part)
+        for part in _conjuncts(node.condition())
+        if _is_safe(part) and (among is None or set(_attributes(part.references().toSeq()).values()) <= among)
+    ]
+
+
+def partition_columns(df: DataFrame) -> frozenset[str]:
+    """Return the columns of files just opened that come from the names of folders."""
+    plan = df._jdf.queryExecution().analyzed()
+    if _kind(plan) != "LogicalRelation" or not hasattr(plan.relation(), "partitionSchema"):
+        return frozenset()
+    return frozenset(plan.relation().partitionSchema().fieldNames())
+
+
+def _column(spark: SparkSession, expression: Any) -> Column:
+    """Return the PySpark column of an expression of Catalyst."""
+    from pyspark.sql.classic.column import Column as Classic
+
+    jvm: Any = spark._jvm
+    column: Column = Classic(jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
+    return column
+
+
+def _above(plan: Any, base: Any) -> Iterator[Any]:
+    """Yield the nodes that an expression adds to the plan of its source, from the top."""
+    while not plan.fastEquals(base):
+        yield plan
+        plan = plan.children().apply(0)
+
+
+def _row_inputs(expression: Any) -> Iterator[Any]:
+    """Yield what is evaluated on single rows before an aggregate, generator or window."""
+    is_function = _kind(expression) == "AggregateExpression"
+    if is_function or expression.getClass().getName().endswith(("Explode", "Inline", "Stack", "Generator")):
+        yield from _items((expression.aggregateFunction() if is_function else expression).children())
+        return
+    for child in _items(expression.children()):
+        yield from _row_inputs(child)
+
+
+def _words(parsed: Any, names: set[str]) -> tuple[str, ...]:
+    """Return the bare words of a parsed expression that are not among the columns it turned out to read."""
+    kind = _kind(parsed)
+    if kind in _WORD_FUNCTIONS:
+        return (str(parsed.prettyName()),)
+    if kind == "UnresolvedAttribute":
+        parts = _items(parsed.nameParts())
+        return (str(parts[0]),) if len(parts) == 1 and str(parts[0]).lower() not in names else ()
+    return tuple(word for child in _items(parsed.children()) for word in _words(child, names))
+
+
+def _conjuncts(condition: Any) -> Iterator[Any]:
+    if _kind(condition) == "And":
+        yield from _conjuncts(condition.left())
+        yield from _conjuncts(condition.right())
+    else:
+        yield condition
+
+
+def _is_safe(part: Any) -> bool:
+    # What reads no column has one value for all rows: it cannot raise on one of them.
+    if part.references().isEmpty() and part.deterministic():
+        return True
+    return _kind(part) in _CANNOT_RAISE and all(_is_safe(child) for child in _items(part.children()))
+
+
+def _attributes(sequence: Any) -> dict[int, str]:
+    return {int(attribute.exprId().id()): str(attribute.name()) for attribute in _items(sequence)}
+
+
+def _kind(node: Any) -> str:
+    return str(node.getClass().getSimpleName()).removesuffix("$")
+
+
+def _items(sequence: Any) -> list[Any]:
+    return [sequence.apply(position) for position in range(sequence.size())]
+
+
+def _last(sequence: Any) -> Any:
+    return sequence.apply(sequence.size() - 1)
