@@ -1,0 +1,108 @@
+"""Footers of Parquet files, read on the driver: their columns and their number of rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from py4j.protocol import Py4JJavaError
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
+from pyspark.sql.types import DataType, StructType
+
+from recsys_spark.spark.files import Listing
+from recsys_spark.spark.java_calls import JavaCalls
+
+_HADOOP = "org.apache.parquet.hadoop"
+
+
+@dataclass(frozen=True)
+class ParquetColumn:
+    """A column of a Parquet file."""
+
+    name: str
+    type: DataType | None
+    """The type in which Spark reads it, or None where Spark does not know its type."""
+    stored: str
+    """The column as the file's own schema describes it, such as `optional int64 ts (TIMESTAMP(NANOS,true))`."""
+
+
+@dataclass(frozen=True)
+class Footers:
+    """The footers of many files."""
+
+    columns: dict[str, tuple[ParquetColumn, ...]]
+    """Path of each readable file -> its columns; files alike share one tuple."""
+    n_rows: int
+    """Number of rows of all readable files."""
+    unreadable: dict[str, str]
+    """Path of each other file -> reason."""
+
+
+def parquet_footers(spark: SparkSession, files: Listing) -> Footers:
+    """Return the footers of Parquet files; some 1,000 small files a second, in one call each hundred."""
+    calls = JavaCalls(spark)
+    try:
+        return _footers(spark, calls, files.statuses, {})
+    except (Py4JJavaError, PySparkException):
+        good, bad = calls.listed([]), {}
+        for status in files.statuses:
+            reason = _reason(spark, calls, status)
+            if reason is None:
+                good.add(status)
+            else:
+                bad[str(status.getPath().toString())] = reason
+        return _footers(spark, calls, good, bad)
+
+
+def _footers(spark: SparkSession, calls: JavaCalls, statuses: Any, unreadable: dict[str, str]) -> Footers:
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    reader = calls.jvm.org.apache.parquet.hadoop.ParquetFileReader
+    footers = calls.listed(reader.readAllFootersInParallel(conf, statuses, False))
+    paths = calls.texts(calls.map(footers, f"{_HADOOP}.Footer", "getFile"))
+    metadata = calls.map(footers, f"{_HADOOP}.Footer", "getParquetMetadata")
+    groups = calls.flat(calls.map(metadata, f"{_HADOOP}.metadata.ParquetMetadata", "getBlocks"))
+    n_rows = sum(map(int, calls.texts(calls.map(groups, f"{_HADOOP}.metadata.BlockMetaData", "getRowCount"))))
+    of_file = calls.map(metadata, f"{_HADOOP}.metadata.ParquetMetadata", "getFileMetaData")
+    schemas = calls.map(of_file, f"{_HADOOP}.metadata.FileMetaData", "getSchema")
+    written = calls.texts(schemas)
+    known = {text: _columns(spark, calls, schemas.get(written.index(text))) for text in dict.fromkeys(written)}
+    by_path = sorted(zip(paths, written, strict=True))
+    return Footers({path: known[text] for path, text in by_path}, n_rows, unreadable)
+
+
+def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[ParquetColumn, ...]:
+    parquet = calls.jvm.org.apache.spark.sql.execution.datasources.parquet
+    converter = parquet.ParquetToSparkSchemaConverter(spark._jsparkSession.sessionState().conf())
+    columns = []
+    for field in schema.getFields():
+        alone = calls.jvm.org.apache.parquet.schema.MessageType("one", calls.listed([field]))
+        kind: DataType | None = None
+        try:
+            kind = StructType.fromJson(json.loads(converter.convert(alone).json()))[0].dataType
+        except (Py4JJavaError, PySparkException):
+            kind = None
+        columns.append(ParquetColumn(str(field.getName()), kind, " ".join(str(field.toString()).split())))
+    return tuple(columns)
+
+
+def _reason(spark: SparkSession, calls: JavaCalls, status: Any) -> str | None:
+    """Return why a file's footer cannot be read; None where it can."""
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    reader = calls.jvm.org.apache.parquet.hadoop.ParquetFileReader
+    try:
+        reader.open(calls.jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromStatus(status, conf)).close()
+    except Py4JJavaError as error:
+        return str(error.java_exception.getMessage())
+    return None
+
+
+def in_files(footers: Footers, paths: Sequence[str]) -> list[ParquetColumn]:
+    """Return the columns of all ``paths``, the first of each name; case does not count."""
+    found: dict[str, ParquetColumn] = {}
+    for columns in {id(footers.columns[path]): footers.columns[path] for path in paths}.values():
+        for column in columns:
+            found.setdefault(column.name.lower(), column)
+    return list(found.values())
