@@ -11,10 +11,8 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError, nearest
-from recsys_spark.spark.failures import JavaFailure, java_message
+from recsys_spark.spark.failures import JavaFailure, SparkFailure, java_message
 
-SparkFailure = (PySparkException, JavaFailure)
-"""What Spark raises; the second is raised by a failed job, such as one that met a corrupt file."""
 _CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _N_NAMES_SHOWN = 30
 

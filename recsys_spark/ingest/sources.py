@@ -18,8 +18,9 @@ from recsys_spark.errors import SourceError, nearest
 from recsys_spark.ingest.formats import open_source
 from recsys_spark.ingest.row_checks import check_type, rejection_reason, typed
 from recsys_spark.ingest.settings import reading_settings
-from recsys_spark.ingest.source_errors import SparkFailure, explain_expression, quiet_query_log, shown
+from recsys_spark.ingest.source_errors import explain_expression, quiet_query_log, shown
 from recsys_spark.schema import Table
+from recsys_spark.spark.failures import SparkFailure
 from recsys_spark.tables import REJECTED_ROWS
 
 # What a null in these columns stands for.

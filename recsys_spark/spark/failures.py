@@ -17,6 +17,8 @@ _OURS = re.compile(r"^recsys_spark\.errors\.(\w+): (.*)$", re.MULTILINE)
 _PART = re.compile(r"^  (where|found|expected|to do):\s+(.*)$")
 JavaFailure = Py4JJavaError
 """An exception of the JVM, such as a failed job or an unreadable file. Modules outside this folder use this name."""
+SparkFailure = (PySparkException, JavaFailure)
+"""What Spark raises; the second is raised by a failed job, such as one that met a corrupt file."""
 
 
 def java_message(error: Py4JJavaError) -> str:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.spark.java_calls import JavaCalls
 
@@ -59,3 +59,11 @@ def _first_bytes(spark: SparkSession, paths: Sequence[str], n_bytes: int) -> lis
     system = where.get(0).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     owner, takes = "org.apache.hadoop.fs.FileSystem", "org.apache.hadoop.fs.Path"
     return calls.beginnings(calls.map(where, owner, "open", takes=takes, of=system), n_bytes)
+
+
+def file_columns(df: DataFrame) -> frozenset[str]:
+    """Return the columns of files just opened that are in the files themselves; none where that cannot be seen."""
+    plan = df._jdf.queryExecution().analyzed()
+    if plan.getClass().getSimpleName() != "LogicalRelation":
+        return frozenset()
+    return frozenset(plan.relation().dataSchema().fieldNames())

@@ -1,0 +1,47 @@
+"""A source that is opened and not yet read."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from pyspark.sql import DataFrame
+
+from recsys_spark.config.sources import Source
+from recsys_spark.spark.expressions import references
+from recsys_spark.spark.failures import SparkFailure
+
+MALFORMED = "__malformed"
+"""Column in which a reader puts the text of a row that has not the form of its file."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """The rows of a source, not yet read."""
+
+    rows: DataFrame
+    """Columns under the source's names, and perhaps ``malformed``."""
+    malformed: str | None = None
+    """Column with the text of a row that has not the form of its file, and null for all others: MALFORMED or None."""
+    n_rows: int | None = None
+    """Number of rows, where it is known apart from reading them, as from Parquet's footers."""
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the source's own columns."""
+        return [name for name in self.rows.columns if name != self.malformed]
+
+
+def used(df: DataFrame, source: Source) -> set[str]:
+    """Return the columns of ``df`` that the source's expressions read, in lower case."""
+    texts = [*source.columns.values(), *source.group_by, *([source.where] if source.where else [])]
+    names = {name.lower() for join in source.join for name in join.on}
+    return names.union(*(_read(df, text) for text in texts))
+
+
+def _read(df: DataFrame, text: str) -> set[str]:
+    try:
+        return {name.lower() for name in references(df, text)}
+    except SparkFailure:
+        # The expression also reads a joined column, or is wrong. Its words are then compared with the columns' names.
+        return {name.lower() for name in df.columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I)}
