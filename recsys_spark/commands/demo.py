@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from recsys_spark.commands.command import Command
@@ -23,6 +22,8 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Run the demo and print what three users did and get."""
+    from recsys_spark.config.address_kinds import SHOP
+    from recsys_spark.config.addresses import local_path
     from recsys_spark.pipeline import run_pipeline
     from recsys_spark.shop import demo
     from recsys_spark.tables import ITEM_PROFILES, METRICS, USER_PROFILES
@@ -41,7 +42,8 @@ def run(options: Options) -> int:
         )
 
     sizes = {"n_users": options.users, "n_items": options.items, "n_behaviours": options.behaviours}
-    demo.run_demo(Path(options.dir).resolve(), {**sizes, "seed": options.seed}, runner)
+    folder = local_path(options.dir, option="--dir", kind=SHOP).resolve()
+    demo.run_demo(folder, {**sizes, "seed": options.seed}, runner)
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 from recsys_spark.commands.command import Command
 from recsys_spark.commands.options import Options, Parser
@@ -28,6 +27,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Compare the candidates, print the table and the verdict, and write the report where one is asked for."""
+    from recsys_spark.config.addresses import local_path
     from recsys_spark.config.file import load_config
     from recsys_spark.encoder_choice.candidates import read_candidates
     from recsys_spark.encoder_choice.compare import Sizes, compare, prepare
@@ -36,6 +36,7 @@ def run(options: Options) -> int:
     from recsys_spark.spark.failures import named_failures
     from recsys_spark.spark.session import create_session
 
+    out = local_path(options.out, option="--out") if options.out is not None else None
     cfg = load_config(options.config)
     run_date = parse_date(options.run_date or datetime.now(UTC).date())
     candidates = read_candidates(options.candidates, cfg)
@@ -50,7 +51,7 @@ def run(options: Options) -> int:
     finally:
         spark.stop()
     print(f"{text_table(table_rows(comparison))}\n\n{comparison.verdict.sentence}")
-    for path in write_report(comparison, Path(options.out)) if options.out else ():
+    for path in write_report(comparison, out) if out else ():
         print(f"wrote {path}")
     return 0
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from recsys_spark.commands.command import Command
 from recsys_spark.commands.options import Options, Parser
 
@@ -22,19 +24,22 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Write the tables."""
+    from recsys_spark.config.address_kinds import STORE
+    from recsys_spark.config.addresses import address
     from recsys_spark.shop.generate import generate_shop
     from recsys_spark.spark.session import create_session
 
+    out = address(options.out, Path.cwd(), STORE, key="--out", where="command line")
     spark = create_session(app_name="recsys-spark generate")
     generate_shop(
         spark,
-        options.out,
+        out,
         n_users=options.users,
         n_items=options.items,
         n_behaviours=options.behaviours,
         seed=options.seed,
     )
-    print(f"wrote {options.out}")
+    print(f"wrote {out}")
     spark.stop()
     return 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from recsys_spark.commands.command import Command
 from recsys_spark.commands.options import Options, Parser, whole_number
 
@@ -26,6 +24,7 @@ def add_arguments(parser: Parser) -> None:
 
 def run(options: Options) -> int:
     """Run the stages before training, try configurations, print them and write the winner."""
+    from recsys_spark.config.addresses import local_path
     from recsys_spark.config.file import load_config
     from recsys_spark.encoder_choice.report import text_table
     from recsys_spark.pipeline import parse_date, parse_time, run_pipeline
@@ -34,7 +33,7 @@ def run(options: Options) -> int:
     from recsys_spark.tuning import file as tuning_file
     from recsys_spark.tuning import rounds as tuning
 
-    file, out = Path(options.config), Path(options.out)
+    file, out = local_path(options.config, option="--config"), local_path(options.out, option="--out")
     cfg = load_config(file)
     parse_date(options.run_date)
     if options.as_of:

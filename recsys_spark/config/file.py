@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import math
-import os
-import re
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from recsys_spark.config.address_kinds import kind_of
+from recsys_spark.config.addresses import address, local_path
 from recsys_spark.config.sections import Config
+from recsys_spark.config.toml_file import read_toml
+from recsys_spark.config.variables import with_variables
 from recsys_spark.errors import ConfigError, nearest
-
-_VARIABLE = re.compile(r"\$\{(\w+)\}")
-_SCHEME = re.compile(r"^[a-z][a-z0-9+.-]*://|^/", re.IGNORECASE)
 
 
 def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) -> Config:
@@ -25,37 +23,12 @@ def load_config(path: str | Path, overrides: Mapping[str, Any] | None = None) ->
     ``overrides``: dotted keys whose values replace those of the file, such as ``{"run.top_n": 10}``.
     Raises ConfigError, which names the file, the key, what was found and the nearest valid key.
     """
-    file = Path(path)
-    content = read_toml(file)
+    content = read_toml(path)
     for key, value in (overrides or {}).items():
         _set(content, key, value)
-    return parse_config(place(content, file.resolve().parent, str(path)), where=str(path), overrides=overrides)
-
-
-def read_toml(path: str | Path, *, what: str = "configuration file", option: str = "--config") -> dict[str, Any]:
-    """Return the content of a TOML file, unchanged. Raises ConfigError.
-
-    ``what`` names the file in messages; ``option`` is the command-line option that named it.
-    """
-    file = Path(path)
-    if not file.is_file():
-        raise ConfigError(
-            f"The {what} does not exist",
-            where=str(path),
-            found="no file of that name",
-            expected="a TOML file on the machine where the driver starts",
-            action=f"Pass {option} FILE. conf/ has examples.",
-        )
-    try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"The {what} is not valid TOML",
-            where=str(path),
-            found=error,
-            expected="TOML 1.0 in UTF-8",
-            action="Correct the line that the message names.",
-        ) from error
+    folder = local_path(path, option="--config").resolve().parent
+    placed = place(content, folder, str(path), overrides=overrides)
+    return parse_config(placed, where=str(path), overrides=overrides)
 
 
 def parse_config(
@@ -89,42 +62,42 @@ def _set(content: Any, dotted: str, value: Any) -> None:
         ) from error
 
 
-def place(content: dict[str, Any], base: Path, where: str) -> dict[str, Any]:
-    """Return the content with `${NAME}` replaced in every string, and `path`, `store` and a model's folder absolute.
+def place(
+    content: dict[str, Any], base: Path, where: str, *, overrides: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the content with `${NAME}` replaced in every string, and with every address as `addresses` returns it.
 
-    Raises ConfigError where an environment variable is not set.
+    Relative addresses start at the folder ``base``. Raises ConfigError.
     """
 
-    def expand(text: str) -> str:
-        def value_of(match: re.Match[str]) -> str:
-            if match[1] not in os.environ:
-                raise ConfigError(
-                    f"The environment variable {match[1]} is not set",
-                    where=where,
-                    found=text,
-                    expected=f"a value for {match[1]} on the machine where the driver runs",
-                    action=f"export {match[1]}=FOLDER",
-                )
-            return os.environ[match[1]]
-
-        return _VARIABLE.sub(value_of, text)
-
-    def walk(value: Any, key: str = "") -> Any:
+    def walk(value: Any, key: str) -> Any:
         if isinstance(value, dict):
-            return {k: walk(v, k) for k, v in value.items()}
+            return {name: walk(inner, f"{key}.{name}".lstrip(".")) for name, inner in value.items()}
         if isinstance(value, list):
-            return [walk(v, key) for v in value]
-        if isinstance(value, str):
-            text = expand(value)
-            relative = key in ("path", "store") and not _SCHEME.match(text)
-            return str(base / text) if relative else text
-        return value
+            return [walk(inner, f"{key}.{number}") for number, inner in enumerate(value)]
+        if not isinstance(value, str):
+            return value
+        at, kind = _origin(key, where, overrides or {}), kind_of(key)
+        if kind is not None:
+            return address(value, base, kind, key=key, where=at)
+        text = with_variables(value, where=at)
+        if key.startswith("spark.") and text.startswith("~"):
+            raise ConfigError(
+                f"Spark does not replace the ~ of `{key}`",
+                where=at,
+                found=value,
+                expected="a path without ~",
+                action=f"Write ${{HOME}}{text[1:]}." if text.startswith("~/") else "Write the whole path.",
+            )
+        return text
 
-    placed: dict[str, Any] = walk(content)
-    model = placed.get("encoder", {}).get("model") if isinstance(placed.get("encoder"), dict) else None
-    if isinstance(model, str) and model.startswith("."):
-        placed["encoder"]["model"] = str((base / model).resolve())
+    placed: dict[str, Any] = walk(content, "")
     return placed
+
+
+def _origin(key: str, where: str, overrides: Mapping[str, Any]) -> str:
+    """Return where the value of a key comes from: the file, or an option that replaced it."""
+    return f"--set, over {where}" if any(f"{key}.".startswith(f"{given}.") for given in overrides) else where
 
 
 def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -> ConfigError:
@@ -134,8 +107,7 @@ def _explain(error: ValidationError, where: str, overrides: Mapping[str, Any]) -
     location = [str(part) for part in first["loc"]]
     key = ".".join(location)
     more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-    if any(f"{key}.".startswith(f"{given}.") for given in overrides):
-        where = f"--set, over {where}"
+    where = _origin(key, where, overrides)
     if first["type"] == "extra_forbidden":
         valid = _keys_at(location[:-1])
         close = nearest(location[-1], valid)

@@ -9,9 +9,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, get_args
 
+from recsys_spark.config.address_kinds import MODEL
+from recsys_spark.config.addresses import address, local_path
 from recsys_spark.config.encoder import Encoder
-from recsys_spark.config.file import parse_config, place, read_toml
+from recsys_spark.config.file import parse_config, place
 from recsys_spark.config.sections import Config
+from recsys_spark.config.toml_file import read_toml
 from recsys_spark.encoding.files.find import find_folder
 from recsys_spark.errors import ConfigError, EncoderError, nearest
 
@@ -36,9 +39,9 @@ def read_candidates(text: str | None, cfg: Config) -> list[Encoder]:
         found = list(_under_every_backend(cfg))
         found += [laid_over(cfg, {"model": name}) for name in packages_with_a_model(cfg.encoder.model)]
     elif text.endswith(".toml"):
-        found = _of_file(Path(text), cfg)
+        found = _of_file(text, cfg)
     else:
-        found = [laid_over(cfg, _of_word(word.strip())) for word in text.split(",") if word.strip()]
+        found = [laid_over(cfg, _placed(_of_word(word.strip()))) for word in text.split(",") if word.strip()]
     if not found:
         raise ConfigError(
             "There is no candidate",
@@ -89,20 +92,26 @@ def _of_word(word: str) -> dict[str, Any]:
     return {"model": model, "backend": backend}
 
 
-def _of_file(path: Path, cfg: Config) -> list[Encoder]:
+def _placed(keys: dict[str, Any]) -> dict[str, Any]:
+    """Return the keys of a word with the model's address; a relative one starts at the working directory."""
+    model = address(keys["model"], Path.cwd(), MODEL, key="--candidates", where="command line")
+    return keys | {"model": model}
+
+
+def _of_file(path: str, cfg: Config) -> list[Encoder]:
     content = read_toml(path, what="file of candidates", option="--candidates")
     sections = content.get(SECTION)
     if set(content) != {SECTION} or not isinstance(sections, list) or not all(isinstance(s, dict) for s in sections):
         raise ConfigError(
             "The file of candidates contains something other than [[encoder]] sections",
-            where=str(path),
+            where=path,
             found=", ".join(content) or "nothing",
             expected="one [[encoder]] section per candidate, with the keys of [encoder]",
             action="Write [[encoder]] above each candidate's keys.",
         )
-    folder = path.resolve().parent
+    folder = local_path(path, option="--candidates").resolve().parent
     return [
-        laid_over(cfg, place({SECTION: section}, folder, str(path))[SECTION], where=f"{path}, [[encoder]] {number}")
+        laid_over(cfg, place({SECTION: section}, folder, path)[SECTION], where=f"{path}, [[encoder]] {number}")
         for number, section in enumerate(sections, 1)
     ]
 

@@ -15,11 +15,12 @@ from pathlib import Path, PurePosixPath
 from pyspark import SparkFiles
 from pyspark.sql import SparkSession
 
+from recsys_spark.config.addresses import has_scheme
 from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.archive import ARCHIVE_SUFFIXES, cached_folder, is_archive, unpack
 from recsys_spark.encoding.files.checks import is_kept, kept_files, no_weights
 from recsys_spark.encoding.files.checksums import sha256_of
-from recsys_spark.encoding.files.find import SUPPORTED, find_folder, is_hub_id, model_folder
+from recsys_spark.encoding.files.find import SUPPORTED, find_folder, is_hub_id, model_folder, model_path
 from recsys_spark.encoding.files.hub import hub_folder
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
@@ -48,9 +49,9 @@ def provide(encoder: Encoder, spark: SparkSession) -> Provided:
     with_job = _archive_of_job(model, spark)
     if with_job is not None:
         return with_job
-    if "://" in model:
+    if has_scheme(model):
         return Provided(_fetched(model, spark, trusted))
-    path = Path(model).expanduser()
+    path = model_path(model)
     if path.is_file() and is_archive(path.name):
         return Provided(_unpacked(path))
     if is_hub_id(model):
@@ -116,7 +117,7 @@ def archives_by_name(*properties: str) -> dict[str, str]:
 
 
 def _archive_root(archive: str, spark: SparkSession) -> Path:
-    if ":/" in archive:
+    if has_scheme(archive):
         return _fetched_root(archive, spark, trusted=False)
     return _unpacked_root(Path(archive))
 

@@ -44,6 +44,7 @@ ATTEMPT, DONE = "train_attempt", "recorded_{stage}"
 PATIENCE_S = 300.0
 """No stage is held up longer, whatever timeouts a database or a file store has; MLflow goes on meanwhile."""
 CAUSE_CHARS = 500
+_SQLITE = re.compile(r"sqlite(?:\+\w+)?:///([^?]*).*")
 _PASSWORD = re.compile(r"//[^/@\s]+@")
 
 
@@ -163,11 +164,14 @@ def _run(client: Any, ctx: Context) -> Any:
 
 def artifact_location(settings: Mlflow) -> str | None:
     """Return where a new experiment keeps its files; None leaves it to the server."""
-    path = settings.tracking_uri.partition("?")[0].removeprefix("sqlite:///")
-    if settings.artifact_location or path == settings.tracking_uri:
+    if settings.artifact_location.startswith("/"):
+        # MLflow would read %20 and # in a bare path as parts of an address.
+        return Path(settings.artifact_location).as_uri()
+    database = _SQLITE.fullmatch(settings.tracking_uri)
+    if settings.artifact_location or database is None:
         return settings.artifact_location or None
     # By default MLflow takes a folder in the directory where the job was started.
-    return (Path(path).resolve().parent / "mlartifacts").as_uri()
+    return (Path(database[1]).resolve().parent / "mlartifacts").as_uri()
 
 
 def _log(

@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from recsys_spark.config.addresses import absolute_text
 from recsys_spark.config.file import load_config, place
 from recsys_spark.config.sections import Config
+from recsys_spark.config.toml_file import read_text
 from recsys_spark.errors import ConfigError
 
 NEEDED = ("optuna", "tomlkit")
@@ -68,7 +70,7 @@ def write_tuned(file: Path, given: Config, out: Path, changes: Mapping[str, Any]
 def _tuned_text(file: Path, changes: Mapping[str, Any], *, moved: bool) -> str:
     import tomlkit
 
-    content, base = tomlkit.parse(file.read_text(encoding="utf-8")), file.resolve().parent
+    content, base = tomlkit.parse(read_text(file)), file.resolve().parent
     if moved:
         plain = content.unwrap()
         # Only `place` knows which strings are relative paths: those that depend on the folder.
@@ -87,7 +89,7 @@ def _take_paths(content: Any, here: Any, other: Any, base: Path) -> None:
         if isinstance(value, (dict, list)):
             _take_paths(value, here[key], other[key], base)
         elif isinstance(value, str) and here[key] != other[key]:
-            content[key] = here[key] if "$" not in value else str(base / value)
+            content[key] = here[key] if "$" not in value else absolute_text(value, base)
 
 
 def _check_same(written: Config, given: Config, changes: Mapping[str, Any], out: Path) -> None:

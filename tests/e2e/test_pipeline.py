@@ -29,7 +29,8 @@ from tests.tiny_encoder import tiny_encoder
 
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_shop(tmp_path_factory.mktemp("shop"))
+    # Every stage works in a folder whose name Spark, Hadoop, pyarrow or a shell could read in another way.
+    return write_shop(tmp_path_factory.mktemp("shop") / "_our shop, 100%20é日#1")
 
 
 @pytest.fixture(scope="module")

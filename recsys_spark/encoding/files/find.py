@@ -6,6 +6,7 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+from recsys_spark.config.addresses import has_scheme
 from recsys_spark.errors import EncoderError, nearest
 
 WAYS = (
@@ -21,8 +22,8 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 def find_folder(model: str) -> Path:
     """Return the folder that ``encoder.model`` names: a path, else an installed distribution; raises EncoderError."""
-    path = Path(model).expanduser()
-    if "://" not in model and path.is_dir():
+    path = model_path(model)
+    if not has_scheme(model) and path.is_dir():
         return path.resolve()
     try:
         distribution = metadata.distribution(model)
@@ -40,6 +41,20 @@ def find_folder(model: str) -> Path:
             action="name the model folder itself",
         )
     return folders[0].resolve()
+
+
+def model_path(model: str) -> Path:
+    """Return ``encoder.model`` as a path, with the home folder for `~`; raises EncoderError."""
+    try:
+        return Path(model).expanduser()
+    except RuntimeError as error:
+        raise EncoderError(
+            "the home folder of the model's path is not known",
+            where="encoder.model",
+            found=f"{model}: {error}",
+            expected=SUPPORTED,
+            action="write the whole path",
+        ) from error
 
 
 def is_hub_id(model: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
+from urllib.parse import quote
 
 import pyarrow as pa
 import pyarrow.fs as pafs
@@ -78,7 +79,8 @@ def _located(uri: str) -> tuple[pafs.FileSystem, str]:
         return pafs.LocalFileSystem(), uri
     if "://" not in uri:
         raise OSError(f"pyarrow does not know the file system of {uri}")
-    files, path = pafs.FileSystem.from_uri(uri.replace("s3a://", "s3://", 1))
+    # Hadoop takes an address letter by letter, but pyarrow decodes it.
+    files, path = pafs.FileSystem.from_uri(quote(uri.replace("s3a://", "s3://", 1), safe=":/@[]"))
     return files, path
 
 
