@@ -25,7 +25,30 @@ CONFIGURATION_INTRO = """# Configuration
 
 One TOML file configures one job. Each section below lists its keys with type, default and meaning. A key without a
 default must be given. An unknown key is an error that names the nearest valid key. `--set section.key=value` replaces
-one value of the file.
+one value of the file. The file is UTF-8, with or without a byte order mark.
+
+## Addresses
+
+`run.store`, `path`, `encoder.model` and the addresses of `[mlflow]` are read by the same rules, and so are the options
+of the command line that name a file or folder. An address that would mean something else is refused before anything is
+written, with status 2.
+
+- `/data/shop`: a path on Spark's default file system: this machine's disk, unless `spark.hadoop.fs.defaultFS` is set.
+- `shop`, `./shop`, `../shop`: a path relative to the configuration file, or to the working directory in an option.
+- `~/shop`, `~ann/shop`: a path in the home folder, on the driver's machine.
+- `${NAME}/shop`: the value of an environment variable of the driver; it must be set, and not be empty.
+- `file:/data/shop`, `file:///data/shop`: a path on the disk of each machine.
+- `hdfs:/shop`, `hdfs://HOST/shop`, `dbfs:/shop`: an address of a file system that Spark has a client for.
+- `s3a://BUCKET/shop`, `gs://BUCKET/shop`: an address of an object store; the bucket is needed.
+- `data/*.csv`, `{a,b}`, `[0-9]`, `?`: a pattern, in the `path` of a source only; `\\[` is the character itself.
+- `$NAME`, `%NAME%`, `C:\\data`, `//server/share`, `hdfs:shop`: refused.
+- blanks at either end, control characters: refused.
+- `[ ] { } * ?` or a colon in a folder of the store: refused, because Spark could not find it again.
+
+Every other character stands for itself: `%20` is three characters, not a blank. A source file whose name begins with
+`_` or a dot is refused, because Spark ignores such files. In cluster deploy mode a relative path has no meaning: write
+whole paths or addresses. Values under `[spark]` go to Spark as they are; there a relative path starts at the working
+directory.
 """
 TABLES_INTRO = """# Tables
 

@@ -13,9 +13,9 @@ class Encoder(Section):
     """The text encoder: a model of the BERT, RoBERTa or XLM-R family, or a decoder made for embeddings."""
 
     model: Annotated[str, Field(min_length=1)]
-    """Where the model is. One of: a folder or archive on the driver or at an address (`hdfs://`, `s3a://`); the name of
-    an archive shipped with the job (`--archives FILE#NAME`); an installed package that carries a model; a hub id
-    `ORG/NAME`."""
+    """Where the model is. One of: the [address](#addresses) of a folder or archive; the name of an archive shipped with
+    the job (`--archives FILE#NAME`); an installed package that carries a model; a hub id `ORG/NAME`. A folder next to
+    the configuration has `./` in front."""
     revision: str = ""
     """Version of a hub model: a commit (safest), a tag or a branch. It is also the version that `trust_remote_code`
     trusts."""

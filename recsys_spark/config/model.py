@@ -99,10 +99,10 @@ class Mlflow(Section):
     stage."""
 
     tracking_uri: str = ""
-    """Address of an MLflow tracking server (`http(s)://`), or a database such as `sqlite:////data/mlflow.db`. Empty:
-    nothing is recorded."""
+    """Address of an MLflow tracking server (`http(s)://`), or a database such as `sqlite:////data/mlflow.db`. The file
+    of `sqlite:///mlflow.db` is next to the configuration. Empty: nothing is recorded."""
     experiment: Annotated[str, Field(min_length=1)] = "recsys-spark"
     """Experiment that holds the runs, one for each model. It is created where it does not exist."""
     artifact_location: str = ""
-    """Where a new experiment keeps its files. Empty: the server chooses; for SQLite it is the folder `mlartifacts` next
-    to the database."""
+    """[Address](#addresses) at which a new experiment keeps its files. Empty: the server chooses; for SQLite it is the
+    folder `mlartifacts` next to the database."""

@@ -28,7 +28,7 @@ class Run(Section):
     """What runs, and where its results are kept."""
 
     store: str
-    """Root folder of everything that the job writes: a local path, or one of `hdfs://` or `s3a://`."""
+    """[Address](#addresses) of the root folder of everything that the job writes."""
     top_n: Annotated[int, Field(ge=1, le=MAX_PER_USER)] = 20
     """Items per user in the published list."""
     seed: Annotated[int, Field(ge=0)] = 0

@@ -19,8 +19,7 @@ class Source(Section):
     format: Format | None = None
     """Format of the files at `path`."""
     path: str | None = None
-    """File or folder. `${NAME}` stands for an environment variable. A relative path starts at the configuration file's
-    folder."""
+    """[Address](#addresses) of a file or folder, or a pattern of files."""
     table: str | None = None
     """A catalog table `db.name`, instead of `format` and `path`."""
     options: dict[str, str] = Field(default={})

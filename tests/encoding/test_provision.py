@@ -135,6 +135,10 @@ def test_address_of_another_file_is_refused(spark: SparkSession, folder: Path) -
     assert "not an archive" in refusal(spark, f"file://{folder}/model.safetensors")
 
 
+def test_an_unknown_home_is_refused(spark: SparkSession) -> None:
+    assert "home folder" in refusal(spark, "~nobody-of-this-name/e5")
+
+
 def test_an_address_without_a_client_is_refused(spark: SparkSession) -> None:
     message = refusal(spark, "s4a://bucket/model")
     assert "cannot be read at its address" in message

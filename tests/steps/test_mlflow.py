@@ -292,3 +292,18 @@ def test_names_stay_apart_when_mlflow_does_not_take_them() -> None:
     assert named.items() >= {"add to cart": "1.0", "a_2f_b": "2.0", "a_3a_b": "3.0", "点击": "4.0"}.items()
     assert json.loads(params["behaviours.default_weight"]) is None
     assert "encoder.revision" not in params
+
+
+@pytest.mark.parametrize(
+    ("uri", "given", "location"),
+    [
+        ("sqlite:////db/m.db", "", "file:///db/mlartifacts"),
+        ("sqlite+pysqlite:////db/m.db?timeout=9", "", "file:///db/mlartifacts"),
+        ("sqlite:////db/m.db", "s3://b/x", "s3://b/x"),
+        ("http://h", "", None),
+        ("http://h", "/data/100%20 #1", "file:///data/100%2520%20%231"),
+    ],
+)
+def test_files_of_an_experiment_are_at_the_place_that_was_meant(uri: str, given: str, location: str | None) -> None:
+    settings = config(mlflow={"tracking_uri": uri, "artifact_location": given}).mlflow
+    assert tracking.artifact_location(settings) == location

@@ -18,7 +18,7 @@ from safetensors.numpy import save as save_tensors
 from recsys_spark.config.model import Model
 from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.artifact import Artifact
-from recsys_spark.training.kernels.checkpoint_files import Checkpoints
+from recsys_spark.training.kernels.checkpoint_files import Checkpoints, _located
 from recsys_spark.training.kernels.checkpoints import FACTS, FORMAT_VERSION, TrainingState
 from recsys_spark.training.kernels.fit import fit
 from recsys_spark.training.kernels.run import Step
@@ -218,3 +218,8 @@ def test_checkpoint_addresses_may_be_spelled_as_hadoop_spells_them(tmp_path: Pat
     unknown.save(TrainingState({}, {}))
     assert unknown.load() is None
     assert len(said) == 2
+
+
+@pytest.mark.parametrize("path", ["a b/c", "100%20/c", "é#1/c?d", "plain/c"])
+def test_an_address_is_taken_letter_by_letter_as_hadoop_takes_it(path: str) -> None:
+    assert _located(f"mock:///{path}")[1] == path
