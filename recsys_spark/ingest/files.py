@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from fnmatch import fnmatchcase
 from urllib.parse import unquote
 
@@ -56,7 +56,7 @@ def files_of(spark: SparkSession, source: Source, *, where: str) -> Listing:
 
 def check_reach(rows: DataFrame, files: Listing, source: Source, *, where: str) -> None:
     """Raise SourceError where ``rows``, just opened, lack some of ``files``, or read a column from two places."""
-    if _option(source, "recursiveFileLookup") == "true":
+    if option(source, "recursiveFileLookup") == "true":
         return
     folders = partition_columns(rows)
     if folders:
@@ -73,16 +73,27 @@ def check_reach(rows: DataFrame, files: Listing, source: Source, *, where: str) 
             expected="all files in one folder, or in folders NAME=VALUE of one depth",
             action='Move them, or set options = { recursiveFileLookup = "true" } to read the files of all folders.',
         )
-    twice = sorted(name for name in folders & file_columns(rows) if name.lower() in used(rows, source))
-    if twice:
-        raise SourceError(
-            f"Column `{twice[0]}` is in the names of the folders and in the files",
-            where=f"{where}.path",
-            found=f"{named(files.paths[:1])}, which has a column `{twice[0]}` too",
-            expected="one place for each column",
-            action='To use the column of the files, set options = { recursiveFileLookup = "true" }. '
-            "To use the folders, write the files without it.",
-        )
+    in_one_place(
+        folders, sorted(file_columns(rows)), used(rows, source) if folders else (), files.paths[0], where=where
+    )
+
+
+def in_one_place(
+    folders: Iterable[str], columns: Iterable[str], needed: Container[str], example: str, *, where: str
+) -> None:
+    """Raise SourceError where a column that is ``needed`` is in the names of ``folders`` and among the files'
+    ``columns``."""
+    own = {name.lower() for name in columns}
+    for name in sorted(folders):
+        if name.lower() in own and name.lower() in needed:
+            raise SourceError(
+                f"Column `{name}` is in the names of the folders and in the files",
+                where=f"{where}.path",
+                found=f"{named([example])}, which has a column `{name}` too",
+                expected="one place for each column",
+                action='To use the column of the files, set options = { recursiveFileLookup = "true" }. '
+                "To use the folders, write the files without it.",
+            )
 
 
 def named(paths: Sequence[str]) -> str:
@@ -129,7 +140,7 @@ def _is_named(file: str, path: str, source: Source) -> bool:
     last = path.rstrip("/").rpartition("/")[2]
     if not any(mark in last for mark in _ANY):
         return last == _name(file)
-    patterns = (last, _option(source, "pathGlobFilter"))
+    patterns = (last, option(source, "pathGlobFilter"))
     return any(
         "." in re.split(r"[*?]", pattern)[-1] and any(fnmatchcase(_name(file), one) for one in _alternatives(pattern))
         for pattern in patterns
@@ -193,7 +204,8 @@ def _folder_keys(path: str) -> list[str]:
     return keys
 
 
-def _option(source: Source, name: str) -> str:
+def option(source: Source, name: str) -> str:
+    """Return an option of the source, whose names Spark reads in any case; empty where it is not set."""
     return next((value for key, value in source.options.items() if key.lower() == name.lower()), "")
 
 

@@ -11,6 +11,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.sources import Source
 from recsys_spark.ingest.files import check_reach, files_of
 from recsys_spark.ingest.opened import Opened
+from recsys_spark.ingest.parquet import open_parquet
 from recsys_spark.ingest.source_errors import explain_files, explain_table, nothing_in
 from recsys_spark.spark.failures import SparkFailure
 from recsys_spark.spark.files import Listing
@@ -26,7 +27,7 @@ def _files(spark: SparkSession, source: Source, files: Listing, where: str) -> O
 FORMATS: dict[str, Open] = {
     "csv": _files,
     "json": _files,
-    "parquet": _files,
+    "parquet": open_parquet,
     "orc": _files,
     "text": _files,
 }

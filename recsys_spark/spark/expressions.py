@@ -106,7 +106,7 @@ def prunable(df: DataFrame, condition: str, among: frozenset[str] | None = None)
 
 def partition_columns(df: DataFrame) -> frozenset[str]:
     """Return the columns of files just opened that come from the names of folders."""
-    plan = df._jdf.queryExecution().analyzed()
+    plan = df._jdf.queryExecution().analyzed().collectLeaves().head()
     if _kind(plan) != "LogicalRelation" or not hasattr(plan.relation(), "partitionSchema"):
         return frozenset()
     return frozenset(plan.relation().partitionSchema().fieldNames())

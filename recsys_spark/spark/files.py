@@ -63,7 +63,7 @@ def _first_bytes(spark: SparkSession, paths: Sequence[str], n_bytes: int) -> lis
 
 def file_columns(df: DataFrame) -> frozenset[str]:
     """Return the columns of files just opened that are in the files themselves; none where that cannot be seen."""
-    plan = df._jdf.queryExecution().analyzed()
+    plan = df._jdf.queryExecution().analyzed().collectLeaves().head()
     if plan.getClass().getSimpleName() != "LogicalRelation":
         return frozenset()
     return frozenset(plan.relation().dataSchema().fieldNames())
