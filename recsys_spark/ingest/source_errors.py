@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -11,10 +12,13 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError, nearest
-from recsys_spark.spark.failures import JavaFailure, SparkFailure, java_message
+from recsys_spark.ingest.file_causes import Cause, cause_of, charset_cause, column_of, file_of
+from recsys_spark.ingest.names import suggestion, unquoted
+from recsys_spark.spark.failures import JavaFailure, SparkFailure, java_message, messages
 
 _CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _N_NAMES_SHOWN = 30
+_N_CHARACTERS = 300
 
 
 @contextmanager
@@ -35,6 +39,15 @@ def quiet_query_log() -> Iterator[None]:
 def explain_expression(error: Exception, text: str, *, where: str, columns: Sequence[str]) -> SourceError:
     """Return the SourceError of an expression that Spark refused; it may use the names in ``columns``."""
     condition, parameters = _condition(error), _parameters(error)
+    bare = unquoted(text, columns)
+    if bare is not None:
+        return SourceError(
+            f"Column `{bare}` is named without backticks",
+            where=where,
+            found=f"{text} ({_first_line(error)})" if text != bare else text,
+            expected="a name of letters A to Z, digits and _, or a name in backticks",
+            action=f"Write it in backticks: `{bare}`.",
+        )
     if isinstance(error, ParseException):
         return SourceError(
             "The expression is not valid Spark SQL",
@@ -50,7 +63,7 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
             where=where,
             found=text,
             expected=f"one of {shown(columns)}",
-            action=_rename(name, columns),
+            action=suggestion(name, columns),
         )
     if condition.startswith("UNRESOLVED_ROUTINE"):
         return SourceError(
@@ -100,13 +113,52 @@ def explain_files(error: Exception, spark: SparkSession, source: Source, *, wher
         )
     if condition.startswith("UNABLE_TO_INFER_SCHEMA"):
         return nothing_in(source, where=where)
-    return SourceError(
-        "The source cannot be read",
-        where=at,
-        found=f"{source.path} ({_first_line(error)})",
-        expected=f"readable files of format {source.format}",
-        action="Check that the files are complete and have that format, and check the `options` of the source.",
+    return explain_reading(error, spark, source, where=where)
+
+
+def explain_reading(error: Exception, spark: SparkSession, source: Source, *, where: str) -> SourceError:
+    """Return the SourceError of whatever Spark raises while it reads the rows of a source; it names source and file."""
+    chain = messages(error)
+    # Frames of a stack trace name classes that had no part in the failure.
+    text = "\n".join(
+        line for part in (*chain, str(error)) for line in part.splitlines() if not line.startswith("\tat ")
     )
+    place = source.table if source.path is None else source.path
+    file, column = file_of(text), column_of(text)
+    cause = charset_cause(text, source) or cause_of(text)
+    if cause is None:
+        cause = Cause(
+            "",
+            "The source cannot be read",
+            f"a readable table {place}" if source.path is None else f"readable files of format {source.format}",
+            "Check that the files are complete and have that format, and check the `options` of the source.",
+        )
+    found = str(place) if file is None or _inside(file, str(place)) is False else file
+    if column is not None:
+        found = f"column `{column[0]}` is {column[2]} in {found}, and {column[1]} in other files"
+    elif cause.said:
+        found = f"{found} ({_short(chain[-1])})"
+    return SourceError(
+        cause.what,
+        where=f"{where}.{'table' if source.path is None else 'path'}",
+        found=found,
+        expected=cause.expected,
+        action=cause.action,
+    )
+
+
+def _inside(file: str, place: str) -> bool:
+    """Whether a file that an error names may belong to the source: Spark also names files that it writes."""
+    steady = place.partition("*")[0].partition("?")[0].partition("{")[0].partition("[")[0]
+    start = steady.partition("://")[2].partition("/")[2] if "://" in steady else steady
+    return start.strip("/") in file
+
+
+def _short(message: str) -> str:
+    """Return the message of a Java exception without its class, its file and all but its first line."""
+    line = next((line.strip() for line in message.splitlines() if line.strip()), message)
+    line = re.sub(r"^(?:[\w$]+\.)+[\w$]+: ", "", line)
+    return line.partition("; line ")[0].rstrip(";")[:_N_CHARACTERS]
 
 
 def nothing_in(source: Source, *, where: str) -> SourceError:
@@ -124,13 +176,6 @@ def shown(names: Sequence[str]) -> str:
     """Return the names for a message. Of a wide table only the first are shown."""
     cut = names[:_N_NAMES_SHOWN]
     return ", ".join(cut) + (f" ... ({len(names)} columns)" if len(names) > len(cut) else "")
-
-
-def _rename(name: str, columns: Sequence[str]) -> str:
-    if columns and all(column.startswith("_c") and column[2:].isdigit() for column in columns):
-        return 'The file is read without its header line; set options = { header = "true" }.'
-    close = nearest(name, columns)
-    return f"Did you mean `{close}`?" if close else "Use a column that the source has."
 
 
 def _table_hint(spark: SparkSession, table: str) -> str:

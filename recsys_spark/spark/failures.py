@@ -14,6 +14,7 @@ from recsys_spark.errors import RecsysError, StoreError
 
 _PYTHON_ERROR = re.compile(r"[A-Za-z_][\w.]*(Error|Exception|Interrupt): ")
 _OURS = re.compile(r"^recsys_spark\.errors\.(\w+): (.*)$", re.MULTILINE)
+_N_CAUSES = 20
 _PART = re.compile(r"^  (where|found|expected|to do):\s+(.*)$")
 JavaFailure = Py4JJavaError
 """An exception of the JVM, such as a failed job or an unreadable file. Modules outside this folder use this name."""
@@ -24,6 +25,16 @@ SparkFailure = (PySparkException, JavaFailure)
 def java_message(error: Py4JJavaError) -> str:
     """Return the class and the message of the Java exception, without its stack trace."""
     return str(error.java_exception.toString())
+
+
+def messages(error: Exception) -> list[str]:
+    """Return the class and message of a failure of Spark and of each of its causes, the deepest last."""
+    cause = error.java_exception if isinstance(error, Py4JJavaError) else getattr(error, "_origin", None)
+    found: list[str] = []
+    while cause is not None and len(found) < _N_CAUSES:
+        found.append(str(cause.toString()))
+        cause = cause.getCause()
+    return found or [str(error)]
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Format
 from recsys_spark.contract import CONTRACT, USERS
-from tests.ingest.source_files import csv, refused
+from tests.ingest.source_files import csv, read, refused
 
 
 def test_a_missing_file_is_named(spark: SparkSession, tmp_path: Path) -> None:
@@ -36,18 +36,20 @@ def test_an_empty_file_holds_no_data(spark: SparkSession, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("form", "name", "content"),
+    ("form", "name", "content", "what"),
     [
-        ("parquet", "part.parquet", b"this is not parquet"),
-        ("csv", "part.csv.gz", b"this is not gzip"),
-        ("csv", "part.csv.gz", gzip.compress(b"u\n" + bytes(range(33, 127)) * 50, mtime=0)[:12]),
+        ("parquet", "part.parquet", b"this is not parquet", "not a complete Parquet file"),
+        ("csv", "part.csv.gz", b"this is not gzip", "not compressed as its ending says"),
+        ("csv", "part.csv.gz", gzip.compress(b"u\n" + bytes(range(33, 127)) * 50, mtime=0)[:12], "cut off or damaged"),
     ],
 )
-def test_a_corrupt_file_is_named(spark: SparkSession, tmp_path: Path, form: str, name: str, content: bytes) -> None:
+def test_a_corrupt_file_is_named(
+    spark: SparkSession, tmp_path: Path, form: str, name: str, content: bytes, what: str
+) -> None:
     (tmp_path / name).write_bytes(content)
     source = {"format": form, "path": str(tmp_path / name), "options": {"header": "true"}, "columns": {"user_id": "u"}}
     error = refused(spark, USERS, source)
-    assert error.what == "The source cannot be read"
+    assert what in error.what
     assert name in str(error.found)
     assert "\n" not in str(error.found)
 
@@ -73,6 +75,25 @@ def test_a_misspelt_source_column_names_the_nearest(spark: SparkSession, tmp_pat
     assert error.found == "upper(useId)"
     assert error.expected == "one of userId, age"
     assert error.action == "Did you mean `userId`?"
+
+
+@pytest.mark.parametrize(
+    ("column", "expression"),
+    [
+        ("user-id", "user-id"),
+        ("user.id", "user.id"),
+        ("用户ID", "用户ID"),
+        ("user id", "lower(user id)"),
+        ("a/b", "coalesce(a/b, c)"),
+    ],
+)
+def test_a_name_that_needs_backticks_says_so(spark: SparkSession, tmp_path: Path, column: str, expression: str) -> None:
+    source = csv(tmp_path, f"{column},ts\n1,2\n", columns={"user_id": expression})
+    error = refused(spark, USERS, source)
+    assert error.action == f"Write it in backticks: `{column}`."
+    assert expression in str(error.found)
+    quoted = expression.replace(column, f"`{column}`").replace(", c", "")
+    read(spark, USERS, {**source, "columns": {"user_id": quoted}})
 
 
 def test_a_file_read_without_its_header_says_so(spark: SparkSession, tmp_path: Path) -> None:

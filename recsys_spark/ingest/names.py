@@ -1,0 +1,30 @@
+"""Names of a source's columns, and what to write where an expression has a wrong one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from recsys_spark.errors import nearest
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def unquoted(text: str, columns: Sequence[str]) -> str | None:
+    """Return the column that an expression names without the backticks it needs; None where it names none.
+
+    >>> unquoted("lower(user-id)", ["user-id", "ts"]), unquoted("lower(`user-id`)", ["user-id", "ts"])
+    ('user-id', None)
+    """
+    bare = re.sub(r"`[^`]*`|'[^']*'|\"[^\"]*\"", " ", text)
+    odd = [name for name in columns if name.strip() and not _PLAIN.fullmatch(name)]
+    found = [name for name in odd if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", bare, re.IGNORECASE)]
+    return max(found, key=len, default=None)
+
+
+def suggestion(name: str, columns: Sequence[str]) -> str:
+    """Return what to do where an expression has the column ``name``, which is not among the source's columns."""
+    if columns and all(re.fullmatch(r"_c\d+", column) for column in columns):
+        return 'The file is read without its header line; set options = { header = "true" }.'
+    close = nearest(name, [column for column in columns if column != name])
+    return f"Did you mean `{close}`?" if close else "Use a column that the source has."
