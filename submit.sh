@@ -67,15 +67,23 @@ Everything else goes to spark-submit as it is, in order: --master yarn --conf "s
 Without a master the job runs in this process with all cores. In cluster deploy mode the configuration
 travels with --files; the paths in it must then be absolute or carry a scheme.
 
-The exit status is the exit status of the job (docs/runbook.md lists them), or 2 where the command line is wrong.
+The exit status is the exit status of the job (docs/runbook.md lists them), 2 where the command line is wrong, or 10
+where Spark cannot start.
 USAGE
 }
 
+# The command line is wrong: what, and lines of found, expected, to do.
 fail() {
   printf 'submit.sh: %s\n' "$1" >&2
   shift
   if (($#)); then printf '  %s\n' "$@" >&2; fi
   exit 2
+}
+
+# Spark cannot start here: the same form and status as StartupError in recsys_spark/errors.py.
+no_start() { # WHAT WHERE FOUND EXPECTED TO_DO
+  printf '\nStartupError: %s\n  where:    %s\n  found:    %s\n  expected: %s\n  to do:    %s\n' "$@" >&2
+  exit 10
 }
 
 if (($# == 0)); then
@@ -196,17 +204,26 @@ fi
 python="${PYSPARK_DRIVER_PYTHON:-}"
 if [[ -z "$python" && -x "$ROOT/.venv/bin/python" ]]; then python="$ROOT/.venv/bin/python"; fi
 python="${python:-${PYSPARK_PYTHON:-python3}}"
-command -v "$python" >/dev/null || fail "there is no Python at '$python'" "to do:    run make demo once, or set PYSPARK_PYTHON"
 
-if [[ -z "${SPARK_HOME:-}" ]]; then
-  SPARK_HOME="$("$python" -c 'import importlib.util as u; s = u.find_spec("pyspark"); print(s.submodule_search_locations[0] if s else "")')"
-  [[ -n "$SPARK_HOME" ]] || fail "there is no spark-submit: SPARK_HOME is not set and $python has no pyspark" \
-    "to do:    export SPARK_HOME=FOLDER, or run make demo once to install pyspark into .venv"
-  export SPARK_HOME
+# No Python below imports from the working directory: neither by `-m` and `-c`, nor by empty entries of PYTHONPATH.
+export PYTHONSAFEPATH="${PYTHONSAFEPATH-1}"
+if [[ -n "${PYTHONPATH:-}" ]]; then
+  entries=''
+  IFS=: read -ra parts <<<"$PYTHONPATH"
+  for part in "${parts[@]}"; do
+    if [[ -n "$part" && "${part%/}" != . ]]; then entries="$entries:$part"; fi
+  done
+  export PYTHONPATH="${entries#:}"
 fi
-spark_submit="$SPARK_HOME/bin/spark-submit"
-[[ -x "$spark_submit" ]] || fail "SPARK_HOME holds no bin/spark-submit" "found:    SPARK_HOME=$SPARK_HOME" \
-  "to do:    point SPARK_HOME at a Spark distribution, or unset it to use pip's pyspark"
+
+# Where Spark is; deploy/launch.py says what is wrong with it.
+if ! found="$("$python" "$ROOT/deploy/launch.py" --spark-home 2>&1)"; then
+  no_start "The driver's Python does not start" "$python" "${found##*$'\n'}" "Python 3.11 or later" \
+    "run make demo once, or set PYSPARK_DRIVER_PYTHON or PYSPARK_PYTHON to a Python"
+fi
+SPARK_HOME="${found##*$'\n'}"
+if [[ -n "$SPARK_HOME" ]]; then export SPARK_HOME; else unset SPARK_HOME; fi
+spark_submit="${SPARK_HOME:-}/bin/spark-submit"
 
 # A master may also stand in a properties file or in the platform's own defaults.
 property() { # FILE KEY
@@ -214,7 +231,7 @@ property() { # FILE KEY
 }
 master="${master:-$conf_master}"
 deploy_mode="${deploy_mode:-$conf_deploy_mode}"
-for source in "$properties_file" "$spark_conf_file" "${SPARK_CONF_DIR:-$SPARK_HOME/conf}/spark-defaults.conf"; do
+for source in "$properties_file" "$spark_conf_file" "${SPARK_CONF_DIR:-${SPARK_HOME:-}/conf}/spark-defaults.conf"; do
   master="${master:-$(property "$source" spark.master)}"
   deploy_mode="${deploy_mode:-$(property "$source" spark.submit.deployMode)}"
 done
@@ -254,6 +271,8 @@ if [[ -n "$env_archive" ]]; then
 fi
 
 if [[ "$deploy_mode" == cluster ]]; then
+  # There the working directory holds the files that travel with the job.
+  submit_args+=(--conf spark.yarn.appMasterEnv.PYTHONSAFEPATH=1 --conf spark.kubernetes.driverEnv.PYTHONSAFEPATH=1)
   files=("$config" "${files[@]}")
   config="$(basename "$config")"
   if [[ -f "$candidates" ]]; then
@@ -277,4 +296,6 @@ required=(--config "$config")
 if [[ -n "$run_date" ]]; then required+=(--run-date "$run_date"); fi
 if [[ -n "$candidates" ]]; then job_args+=(--candidates "$candidates"); fi
 
-exec "$spark_submit" "${submit_args[@]}" "${spark_args[@]}" "$ROOT/jobs/$stage.py" "${required[@]}" "${job_args[@]}"
+options=("$spark_submit" "${submit_args[@]}" "${spark_args[@]}")
+exec "$python" "$ROOT/deploy/launch.py" --master "$master" --deploy-mode "${deploy_mode:-client}" --options "${#options[@]}" \
+  -- "${options[@]}" "$ROOT/jobs/$stage.py" "${required[@]}" "${job_args[@]}"

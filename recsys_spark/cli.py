@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -10,6 +11,8 @@ from collections.abc import Sequence
 from recsys_spark import __version__
 from recsys_spark.commands.registry import COMMANDS, usage
 from recsys_spark.errors import ConfigError, RecsysError, nearest
+from recsys_spark.spark.launch import driver_started
+from recsys_spark.spark.startup import leave_folder
 
 USAGE = """recsys-spark {version}: gives every user N items, from text and behaviours, on Spark
 
@@ -23,6 +26,8 @@ usage: recsys-spark COMMAND [options]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status: 0 only if it did all it should; errors.py has the others."""
+    driver_started(os.environ)
+    leave_folder(os.environ)
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
     words = [word for word in words if word != "--verbose"]

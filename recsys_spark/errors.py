@@ -92,6 +92,12 @@ class PublishRefused(RecsysError):
     exit_code = 9
 
 
+class StartupError(RecsysError):
+    """Spark cannot start here: Java, Spark, Python or a folder is missing, unfit or not writable. No stage has run."""
+
+    exit_code = 10
+
+
 def nearest(name: str, choices: Iterable[str]) -> str | None:
     """Return the choice that is most similar to ``name``, or None where no choice is similar.
 

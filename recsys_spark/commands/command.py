@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from recsys_spark.commands.options import Options, Parser
+from recsys_spark.spark.startup import check_start
 
 
 @dataclass(frozen=True)
@@ -31,5 +33,10 @@ class Command:
         return parser
 
     def main(self, words: Sequence[str]) -> int:
-        """Parse the words that follow the command's name, run it and return the exit status. Raises RecsysError."""
-        return self.run(self.parser().parse(words))
+        """Parse the words that follow the command's name, run it and return the exit status. Raises RecsysError.
+
+        Every command needs Spark. What it needs is looked at before the imports, which take seconds.
+        """
+        options = self.parser().parse(words)
+        check_start(os.environ)
+        return self.run(options)

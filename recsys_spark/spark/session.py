@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import math
 import os
+import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
+from py4j.protocol import Py4JError
 from pyspark import SparkConf, SparkContext
+from pyspark.errors import PySparkRuntimeError
 from pyspark.sql import SparkSession
 
 from recsys_spark.spark.driver import master, parallelism, refuse_remote, require_context
+from recsys_spark.spark.failures import first_cause
 from recsys_spark.spark.gpus import only_where_used
+from recsys_spark.spark.spark_home import spark_home_of
+from recsys_spark.spark.start_failures import repeated, start_failure
+from recsys_spark.spark.startup import CHANGED, SAFE_PATH, check_settings, check_start, prepare, runs_already
 
 REQUIRED = {
     # Contract timestamps are instants; run_date and as_of are read as UTC midnights everywhere.
@@ -27,6 +35,8 @@ DEFAULTS = {
     # thread that the others wait for would get none; docs/measured/training.md says what that costs and gains. A
     # Python worker reads the variable when it starts.
     "spark.executorEnv.OMP_WAIT_POLICY": "PASSIVE",
+    # Python starts workers with `-m`, which would import from the working directory before the standard library.
+    f"spark.executorEnv.{SAFE_PATH}": "1",
 }
 LOCAL_DEFAULTS = {
     "spark.driver.memory": "4g",
@@ -42,18 +52,20 @@ def create_session(properties: Mapping[str, str] | None = None, app_name: str = 
     """Return the active session or build one; without spark-submit's master it is local with all cores.
 
     ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given. Raises
-    ConfigError where the session would be, or is, one without a SparkContext.
+    ConfigError where the session would be, or is, one without a SparkContext, and StartupError where none can start.
     """
     # Workers must run this interpreter, not whichever `python3` is first on the PATH.
-    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ["PYSPARK_PYTHON"] = os.environ.get("PYSPARK_PYTHON") or sys.executable
     refuse_remote(properties or {})
     builder = SparkSession.builder
     submitted = _submitted()
     if submitted is None:
         builder = builder.appName(app_name)
-    for key, value in chosen_properties(properties or {}, submitted).items():
+    chosen = chosen_properties(properties or {}, submitted)
+    for key, value in chosen.items():
         builder = builder.config(key, value)
-    session = require_context(builder.getOrCreate())
+    with starting({**(submitted or {}), **chosen}):
+        session = require_context(builder.getOrCreate())
     session.sparkContext.setLogLevel("ERROR")
     return session
 
@@ -79,6 +91,38 @@ def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str
     submitted = submitted or {}
     chosen = {key: value for key, value in chosen.items() if key not in submitted} | REQUIRED
     return chosen | only_where_used({**submitted, **chosen})
+
+
+@contextmanager
+def starting(properties: Mapping[str, str]) -> Iterator[None]:
+    """Check what a new session needs, and turn a start that fails into StartupError; leave a session that runs alone.
+
+    Java inherits this process's environment, which is changed for that moment only.
+    """
+    if SparkContext._active_spark_context is not None:
+        yield
+        return
+    before, own_java = dict(os.environ), not runs_already(os.environ)
+    try:
+        if own_java:
+            prepare(os.environ, properties.get("spark.master", ""))
+            check_start(os.environ)
+        check_settings(properties, os.environ)
+        yield
+    except (Py4JError, PySparkRuntimeError, OSError) as error:
+        where = f"Spark {properties.get('spark.master', '')}".strip()
+        words = first_cause(str(error))
+        if own_java and SparkContext._gateway is None:
+            home = spark_home_of(os.environ) or ""
+            options = [word for key, value in properties.items() for word in ("--conf", f"{key}={value}")]
+            options += shlex.split(os.environ.get("PYSPARK_SUBMIT_ARGS", "").removesuffix("pyspark-shell"))
+            words = repeated([os.path.join(home, "bin", "spark-submit"), *options], os.environ) or words
+        raise start_failure(words, where) from error
+    finally:
+        # PySpark keeps variables of its own there, so only these are put back.
+        for name in CHANGED:
+            os.environ.pop(name, None)
+        os.environ.update({name: before[name] for name in CHANGED if name in before})
 
 
 def _submitted() -> dict[str, str] | None:
