@@ -25,7 +25,7 @@ install: $(INSTALLED) ## create .venv with the tested versions (constraints.txt)
 $(INSTALLED): setup.py constraints.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo 'Python 3.11 or later is needed: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11' >&2; exit 1; }
-	@java -version >/dev/null 2>&1 || { echo 'Java 17 or later is needed, and `java` must be on the PATH' >&2; exit 1; }
+	@$(PYTHON) -m recsys_spark.spark.java
 	@echo '==> installing into $(VENV), once; this downloads PySpark and PyTorch'
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --disable-pip-version-check -c constraints.txt -e '.[demo,dev,docs]'

@@ -30,6 +30,7 @@ from recsys_spark.encoding.provision import provide
 from recsys_spark.errors import EncoderError, RecsysError
 from recsys_spark.spark.gpus import on_gpus
 from recsys_spark.spark.session import task_threads
+from recsys_spark.spark.startup import SAFE_PATH
 from recsys_spark.worker.threads import THREAD_VARIABLES
 
 log = logging.getLogger("recsys_spark")
@@ -172,7 +173,8 @@ def _measure(row: Measured, folder: Path, n_threads: int, *, probed: bool) -> No
     assert row.spec is not None
     measurement.write_task(folder, row.spec, n_threads=n_threads, probed=probed)
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(n_threads))
-    environment |= {"PYTHONPATH": os.pathsep.join(sys.path), "HF_HUB_OFFLINE": "1"}
+    # An empty entry would mean the working directory, as `-m` does without SAFE_PATH.
+    environment |= {"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), SAFE_PATH: "1", "HF_HUB_OFFLINE": "1"}
     command = [sys.executable, "-m", measurement.__name__, str(folder)]
     ended = subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
     result = measurement.read_result(folder)

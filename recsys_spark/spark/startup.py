@@ -91,7 +91,9 @@ def is_local(master: str) -> bool:
 
 
 def check_settings(properties: Mapping[str, str], environ: Mapping[str, str]) -> None:
-    """Raise StartupError where the local directories cannot be written, or a local Spark has no Python for workers."""
+    """Raise StartupError for a master that Spark does not know, local directories that cannot be written, and a Python
+    for the workers of a local Spark that does not start or has another version than this one."""
+    _require_master(properties.get("spark.master", ""))
     # In a container of YARN these folders come from the node, whatever the properties say.
     if "CONTAINER_ID" not in environ:
         _require_local_folders(properties, environ)
@@ -167,6 +169,19 @@ def _python_folder() -> str | None:
         return tempfile.gettempdir()
     except OSError:
         return None
+
+
+def _require_master(master: str) -> None:
+    # spark-submit knows these beginnings only.
+    if not master or master == "yarn" or master.startswith(("local", "spark://", "k8s://")):
+        return
+    raise StartupError(
+        "Spark does not know this master",
+        where=f"spark.master={master}",
+        found=master,
+        expected="local[*], yarn, k8s://HOST:PORT or spark://HOST:PORT",
+        action="Correct spark.master or --master.",
+    )
 
 
 def _require_local_folders(properties: Mapping[str, str], environ: Mapping[str, str]) -> None:

@@ -194,6 +194,7 @@ def test_environment_archive_gives_the_executors_their_python(argv: Callable[...
     assert [c for c in client if c.startswith("spark.pyspark.driver.python=/")], "the driver has no archive to unpack"
     cluster = argv("--master", "yarn", "--deploy-mode", "cluster", "--env-archive", str(env))
     assert not [c for c in cluster if c.startswith("spark.pyspark.driver.python=")]
+    assert "spark.yarn.appMasterEnv.PYTHONSAFEPATH=1" in cluster
 
 
 def test_config_travels_with_a_driver_that_runs_on_the_cluster(argv: Callable[..., list[str]], config: Path) -> None:
@@ -256,12 +257,6 @@ def test_wrong_command_line_exits_2_and_starts_nothing(
     assert done.returncode == 2
     assert says in done.stderr
     assert not (tmp_path / "argv").exists()
-
-
-def test_missing_spark_submit_is_named(submit: Submit, config: Path, tmp_path: Path) -> None:
-    done = submit("train", "--config", str(config), *JOB, SPARK_HOME=str(tmp_path))
-    assert done.returncode == 2
-    assert f"SPARK_HOME={tmp_path}" in done.stderr
 
 
 def test_spark_submit_is_found_inside_pips_pyspark(
