@@ -9,7 +9,10 @@ from collections.abc import Callable
 from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
-from recsys_spark.ingest.files import check_reach, files_of
+from recsys_spark.errors import SourceError
+from recsys_spark.ingest.contents import beginnings, check_compressed
+from recsys_spark.ingest.files import check_reach, files_of, option
+from recsys_spark.ingest.json import open_json
 from recsys_spark.ingest.opened import Opened
 from recsys_spark.ingest.parquet import open_parquet
 from recsys_spark.ingest.source_errors import explain_files, explain_table, nothing_in
@@ -24,12 +27,27 @@ def _files(spark: SparkSession, source: Source, files: Listing, where: str) -> O
     return Opened(spark.read.format(str(source.format)).options(**source.options).load(source.path))
 
 
+def _text(spark: SparkSession, source: Source, files: Listing, where: str) -> Opened:
+    encoding = option(source, "encoding") or option(source, "charset")
+    if encoding.lower().replace("-", "") not in ("", "utf8"):
+        raise SourceError(
+            "Spark reads the format `text` in UTF-8 only",
+            where=f"{where}.options",
+            found=f"encoding = {encoding}",
+            expected="files in UTF-8",
+            action='Read them with format = "csv", this encoding and header = "false": the column is then `_c0`. '
+            "Or save the files as UTF-8.",
+        )
+    beginnings(spark, files, wide=False, where=where)
+    return _files(spark, source, files, where)
+
+
 FORMATS: dict[str, Open] = {
     "csv": _files,
-    "json": _files,
+    "json": open_json,
     "parquet": open_parquet,
     "orc": _files,
-    "text": _files,
+    "text": _text,
 }
 
 
@@ -41,6 +59,8 @@ def open_source(spark: SparkSession, source: Source, *, where: str) -> Opened:
         files = files_of(spark, source, where=where)
         if not files.paths:
             raise nothing_in(source, where=where)
+        if source.format == "csv":
+            check_compressed(spark, files, where=where)
         opened = FORMATS[str(source.format)](spark, source, files, where)
         if not opened.columns:
             raise nothing_in(source, where=where)

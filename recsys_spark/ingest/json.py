@@ -1,0 +1,169 @@
+"""JSON as one table: a line that does not parse becomes a row with its text, and other layouts are told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from pyspark.errors import AnalysisException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
+
+from recsys_spark.config.sources import Source
+from recsys_spark.errors import SourceError
+from recsys_spark.ingest.contents import beginnings
+from recsys_spark.ingest.files import named, option
+from recsys_spark.ingest.opened import MALFORMED, Opened, used
+from recsys_spark.spark.files import Listing
+
+_SPREAD = ("[", "{", "[{")
+"""First lines of JSON that is spread over lines."""
+_NEXT = r"[}\]][\s\x00]*\n[\s\x00]*[{\[]"
+"""The end of one value and the begin of the next without a comma. Texts of JSON have no line breaks inside."""
+_CASE = "spark.sql.caseSensitive"
+
+
+def open_json(spark: SparkSession, source: Source, files: Listing, where: str) -> Opened:
+    """Return the rows of JSON files, one object a line, or one array or object a file with the option multiLine."""
+    wide = option(source, "encoding").upper().startswith(("UTF-16", "UTF-32"))
+    begun = beginnings(spark, files, wide=wide, where=where)
+    if option(source, "multiLine").lower() == "true":
+        _refuse_several(spark, source, where=where)
+    elif not option(source, "lineSep"):
+        _refuse_spread(begun, where=where)
+    options = {**_without(source.options, "mode", "columnnameofcorruptrecord"), "columnNameOfCorruptRecord": MALFORMED}
+    if option(source, "mode").upper() == "FAILFAST":
+        options["mode"] = "FAILFAST"
+    fields = _inferred(spark, source, options, where=where)
+    columns = [field for field in fields if field.name != MALFORMED]
+    if not columns and fields:
+        raise SourceError(
+            "No line of the files is an object of JSON",
+            where=f"{where}.path",
+            found=_first_line(begun),
+            expected='lines such as {"user_id": "u1", "item_id": "i1"}',
+            action='Check `format`. JSON over several lines needs options = { multiLine = "true" }.',
+        )
+    if not columns:
+        return Opened(spark.createDataFrame([], StructType([])))
+    schema = StructType([*columns, StructField(MALFORMED, StringType())])
+    rows = spark.read.schema(schema).options(**options).json(str(source.path))
+    return Opened(_with_own_name(spark, rows, source), MALFORMED)
+
+
+def _inferred(spark: SparkSession, source: Source, options: Mapping[str, str], *, where: str) -> list[StructField]:
+    """Return the columns of all files that can be read, and MALFORMED where a row does not parse."""
+    # Otherwise `u` of one row and `U` of another were one column, which has nothing but null in the second row.
+    with _exact_names(spark) as was_exact:
+        try:
+            fields = spark.read.options(**options).json(str(source.path)).schema
+        except AnalysisException as error:
+            if error.getCondition() != "COLUMN_ALREADY_EXISTS" or option(source, "multiLine").lower() == "true":
+                raise
+            # One key twice in one row: the last counts, as in other readers. The other rows have the same columns.
+            keys = "json_object_keys(value)"
+            once = _texts(spark, source).where(f"coalesce(size(array_distinct({keys})) = size({keys}), true)")
+            fields = spark.read.options(**options).json(once.select("value")).schema
+    if was_exact:
+        return list(fields)
+    alike = {names[0].partition(".")[0].lower(): names for names in _alike(fields)}
+    first = {field.name.lower(): field for field in reversed(fields.fields)}
+    plain = StructType([StructField(field.name, StringType()) for field in first.values()])
+    for name in sorted(used(spark.createDataFrame([], plain), source) & set(alike)):
+        _refuse_alike(spark, source, alike[name], where=where)
+    return [field for field in fields if field.name.lower() not in alike]
+
+
+@contextmanager
+def _exact_names(spark: SparkSession) -> Iterator[bool]:
+    """Let names differ by their case inside the block. Yields whether they did so before."""
+    before = str(spark.conf.get(_CASE, "false"))
+    spark.conf.set(_CASE, "true")
+    try:
+        yield before == "true"
+    finally:
+        spark.conf.set(_CASE, before)
+
+
+def _alike(found: DataType, inside: str = "") -> Iterator[list[str]]:
+    """Yield the names that differ in case only, those inside objects with the names of the objects."""
+    if isinstance(found, ArrayType):
+        yield from _alike(found.elementType, inside)
+    if isinstance(found, StructType):
+        groups: dict[str, list[str]] = {}
+        for field in found:
+            groups.setdefault(field.name.lower(), []).append(f"{inside}{field.name}")
+            yield from _alike(field.dataType, f"{inside}{field.name}.")
+        yield from (sorted(names) for names in groups.values() if len(names) > 1)
+
+
+def _texts(spark: SparkSession, source: Source) -> DataFrame:
+    """Return what the files hold as `value`: their lines, or with multiLine whole files."""
+    chosen = {name: text for name, text in source.options.items() if name.lower() not in ("linesep", "encoding")}
+    whole = option(source, "multiLine").lower()
+    # DataFrameReader.text has a default of its own for wholetext.
+    return spark.read.format("text").options(**{**chosen, "wholetext": whole or "false"}).load(str(source.path))
+
+
+def _refuse_alike(spark: SparkSession, source: Source, names: list[str], *, where: str) -> None:
+    """Raise SourceError for keys that differ in case only."""
+    place = str(source.path)
+    if option(source, "multiLine").lower() != "true" and "." not in names[0]:
+        keys = F.expr("json_object_keys(value)")
+        lines = _texts(spark, source).where(F.array_contains(keys, names[0])).select(F.input_file_name())
+        place = ", ".join(named([row[0]]) for row in lines.limit(1).collect()) or place
+    raise SourceError(
+        f"Keys of the objects differ in case only: {' and '.join(f'`{name}`' for name in names)}",
+        where=f"{where}.path",
+        found=f"`{names[0]}` in {place}, and `{names[1]}` in other objects",
+        expected="one spelling of each key",
+        action='Write one spelling, or set "spark.sql.caseSensitive" = "true" in [spark] and use '
+        f"coalesce({', '.join(names)}).",
+    )
+
+
+def _refuse_spread(begun: Mapping[str, str], *, where: str) -> None:
+    spread = []
+    for path, text in begun.items():
+        lines = [line for line in text.splitlines() if line.strip()]
+        if len(lines) > 1 and "".join(lines[0].split()) in _SPREAD:
+            spread.append(path)
+    if spread:
+        raise SourceError(
+            "The JSON of a file is spread over several lines",
+            where=f"{where}.path",
+            found=f"{named(spread)}, whose first line is {begun[spread[0]].strip()[:1]}",
+            expected="one object in each line",
+            action='Set options = { multiLine = "true" }, which reads one array or one object from each file.',
+        )
+
+
+def _refuse_several(spark: SparkSession, source: Source, *, where: str) -> None:
+    """Raise SourceError where a file has several objects one after the other: Spark would read the first alone."""
+    several = _texts(spark, source).where(F.col("value").rlike(_NEXT)).select(F.input_file_name()).limit(1).collect()
+    if several:
+        raise SourceError(
+            "A file has several objects one after the other, and multiLine reads only the first",
+            where=f"{where}.path",
+            found=named([several[0][0]]),
+            expected="with multiLine, one array or one object in each file",
+            action="Remove the option multiLine where each object has a line of its own, else write one array.",
+        )
+
+
+def _with_own_name(spark: SparkSession, rows: DataFrame, source: Source) -> DataFrame:
+    """Return the rows with the text of malformed ones also under the name by which an expression uses it."""
+    own = option(source, "columnNameOfCorruptRecord") or str(spark.conf.get("spark.sql.columnNameOfCorruptRecord"))
+    texts = [*source.columns.values(), *source.group_by, source.where or ""]
+    return rows.withColumn(own, F.col(MALFORMED)) if any(own in text for text in texts) else rows
+
+
+def _first_line(begun: Mapping[str, str]) -> str:
+    path, text = next(((path, text) for path, text in begun.items() if text.strip()), next(iter(begun.items())))
+    return f"{text.strip().splitlines()[0][:200] if text.strip() else 'an unreadable line'} in {named([path])}"
+
+
+def _without(options: Mapping[str, str], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if name.lower() not in names}
