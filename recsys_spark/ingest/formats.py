@@ -10,11 +10,11 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
+from recsys_spark.ingest.columnar import open_columnar
 from recsys_spark.ingest.contents import beginnings, check_compressed
 from recsys_spark.ingest.files import check_reach, files_of, option
 from recsys_spark.ingest.json import open_json
 from recsys_spark.ingest.opened import Opened
-from recsys_spark.ingest.parquet import open_parquet
 from recsys_spark.ingest.source_errors import explain_files, explain_table, nothing_in
 from recsys_spark.spark.failures import SparkFailure
 from recsys_spark.spark.files import Listing
@@ -45,8 +45,8 @@ def _text(spark: SparkSession, source: Source, files: Listing, where: str) -> Op
 FORMATS: dict[str, Open] = {
     "csv": _files,
     "json": open_json,
-    "parquet": open_parquet,
-    "orc": _files,
+    "parquet": open_columnar,
+    "orc": open_columnar,
     "text": _text,
 }
 

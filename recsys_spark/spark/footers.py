@@ -1,9 +1,9 @@
-"""Footers of Parquet files, read on the driver: their columns and their number of rows."""
+"""Footers of Parquet and ORC files, read on the driver: their columns and their number of rows."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +12,17 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.types import DataType, StructType
 
+from recsys_spark.spark.failures import messages
 from recsys_spark.spark.files import Listing
 from recsys_spark.spark.java_calls import JavaCalls
 
+_N_THREADS = 8
 _HADOOP = "org.apache.parquet.hadoop"
 
 
 @dataclass(frozen=True)
-class ParquetColumn:
-    """A column of a Parquet file."""
+class FileColumn:
+    """A column of a file."""
 
     name: str
     type: DataType | None
@@ -33,7 +35,7 @@ class ParquetColumn:
 class Footers:
     """The footers of many files."""
 
-    columns: dict[str, tuple[ParquetColumn, ...]]
+    columns: dict[str, tuple[FileColumn, ...]]
     """Path of each readable file -> its columns; files alike share one tuple."""
     n_rows: int
     """Number of rows of all readable files."""
@@ -73,7 +75,7 @@ def _footers(spark: SparkSession, calls: JavaCalls, statuses: Any, unreadable: d
     return Footers({path: known[text] for path, text in by_path}, n_rows, unreadable)
 
 
-def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[ParquetColumn, ...]:
+def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[FileColumn, ...]:
     parquet = calls.jvm.org.apache.spark.sql.execution.datasources.parquet
     converter = parquet.ParquetToSparkSchemaConverter(spark._jsparkSession.sessionState().conf())
     columns = []
@@ -84,7 +86,7 @@ def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[Parque
             kind = StructType.fromJson(json.loads(converter.convert(alone).json()))[0].dataType
         except (Py4JJavaError, PySparkException):
             kind = None
-        columns.append(ParquetColumn(str(field.getName()), kind, " ".join(str(field.toString()).split())))
+        columns.append(FileColumn(str(field.getName()), kind, " ".join(str(field.toString()).split())))
     return tuple(columns)
 
 
@@ -99,10 +101,34 @@ def _reason(spark: SparkSession, calls: JavaCalls, status: Any) -> str | None:
     return None
 
 
-def in_files(footers: Footers, paths: Sequence[str]) -> list[ParquetColumn]:
-    """Return the columns of all ``paths``, the first of each name; case does not count."""
-    found: dict[str, ParquetColumn] = {}
-    for columns in {id(footers.columns[path]): footers.columns[path] for path in paths}.values():
-        for column in columns:
-            found.setdefault(column.name.lower(), column)
-    return list(found.values())
+def orc_footers(spark: SparkSession, files: Listing) -> Footers:
+    """Return the footers of ORC files, read one by one in threads. An empty file is a table without rows."""
+    with ThreadPoolExecutor(_N_THREADS) as threads:
+        read = list(threads.map(lambda path: _orc_footer(spark, path), files.paths))
+    good = {path: one for path, one in zip(files.paths, read, strict=True) if not isinstance(one, str)}
+    bad = {path: one for path, one in zip(files.paths, read, strict=True) if isinstance(one, str)}
+    return Footers(
+        {path: columns for path, (columns, _) in good.items() if columns}, sum(n for _, n in good.values()), bad
+    )
+
+
+def _orc_footer(spark: SparkSession, path: str) -> tuple[tuple[FileColumn, ...], int] | str:
+    """Return the columns and the number of rows of a file, or why its footer cannot be read."""
+    jvm: Any = spark._jvm
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    orc = jvm.org.apache.orc.OrcFile
+    try:
+        reader = orc.createReader(jvm.org.apache.hadoop.fs.Path(path), orc.readerOptions(conf))
+        schema, n_rows = reader.getSchema(), int(reader.getNumberOfRows())
+        reader.close()
+    except (Py4JJavaError, PySparkException) as error:
+        return messages(error)[-1]
+    stored = [str(kind.toString()) for kind in schema.getChildren() or []]
+    names = [str(name) for name in schema.getFieldNames() or []]
+    kinds = StructType.fromJson(
+        json.loads(jvm.org.apache.spark.sql.execution.datasources.orc.OrcUtils.toCatalystSchema(schema).json())
+    )
+    columns = [
+        FileColumn(name, kind.dataType, f"{name} {text}") for name, kind, text in zip(names, kinds, stored, strict=True)
+    ]
+    return tuple(columns), n_rows

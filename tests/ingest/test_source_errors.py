@@ -38,7 +38,7 @@ def test_an_empty_file_holds_no_data(spark: SparkSession, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("form", "name", "content", "what"),
     [
-        ("parquet", "part.parquet", b"this is not parquet", "not a complete Parquet file"),
+        ("parquet", "part.parquet", b"this is not parquet", "not a complete file of format parquet"),
         ("csv", "part.csv.gz", b"this is not gzip", "not compressed as its ending says"),
         ("csv", "part.csv.gz", gzip.compress(b"u\n" + bytes(range(33, 127)) * 50, mtime=0)[:12], "cut off or damaged"),
     ],

@@ -1,4 +1,4 @@
-"""Parquet files as one table: their footers are compared before a row is read, and nanoseconds become timestamps."""
+"""Parquet and ORC files as one table: their footers are compared before a row is read, and nanoseconds become times."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from recsys_spark.ingest.opened import Opened, used
 from recsys_spark.spark.driver import property_of
 from recsys_spark.spark.expressions import partition_columns
 from recsys_spark.spark.files import Listing
-from recsys_spark.spark.footers import Footers, ParquetColumn, parquet_footers
+from recsys_spark.spark.footers import FileColumn, Footers, orc_footers, parquet_footers
 
 _WIDER: tuple[tuple[type[DataType], ...], ...] = (
     (ByteType, ShortType, IntegerType, LongType),
@@ -44,7 +44,7 @@ _AS_LONG = "spark.sql.legacy.parquet.nanosAsLong"
 class _Everywhere:
     """A column as all files have it."""
 
-    variants: dict[ParquetColumn, list[str]]
+    variants: dict[FileColumn, list[str]]
     """Column -> the files that have it so."""
     lacking: list[str]
     """Files that do not have it."""
@@ -67,20 +67,20 @@ class _Everywhere:
         return _common([_type(column) for column in self.variants])
 
 
-def open_parquet(spark: SparkSession, source: Source, files: Listing, where: str) -> Opened:
-    """Return the rows of Parquet files. Raises SourceError where a column that is used cannot be read from all files.
+def open_columnar(spark: SparkSession, source: Source, files: Listing, where: str) -> Opened:
+    """Return the rows of Parquet or ORC files. Raises SourceError where a used column cannot be read from all of them.
 
     Columns that no expression uses may differ freely: they are left out where they cannot be read.
     """
-    footers = parquet_footers(spark, files)
+    form = str(source.format)
+    footers = parquet_footers(spark, files) if form == "parquet" else orc_footers(spark, files)
     if footers.unreadable and option(source, "ignoreCorruptFiles") != "true":
-        raise _unreadable(footers, where=where)
+        raise _unreadable(footers, form, where=where)
     columns = _compared(footers, exact=spark.conf.get("spark.sql.caseSensitive", "false") == "true")
-    reader = spark.read.options(**source.options)
-    path = str(source.path)
+    reader, path = spark.read.format(form).options(**source.options), str(source.path)
     # No row is read of these: they only tell which columns the expressions use.
     every = StructType([StructField(c.name, c.type() or StringType()) for c in columns])
-    rows = reader.schema(every).parquet(path)
+    rows = reader.schema(every).load(path)
     folders = partition_columns(rows)
     needed = used(rows, source)
     in_one_place(folders, [c.name for c in columns], needed, files.paths[0], where=where)
@@ -88,7 +88,7 @@ def open_parquet(spark: SparkSession, source: Source, files: Listing, where: str
         if column.name.lower() in needed:
             _check(column, merged=_may_differ(spark, source), where=where)
     readable = [c for c in columns if c.type() is not None and not c.doubled and c.name not in folders]
-    rows = reader.schema(StructType([StructField(c.name, c.type() or StringType()) for c in readable])).parquet(path)
+    rows = reader.schema(StructType([StructField(c.name, c.type() or StringType()) for c in readable])).load(path)
     nanoseconds = {c.name: kind for c in readable if (kind := c.nanoseconds)}
     if nanoseconds and property_of(spark, _AS_LONG) != "true":
         rows = rows.select(*(_moment(name, nanoseconds.get(name)) for name in rows.columns))
@@ -97,7 +97,7 @@ def open_parquet(spark: SparkSession, source: Source, files: Listing, where: str
 
 def _compared(footers: Footers, *, exact: bool) -> list[_Everywhere]:
     """Return the columns of all files, in the order in which the files have them."""
-    groups: dict[tuple[ParquetColumn, ...], list[str]] = {}
+    groups: dict[tuple[FileColumn, ...], list[str]] = {}
     for path, columns in footers.columns.items():
         groups.setdefault(columns, []).append(path)
     keys: dict[str, _Everywhere] = {}
@@ -116,7 +116,7 @@ def _compared(footers: Footers, *, exact: bool) -> list[_Everywhere]:
     return list(keys.values())
 
 
-def _type(column: ParquetColumn) -> DataType | None:
+def _type(column: FileColumn) -> DataType | None:
     """Return the type in which Spark reads a column; None where it cannot, or would read something else."""
     nested = " group " in f" {column.stored}"
     if column.type is None or column.type.simpleString().startswith("time("):
@@ -124,7 +124,7 @@ def _type(column: ParquetColumn) -> DataType | None:
     return None if nested and "TIMESTAMP(NANOS" in column.stored else column.type
 
 
-def _nanoseconds(column: ParquetColumn) -> str | None:
+def _nanoseconds(column: FileColumn) -> str | None:
     if "(TIMESTAMP(NANOS" not in column.stored:
         return None
     return "timestamp" if "NANOS,true" in column.stored else "timestamp_ntz"
@@ -179,7 +179,7 @@ def _check(column: _Everywhere, *, merged: bool, where: str) -> None:
         )
 
 
-def _said(column: ParquetColumn) -> str:
+def _said(column: FileColumn) -> str:
     if "UNKNOWN" in column.stored:
         return "void (only nulls)"
     if "NANOS" in column.stored:
@@ -188,7 +188,7 @@ def _said(column: ParquetColumn) -> str:
 
 
 def _may_differ(spark: SparkSession, source: Source) -> bool:
-    merge = option(source, "mergeSchema") or spark.conf.get("spark.sql.parquet.mergeSchema", "false")
+    merge = option(source, "mergeSchema") or spark.conf.get(f"spark.sql.{source.format}.mergeSchema", "false")
     return bool(getattr(source, "columns_may_differ", False)) or str(merge).lower() == "true"
 
 
@@ -201,13 +201,13 @@ def _moment(name: str, kind: str | None) -> Column:
     return micros.cast(kind).alias(name)
 
 
-def _unreadable(footers: Footers, *, where: str) -> SourceError:
+def _unreadable(footers: Footers, form: str, *, where: str) -> SourceError:
     paths = sorted(footers.unreadable)
     reason = footers.unreadable[paths[0]].removeprefix(paths[0]).strip()
     return SourceError(
-        "A file is not a complete Parquet file",
+        f"A file is not a complete file of format {form}",
         where=f"{where}.path",
         found=f"{named(paths)}: {reason}",
-        expected="Parquet files with a footer, which is written last",
+        expected=f"files of format {form} with a footer, which is written last",
         action="Copy or write the file again. If it is not part of the table, move it to another folder.",
     )

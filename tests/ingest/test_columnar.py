@@ -1,4 +1,4 @@
-"""Parquet files whose columns, types or bytes are not alike are read rightly, or refused with file and column."""
+"""Parquet and ORC files whose columns, types or bytes are not alike are read rightly, or refused by name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.orc as po
 import pyarrow.parquet as pq
 import pytest
 from pyspark.sql import SparkSession
@@ -147,7 +148,7 @@ def test_a_file_that_is_not_whole_is_named(spark: SparkSession, tmp_path: Path, 
     whole = (at / "b.parquet").read_bytes()
     (at / "b.parquet").write_bytes(whole[: len(whole) // 2] if isinstance(content, str) else content)
     error = refused(spark, at, "u")
-    assert error.what == "A file is not a complete Parquet file"
+    assert error.what == "A file is not a complete file of format parquet"
     assert f"{at}/b.parquet" in str(error.found)
     assert f"{at}/a.parquet" not in str(error.found)
 
@@ -163,3 +164,31 @@ def test_rows_are_counted_by_the_footers(spark: SparkSession, tmp_path: Path) ->
     pq.write_table(pa.table({"u": texts(*"abcdef")}), tmp_path / "shop=01" / "c.parquet", row_group_size=2)
     found = opened(spark, tmp_path, "u")
     assert found.n_rows == found.rows.count() == 9
+
+
+def test_orc_files_are_compared_too(spark: SparkSession, tmp_path: Path) -> None:
+    def orc(name: str, **columns: pa.Array) -> Path:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        po.write_table(pa.table(columns), tmp_path / name)
+        return tmp_path / name
+
+    # Spark itself reads the text of the second file as null.
+    orc("types/a.orc", u=texts("x"), v=pa.array([1]))
+    orc("types/b.orc", u=texts("y"), v=texts("1"))
+    error = refused(spark, tmp_path / "types", "u", "v", format="orc")
+    assert error.what == "Column `v` has different types in the files"
+    assert error.found == f"bigint in {tmp_path}/types/a.orc; string in {tmp_path}/types/b.orc"
+    assert values(opened(spark, tmp_path / "types", "u", format="orc"), "u") == [("x",), ("y",)]
+    orc("wider/a.orc", u=pa.array([1], pa.int32()))
+    orc("wider/b.orc", u=pa.array([2**40]))
+    (tmp_path / "wider" / "c.orc").write_bytes(b"")
+    wider = opened(spark, tmp_path / "wider", "u", format="orc")
+    assert (values(wider, "u"), wider.n_rows) == ([(1,), (2**40,)], 2)
+    orc("added/a.orc", u=texts("x"))
+    orc("added/b.orc", u=texts("y"), v=texts("1"))
+    assert "is not in all files" in refused(spark, tmp_path / "added", "u", "v", format="orc").what
+    merged = opened(spark, tmp_path / "added", "u", "v", format="orc", options={"mergeSchema": "true"})
+    assert values(merged, "u", "v") == [("x", None), ("y", "1")]
+    cut = orc("cut/b.orc", u=texts("y"))
+    cut.write_bytes(cut.read_bytes()[:-20])
+    assert f"{cut}: " in str(refused(spark, tmp_path / "cut", "u", format="orc").found)
