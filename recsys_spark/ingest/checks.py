@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from datetime import UTC, datetime
 
 from pyspark.sql import DataFrame
@@ -15,10 +17,10 @@ from recsys_spark.schema import Table
 from recsys_spark.tables import REJECTED_ROWS
 
 _N_TYPES_SHOWN = 20
-_EPOCH_HINT = (
-    " If ts is in seconds since 1970, its expression is `timestamp_seconds(column)`; in milliseconds it is"
-    " `timestamp_millis(column)`."
-)
+_N_ROWS_SEEN = 20
+_EPOCH = re.compile(r"\d{10}(\d{3}){0,3}(\.\d+)?")
+"""Seconds since 1970, or 1000, 1000^2 or 1000^3 times as many."""
+_N_IDS_SHOWN = 3
 
 
 def validate_ingested(ingested: Ingested, cfg: Config, *, as_of: datetime, behaviours: DataFrame) -> None:
@@ -136,7 +138,7 @@ def _check_interactions(ingested: Ingested, behaviours: DataFrame, *, as_of: dat
             found=found,
             expected="at least one behaviour",
             action="Check `path`, `where` and `columns`. The reasons above say what was wrong with the rows."
-            + (_EPOCH_HINT if "bad_ts" in found else ""),
+            + _time_hint(ingested),
         )
     # Collected timestamps are naive, in the driver's own zone.
     earliest = earliest.astimezone(UTC)
@@ -151,10 +153,40 @@ def _check_interactions(ingested: Ingested, behaviours: DataFrame, *, as_of: dat
     raise DataError(
         "No behaviour before as_of is on an item of the catalogue",
         where="sources.behaviours",
-        found=found,
+        found=f"{found}; behaviours have {_some_ids(behaviours)}, items have {_some_ids(ingested[ITEMS])}",
         expected="item_id values that sources.items also has",
-        action="Compare the expressions of item_id in sources.behaviours and sources.items.",
+        action="Compare how both sources write the ids, and the expressions of item_id in both.",
     )
+
+
+def _some_ids(rows: DataFrame) -> str:
+    ids = rows.select("item_id").distinct().orderBy("item_id").limit(_N_IDS_SHOWN).collect()
+    return ", ".join(f"`{row[0]}`" for row in ids)
+
+
+def _time_hint(ingested: Ingested) -> str:
+    """Return what to do about times that cannot be read, where nothing else is wrong with the rows; else nothing."""
+    rows = ingested[REJECTED_ROWS].where(F.col("table") == BEHAVIOURS.name)
+    if rows.where(F.col("reason") != "bad_ts").head() is not None:
+        return ""
+    seen = [row[0] for row in rows.select("row").orderBy("row").limit(_N_ROWS_SEEN).collect()]
+    if not seen:
+        return ""
+    if all(map(_numbers, seen)):
+        return (
+            " If ts is in seconds since 1970, its expression is `timestamp_seconds(column)`; in milliseconds it is"
+            " `timestamp_millis(column)`."
+        )
+    return f" No time was readable in a row such as {seen[0][:200]}. Write to_timestamp(column, 'dd/MM/yyyy HH:mm')."
+
+
+def _numbers(row: str) -> list[str]:
+    """Return the values of a rejected row that may be seconds or milliseconds since 1970."""
+    try:
+        given = json.loads(row)
+    except ValueError:
+        return []
+    return [str(value) for value in given.values() if _EPOCH.fullmatch(str(value))] if isinstance(given, dict) else []
 
 
 def _check_behaviour_types(ingested: Ingested, cfg: Config) -> None:

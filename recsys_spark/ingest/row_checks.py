@@ -25,6 +25,7 @@ from pyspark.sql.types import (
 )
 
 from recsys_spark.errors import SourceError
+from recsys_spark.ingest.names import field
 from recsys_spark.schema import Col, Table
 
 MAX_ID_BYTES = 512
@@ -43,6 +44,11 @@ def check_type(col: Col, found: DataType, text: str, *, where: str) -> None:
     if _accepts(col, found):
         return
     expected, action = _expectation(col, found)
+    part = field(text, found)
+    if part is not None and not isinstance(col.type, MapType):
+        lists = isinstance(found, ArrayType)
+        wanted = part if lists == isinstance(col.type, ArrayType) else f"array({part})" if not lists else f"{part}[0]"
+        action = f"Choose one field of the objects: {wanted}."
     raise SourceError(
         f"The expression of `{col.name}` has the wrong type",
         where=where,

@@ -32,13 +32,26 @@ def test_no_behaviours_at_all_is_an_error(spark: SparkSession) -> None:
     assert caught.value.where == "sources.behaviours"
 
 
-def test_times_that_cannot_be_read_are_told_of_epoch_seconds(spark: SparkSession) -> None:
-    bad = [{"table": "behaviours", "reason": "bad_ts", "row": "{}"}]
+@pytest.mark.parametrize(
+    ("row", "reasons", "said", "unsaid"),
+    [
+        ('{"t":"1748736000"}', ["bad_ts"], "timestamp_seconds(", "to_timestamp("),
+        ('{"t":1748736000123.0}', ["bad_ts"], "timestamp_millis(", "to_timestamp("),
+        ('{"t":"31/12/2024 10:00"}', ["bad_ts"], "31/12/2024 10:00", "timestamp_seconds("),
+        ('{"t":"1748736000"}', ["bad_ts", "null_id"], "The reasons above", "timestamp"),
+        ("{", ["bad_ts"], "to_timestamp(", "timestamp_seconds("),
+    ],
+)
+def test_a_hint_about_times_is_given_for_times_alone(
+    spark: SparkSession, row: str, reasons: list[str], said: str, unsaid: str
+) -> None:
+    bad = [{"table": "behaviours", "reason": reason, "row": row} for reason in reasons]
     items = mapped(spark, ITEMS, catalogue())
     done = build_ingest({"behaviours": mapped(spark, BEHAVIOURS, [], bad), "items": items}, as_of=AS_OF)
     with pytest.raises(DataError, match="no behaviours at all") as caught:
         check(done, behaviours=[])
-    assert "timestamp_seconds(" in str(caught.value.action)
+    assert said in str(caught.value.action)
+    assert unsaid not in str(caught.value.action)
 
 
 def test_no_behaviour_before_as_of_names_the_earliest(spark: SparkSession) -> None:

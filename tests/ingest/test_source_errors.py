@@ -151,6 +151,14 @@ WRONG_TYPES = [
     ("behaviours.ts", "1748736000", "timestamp, date or string", "timestamp_seconds"),
     ("behaviours.ts", "array('x')", "timestamp, date or string", "to_timestamp"),
     ("behaviours.value", "true", "a number", "cast(x as double)"),
+    (
+        "items.tags",
+        "from_json(u, 'array<struct<id:int,name:string>>')",
+        "array<string>",
+        "'array<struct<id:int,name:string>>')).name.",
+    ),
+    ("items.title", "from_json(u, 'struct<id:int,de:string>')", "string", ").de."),
+    ("items.tags", "from_json(u, 'struct<name:string>')", "array<string>", "array((from_json("),
 ]
 
 
