@@ -17,14 +17,18 @@ def _struct(**fields: DataType) -> StructType:
 
 
 REASONS = {
+    "bad_row": "the row has not the form of its file, such as another number of fields; `row` is its text",
+    "bad_where": "the condition `where` raises an error on the row",
+    "bad_id": "the expression of an id raises an error on the row",
     "null_id": "an id is null",
     "empty_id": "an id is empty or blank",
     "id_too_long": "an id is longer than 512 bytes",
+    "bad_encoding": "an id holds U+FFFD or invalid UTF-8: the file has another encoding than the source says",
     "self_relation": "`user_id` and `friend_id` are equal",
     "bad_ts": "the time is missing or cannot be read",
     "future_ts": "the time is in the future",
     "null_behaviour": "the behaviour type is missing or blank",
-    "bad_value": "`value`, `weight` or `available` cannot be read, or the number is not allowed",
+    "bad_value": "`value`, `weight` or `available` cannot be read or is not allowed, or an expression raises an error",
     "unknown_item": "the item is not in the catalogue",
     "duplicate_item": "another row of the same item is used",
     "duplicate_user": "another row of the same user is used",
@@ -46,7 +50,7 @@ REJECTED_ROWS = Table(
             "Why the row was not used: one of the reasons below.",
             nullable=False,
         ),
-        Col("row", STRING, "The row as JSON.", nullable=False),
+        Col("row", STRING, "The row as JSON; its text where the reason is `bad_row`.", nullable=False),
     ),
 )
 HISTORY = ArrayType(_struct(item_id=STRING, behaviour=STRING, ts=TIME, weight=DOUBLE))

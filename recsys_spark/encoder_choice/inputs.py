@@ -60,8 +60,15 @@ def profile_inputs(spark: SparkSession, cfg: Config, run_date: date) -> Iterator
             kept.append(rows.persist())
         return rows
 
+    def stage(name: str, rows: DataFrame) -> DataFrame:
+        """Hold what was read of a source in memory, or on the disks of the executors."""
+        kept.append(rows.persist())
+        rows.count()
+        return rows
+
     try:
-        ingested = read_and_check(ctx, keep, [entry for entry in contract.CONTRACT.values() if not entry.is_list])
+        inputs = [entry for entry in contract.CONTRACT.values() if not entry.is_list]
+        ingested, _ = read_and_check(ctx, keep, inputs, stage=stage)
         of_both = (ingested[t] for t in (contract.INTERACTIONS, contract.ITEMS, contract.USERS, contract.RELATIONS))
         items, users = build_profiles(ctx, *of_both, keep=keep)
         if not cfg.sources.users:

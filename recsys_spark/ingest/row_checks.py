@@ -36,6 +36,9 @@ _ACCEPTED: dict[str, tuple[type[DataType], ...]] = {
     "double": (NumericType, StringType),
     "boolean": (BooleanType, StringType),
 }
+NULL_WORDS = ("NULL", "null", "None", "none", "nan", "NaN", "NA", "N/A", "\\N", "undefined")
+"""Ids that are served like any other, although a program most likely wrote them for a missing value."""
+_REPLACEMENT = "\ufffd"
 _BLANK = r"^[\s\p{Z}\p{Cc}\p{Cf}]*$"
 
 
@@ -100,6 +103,11 @@ def typed(col: Col, raw: Column) -> Column:
     return raw.try_cast(col.type)
 
 
+def reason_raised(name: str) -> str:
+    """Return the reason for a row on which the expression of a contract column raises an exception."""
+    return "bad_id" if name in IDS else "bad_ts" if name == "ts" else "bad_value"
+
+
 def rejection_reason(table: Table, *, now: datetime) -> Column:
     """Return the first reason why a row is rejected; null where it is accepted.
 
@@ -111,6 +119,7 @@ def rejection_reason(table: Table, *, now: datetime) -> Column:
     reasons = [
         (_any([i.isNull() for i in ids]), "null_id"),
         (_any([i.rlike(_BLANK) for i in ids]), "empty_id"),
+        (_any([~F.is_valid_utf8(i) | i.contains(_REPLACEMENT) for i in ids]), "bad_encoding"),
         (_any([F.octet_length(i) > MAX_ID_BYTES for i in ids]), "id_too_long"),
     ]
     if "friend_id" in present:

@@ -12,6 +12,11 @@ READING = {
     "spark.sql.ansi.enabled": "false",
     # The folder item_id=00007 holds the item `00007`, and not the item 7.
     "spark.sql.sources.partitionColumnTypeInference.enabled": "false",
+    # A map with a key twice keeps one value, and does not raise.
+    "spark.sql.mapKeyDedupPolicy": "LAST_WIN",
+    # ``staging`` evaluates an expression twice, and the second time only where the first has not raised. Spark must not
+    # make one evaluation of the two.
+    "spark.sql.subexpressionElimination.enabled": "false",
     # Spark refuses timestamps in nanoseconds. As numbers they can be read, and are then made timestamps again.
     "spark.sql.legacy.parquet.nanosAsLong": "true",
 }

@@ -7,19 +7,21 @@ which Spark's own try_ functions are built.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import DataType
 
 _EXPLICIT_ALIAS = re.compile(r"\bas\s+(\w+|`[^`]+`)\s*$", re.IGNORECASE)
 _WORD_FUNCTIONS = ("CurrentUser", "CurrentDate", "CurrentTimestamp", "CurrentTime")
 _CANNOT_RAISE = (
     *("And", "Or", "Not", "EqualTo", "EqualNullSafe", "LessThan", "LessThanOrEqual", "GreaterThan"),
     *("GreaterThanOrEqual", "In", "InSet", "IsNull", "IsNotNull", "StartsWith", "EndsWith", "Contains"),
-    *("AttributeReference", "Literal"),
+    *("AttributeReference", "Literal", "Alias", "Upper", "Lower"),
 )
 """Operators of Catalyst by which a scan can skip files. They give a value for every input."""
 
@@ -28,6 +30,8 @@ _CANNOT_RAISE = (
 class Reading:
     """What an expression reads of a source."""
 
+    type: DataType
+    """Type of its result."""
     names: frozenset[str]
     """Columns of the source that it depends on, by the analysed plan."""
     words: tuple[str, ...]
@@ -38,15 +42,33 @@ class Reading:
     """Whether it is a typed literal, such as timestamp '2026-01-01' or date '2026-01-01'."""
     reshapes: bool
     """Whether its result is not one value per row: it has an aggregate, a generator or a window."""
+    aggregates: bool
+    """Whether it has an aggregate."""
+    is_safe: bool
+    """Whether it cannot raise, whatever a row holds."""
     inputs: tuple[Column, ...]
     """Where it ``reshapes``: the parts of it that are evaluated on single rows."""
 
 
-def attempt(spark: SparkSession, column: Column) -> Column:
-    """Return ``struct(value)`` with the column's value, or null where evaluating it raises an exception."""
+def raises(spark: SparkSession, column: Column) -> Column:
+    """Return whether evaluating ``column`` raises an exception: true or false, never null, and never raised itself.
+
+    A function with a state of its own, such as the builder of a map, is left half-way by an exception: the value of the
+    next row may then be wrong. So a value is computed by another copy of the expression, on rows that do not raise.
+    """
     jvm: Any = spark._jvm
     whole = spark._jsparkSession.expression(F.struct(column.alias("value"))._jc)
-    return _column(spark, jvm.org.apache.spark.sql.catalyst.expressions.TryEval(whole))
+    return _column(spark, jvm.org.apache.spark.sql.catalyst.expressions.TryEval(whole)).isNull()
+
+
+def expression(spark: SparkSession, text: str) -> Column:
+    """Return the column of an SQL expression, as F.expr, with a check before each map that is built in it.
+
+    Spark's builder of maps stays half-filled when a key is null, and gives the next row wrong keys or an error that
+    nothing catches. So a null key raises before the builder is touched.
+    """
+    parsed = spark._jsparkSession.sessionState().sqlParser().parseExpression(text)
+    return _column(spark, _checked_maps(spark, parsed))
 
 
 def references(df: DataFrame, text: str) -> frozenset[str]:
@@ -77,11 +99,14 @@ def reading(df: DataFrame, text: str, group_by: Sequence[str] = ()) -> Reading:
     of_source = {key: own.get(key, name) for key, name in read.items() if key in own or name.startswith("_metadata")}
     reshapes = grouped or any(_kind(node) != "Project" for node in nodes)
     return Reading(
+        type=selected.schema["it"].dataType,
         names=frozenset(of_source.values()),
         words=_words(parsed, {name.lower() for name in of_source.values()}),
         alias=parsed.name() if _kind(parsed) == "Alias" and not _EXPLICIT_ALIAS.search(text) else None,
         is_moment=_kind(parsed) == "Literal" and parsed.dataType().typeName() in ("timestamp", "timestamp_ntz", "date"),
         reshapes=reshapes,
+        aggregates=any(_kind(node) == "Aggregate" for node in nodes),
+        is_safe=not reshapes and all(_is_safe(part) for node in nodes for part in _items(node.expressions())),
         inputs=tuple(
             _column(df.sparkSession, part)
             for part in (inputs if reshapes else ())
@@ -119,6 +144,37 @@ def _column(spark: SparkSession, expression: Any) -> Column:
     jvm: Any = spark._jvm
     column: Column = Classic(jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
     return column
+
+
+def _checked_maps(spark: SparkSession, node: Any) -> Any:
+    """Return a parsed expression in which a null key of a map raises before the map is built."""
+    before = _items(node.children())
+    children = [_checked_maps(spark, child) for child in before]
+    if any(one is not other for one, other in zip(children, before, strict=True)):
+        node = node.withNewChildren(_sequence(spark, children))
+    name = str(_last(node.nameParts())).lower() if _kind(node) == "UnresolvedFunction" else ""
+    if name not in _NULL_KEYS or not children:
+        return node
+    is_null = _NULL_KEYS[name](*(_column(spark, child) for child in children))
+    checked = F.when(is_null, F.raise_error(F.lit("a key of a map is null"))).otherwise(_column(spark, node))
+    return spark._jsparkSession.expression(checked._jc)
+
+
+def _any_null(keys: Column) -> Column:
+    return F.exists(keys, lambda key: key.isNull())
+
+
+_NULL_KEYS: dict[str, Callable[..., Column]] = {
+    "map": lambda *pairs: reduce(Column.__or__, (key.isNull() for key in pairs[::2])),
+    "map_from_arrays": lambda keys, _: _any_null(keys),
+    "transform_keys": lambda map, function: _any_null(F.map_values(F.call_function("transform_values", map, function))),
+}
+"""Function that builds a map -> whether one of its keys is null, told without building it."""
+
+
+def _sequence(spark: SparkSession, items: list[Any]) -> Any:
+    jvm: Any = spark._jvm
+    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(items).toSeq()
 
 
 def _above(plan: Any, base: Any) -> Iterator[Any]:

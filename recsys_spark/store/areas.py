@@ -184,6 +184,16 @@ class Attempt:
         self.rows[table.name] = written.select(F.lit(1)).count()
         return written
 
+    def stage_source(self, name: str, df: DataFrame) -> DataFrame:
+        """Write what was read of a source, and return it as read back. :meth:`drop_sources` removes it again."""
+        path = f"{self.folder}/sources/{name}"
+        df.write.parquet(path)
+        return self.area.store.spark.read.schema(df.schema).parquet(path)
+
+    def drop_sources(self) -> None:
+        """Remove what :meth:`stage_source` wrote."""
+        self.area.store.files.delete(f"{self.folder}/sources")
+
     @property
     def checkpoint(self) -> str:
         """Return the address of a file for unfinished work. The next attempt finds it, and a commit drops it."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
@@ -27,7 +27,14 @@ def csv(folder: Path, text: str, name: str = "file.csv", **source: Any) -> dict[
 def read(spark: SparkSession, table: Table, *sources: Mapping[str, Any]) -> Mapped:
     """Read and map the sources of a contract table, as of NOW."""
     mapped = [Source.model_validate(source) for source in sources]
-    return read_table(spark, table, mapped, where=f"sources.{table.name}", now=NOW)
+    return read_table(spark, table, mapped, where=f"sources.{table.name}", now=NOW, stage=in_memory)
+
+
+def in_memory(name: str, rows: DataFrame) -> DataFrame:
+    """Stage rows in memory."""
+    kept = rows.persist()
+    kept.count()
+    return kept
 
 
 def refused(spark: SparkSession, table: Table, *sources: Mapping[str, Any]) -> SourceError:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pyspark.sql import SparkSession
+from pyspark.sql import Observation, SparkSession
 
 from recsys_spark.contract import (
     ALLOW_LIST,
@@ -61,7 +61,7 @@ def test_one_row_per_id_keeps_every_id_and_loses_no_content(
     spark: SparkSession, drawn: list[tuple[str, str | None]]
 ) -> None:
     given_rows = frame(spark, ITEMS, [{"item_id": i, "title": t, "available": True} for i, t in drawn])
-    kept, others = one_row_per_id(given_rows.repartition(3), ITEMS, "duplicate_item")
+    kept, others = one_row_per_id(given_rows.repartition(3), ITEMS, "duplicate_item", Observation())
     left = [(row.item_id, row.title) for row in kept.collect()]
     lost = [(r["item_id"], r["title"]) for r in (json.loads(row.row) for row in others.collect())]
     assert sorted(i for i, _ in left) == sorted({i for i, _ in drawn})
@@ -147,6 +147,7 @@ def test_list_rows_on_unknown_items_are_rejected(spark: SparkSession) -> None:
     assert values(done[DENY_LIST]) == [("u1", "i1")]
     rejected = [(r["table"], r["reason"], json.loads(r["row"])) for r in rows(done[REJECTED_ROWS])]
     assert rejected == [
+        ("allow_list", "unknown_item", {"item_id": "i9"}),
         ("allow_list", "unknown_item", {"item_id": "i9"}),
         ("deny_list", "unknown_item", {"user_id": "u1", "item_id": "i8"}),
         ("deny_list", "unknown_item", {"user_id": "u2", "item_id": "i8"}),

@@ -112,7 +112,7 @@ def test_the_second_of_two_sources_is_named(spark: SparkSession, tmp_path: Path)
         ({"columns": {"user_id": "upper(u"}}, "columns.user_id", "not valid Spark SQL"),
         ({"columns": {"user_id": "uper(u)"}}, "columns.user_id", "SQL function `uper` does not exist"),
         ({"columns": {"user_id": "substring(u)"}}, "columns.user_id", "cannot be evaluated"),
-        ({"columns": {"user_id": "u", "interest_tags": "collect_set(u)"}}, "columns", "Add `group_by`"),
+        ({"columns": {"user_id": "u", "interest_tags": "collect_set(u)"}}, "columns.interest_tags", "Add `group_by`"),
         ({"columns": {"user_id": "u"}, "group_by": ["w"]}, "group_by", "Column `w` does not exist in the source"),
         (
             {"columns": {"user_id": "u", "interest_tags": "array(x)"}, "group_by": ["u"]},

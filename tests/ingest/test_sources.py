@@ -12,8 +12,9 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from recsys_spark.config.sources import Source
 from recsys_spark.contract import ALLOW_LIST, BEHAVIOURS, DENY_LIST, ITEMS, RELATIONS, SELECTED_USERS, USERS
-from recsys_spark.ingest.sources import Mapped
+from recsys_spark.ingest.sources import Mapped, read_table
 from recsys_spark.schema import Table
 from recsys_spark.tables import REJECTED_ROWS
 from tests.ingest.source_files import NOW, csv, read, refused
@@ -133,7 +134,7 @@ def test_a_list_row_without_a_usable_id_is_rejected(
     spark: SparkSession, tmp_path: Path, table: Table, bad: str
 ) -> None:
     ids = {"null_id": "", "empty_id": '" "', "id_too_long": "x" * 513}
-    columns = dict.fromkeys(table.names, "'1'") | {table.names[-1]: "id"}
+    columns = dict.fromkeys(table.names, "n") | {table.names[-1]: "id"}
     mapped = read(spark, table, csv(tmp_path, f"n,id\n1,{ids[bad]}\n2,7\n", columns=columns))
     assert [(row.table, row.reason) for row in mapped.rejected.collect()] == [(table.name, bad)]
     assert mapped.accepted.columns == table.names
@@ -253,13 +254,20 @@ def test_a_flag_may_be_text_but_not_nonsense(spark: SparkSession, tmp_path: Path
     assert reasons(mapped) == ["bad_value"]
 
 
-def test_accepted_rows_scan_only_the_columns_they_need(spark: SparkSession, tmp_path: Path) -> None:
-    spark.createDataFrame([("1", "x" * 99)], "id string, blob string").write.parquet(str(tmp_path / "p"))
-    accepted = read(
-        spark, USERS, {"format": "parquet", "path": str(tmp_path / "p"), "columns": {"user_id": "id"}}
-    ).accepted
-    plan = accepted._jdf.queryExecution().executedPlan().toString()
-    assert "ReadSchema: struct<id:string>" in plan
+def test_a_source_is_read_once(spark: SparkSession, tmp_path: Path) -> None:
+    source = csv(tmp_path, 'id\n1\n" "\n', columns={"user_id": "id"})
+    calls = []
+
+    def stage(name: str, rows: DataFrame) -> DataFrame:
+        calls.append(name)
+        rows.write.parquet(str(tmp_path / name))
+        (tmp_path / "file.csv").unlink()
+        return spark.read.parquet(str(tmp_path / name))
+
+    table = read_table(spark, USERS, [Source.model_validate(source)], where="sources.users", now=NOW, stage=stage)
+    assert column(table.accepted, "user_id") == ["1"]
+    assert reasons(table) == ["empty_id"]
+    assert calls == ["users-0"]
 
 
 def test_a_moment_just_before_now_is_not_from_the_future(spark: SparkSession, tmp_path: Path) -> None:
