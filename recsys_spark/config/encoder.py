@@ -26,17 +26,18 @@ class Encoder(Section):
     """What multiplies, and in which precision. `auto` takes the fastest that keeps the model's quality: half precision
     on a GPU; `int8` for BERT, RoBERTa and XLM-R on a CPU that has instructions for it; otherwise float32. `int8`
     computes on CPUs only."""
-    pooling: Literal["auto", "mean", "cls", "last"] = "auto"
+    pooling: Literal["auto", "mean", "cls", "last", "max", "mean_sqrt_len_tokens", "weightedmean"] = "auto"
     """How token vectors become one text vector. `auto` reads the model's sentence-transformers files; without them it
-    takes the mean."""
+    takes the mean, or the last token for a decoder."""
     normalise: bool = True
     """Scale text vectors to length 1."""
     item_prefix: str = ""
-    """Put in front of every item text, as models like E5 expect."""
+    """Put in front of every item text, as models like E5 expect. If this key or `user_prefix` is set, also to an empty
+    text, the model's own default prompt is not used."""
     user_prefix: str = ""
     """Put in front of every user text."""
     max_length: Annotated[int, Field(ge=8, le=8192)] = 128
-    """Tokens read per text. The rest of the text is cut off."""
+    """Tokens read per text. The rest of the text is cut off. A lower limit of the model itself applies."""
     batch_tokens: Annotated[int, Field(ge=0)] = 0
     """Tokens per forward pass, padding included. 0 stands for 1,024 on a CPU, which fit into its cache, and 32,768 on a
     GPU."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import tarfile
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -22,6 +23,7 @@ from recsys_spark.encoding.files.checks import is_kept, kept_files, no_weights
 from recsys_spark.encoding.files.checksums import sha256_of
 from recsys_spark.encoding.files.find import SUPPORTED, find_folder, is_hub_id, model_folder, model_path
 from recsys_spark.encoding.files.hub import hub_folder
+from recsys_spark.encoding.files.identity import loaded_files
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.spark.driver import carried_archives, carry_archive, property_of
@@ -73,16 +75,19 @@ def ship(spec: EncoderSpec, provided: Provided, spark: SparkSession) -> EncoderS
     if not any(archive.endswith(f"#{name}") for archive in carried_archives(spark)):
         # In Spark's own folder, which lasts as long as the application: executors that start later fetch it, too.
         archive = Path(SparkFiles.getRootDirectory()).resolve() / f"{name}.tar"
-        pack(Path(spec.path), archive, spec.trust_remote_code)
+        pack(Path(spec.path), archive, spec.trust_remote_code, loaded_files(Path(spec.path), spec))
         log.info("encoder: Spark carries the model to the executors, %.0f MB each", archive.stat().st_size / 1e6)
         carry_archive(spark, f"{archive.as_uri()}#{name}")
     return replace(spec, shipped=name)
 
 
-def pack(folder: Path, archive: Path, trusted: bool) -> None:
-    """Write the files that loading needs into an uncompressed tar; the same content gives the same bytes."""
+def pack(folder: Path, archive: Path, trusted: bool, needed: Collection[str] = ()) -> None:
+    """Write the files that loading needs into an uncompressed tar; the same content gives the same bytes.
+
+    ``needed`` are files that no pattern of kept files may match.
+    """
     with tarfile.open(archive, "w") as packed:
-        for name in kept_files(folder, trusted):
+        for name in kept_files(folder, trusted, needed):
             # No owner, time or link: the hub's cache consists of links.
             member = tarfile.TarInfo(name)
             member.size = (folder / name).stat().st_size

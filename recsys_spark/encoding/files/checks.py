@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, TypeVar
 
-from safetensors import SafetensorError, safe_open
-
+from recsys_spark.encoding.files.headers import headers
 from recsys_spark.errors import EncoderError
 
 T = TypeVar("T", dict[str, Any], list[dict[str, Any]])
@@ -28,11 +27,16 @@ VOCABULARIES = (
 )
 TOKENIZER_FILES = (*VOCABULARIES, "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json")
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.pkl")
-KEPT = ("*.json", "*.txt", "*.model", "*.safetensors", CHECKSUMS)
+EXPORTS = ("*.onnx", "*.xml", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.tflite")
+KEPT = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", CHECKSUMS)
 CODE = ("*.py",)
-LEFT = (".*", "*/.*", "onnx/*", "openvino/*", "*/*.safetensors", "*/*/*.json", "*/*/*.txt", "*/*/*.model")
+LEFT = (
+    *(".*", "*/.*", "onnx/*", "openvino/*", "[!0-9]*/*.safetensors"),
+    *(f"*/*/*.{ending}" for ending in ("json", "txt", "model", "jinja", "safetensors")),
+)
 """Patterns of the files of a model that are downloaded, copied and shipped; LEFT are exceptions, which are not.
-An asterisk matches a slash too, as in huggingface_hub."""
+An asterisk matches a slash too, as in huggingface_hub. Folders of modules begin with a digit: `0_Transformer`,
+`2_Dense`."""
 
 
 def kept_patterns(trusted: bool) -> tuple[str, ...]:
@@ -43,18 +47,18 @@ def kept_patterns(trusted: bool) -> tuple[str, ...]:
 def is_kept(name: str, trusted: bool) -> bool:
     """Return whether loading may need a file, which is named relative to the model's folder.
 
-    >>> [n for n in ("config.json", "1_Pooling/config.json", "pytorch_model.bin", "model.py") if is_kept(n, False)]
-    ['config.json', '1_Pooling/config.json']
+    >>> [n for n in ("config.json", "2_Dense/model.safetensors", "pytorch_model.bin", "model.py") if is_kept(n, False)]
+    ['config.json', '2_Dense/model.safetensors']
     """
     if any(fnmatchcase(name, pattern) for pattern in LEFT):
         return False
     return any(fnmatchcase(name, pattern) for pattern in kept_patterns(trusted))
 
 
-def kept_files(folder: Path, trusted: bool) -> list[str]:
-    """Return the sorted names, relative to ``folder``, of the files that :func:`is_kept`."""
+def kept_files(folder: Path, trusted: bool, needed: Collection[str] = ()) -> list[str]:
+    """Return the sorted names, relative to ``folder``, of the files that :func:`is_kept` and of those ``needed``."""
     names = (path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
-    return sorted(name for name in names if is_kept(name, trusted))
+    return sorted(name for name in names if name in needed or is_kept(name, trusted))
 
 
 def weight_files(folder: Path) -> list[Path]:
@@ -64,19 +68,9 @@ def weight_files(folder: Path) -> list[Path]:
     elif (folder / SHARD_INDEX).is_file():
         paths = [folder / shard for shard in _shards(folder / SHARD_INDEX)]
     else:
-        raise no_weights(str(folder), [path.name for path in folder.iterdir()])
+        raise no_weights(str(folder), [path.relative_to(folder).as_posix() for path in folder.rglob("*")])
     for path in paths:
-        try:
-            with safe_open(path, framework="numpy") as tensors:
-                tensors.keys()
-        except (OSError, SafetensorError) as error:
-            raise EncoderError(
-                f"the weights {path.name} are missing or cut off",
-                where=str(path),
-                found=error,
-                expected="a complete safetensors file",
-                action="copy the model folder again",
-            ) from error
+        headers(path)
     return paths
 
 
@@ -98,17 +92,27 @@ def _shards(index: Path) -> list[str]:
 
 def no_weights(where: str, names: Iterable[str]) -> EncoderError:
     """Return the error for a folder, an address or a hub model whose files ``names`` include no safetensors weights."""
-    names = sorted(names)
-    pickled = [name for name in names if any(fnmatchcase(name, pattern) for pattern in PICKLES)]
+    names = sorted(name for name in names if not name.startswith(".") and "/." not in name)
+    exported = [name for name in names if any(fnmatchcase(name, pattern) for pattern in EXPORTS)]
+    pickled = [
+        name
+        for name in names
+        if any(fnmatchcase(name, pattern) for pattern in PICKLES) and not name.startswith("openvino")
+    ]
+    why, action = "", "name the folder that holds the weights"
+    if exported:
+        why, action = ", only exports for other libraries", "take the model as it was before the export"
+    if pickled:
+        why = ", only pickle files, which can run code and are never opened"
+        action = (
+            "convert the weights with save_pretrained(folder, safe_serialization=True) where you trust their origin"
+        )
     return EncoderError(
-        "the model folder has no safetensors weights"
-        + (", only pickle files, which can run code and are never opened" if pickled else ""),
+        f"the model folder has no safetensors weights{why}",
         where=where,
-        found=", ".join(pickled) if pickled else listed(names),
+        found=", ".join(pickled or exported) or listed(names),
         expected=f"{WEIGHTS}, or {SHARD_INDEX} with its shards",
-        action="convert the weights with save_pretrained(folder, safe_serialization=True) where you trust their origin"
-        if pickled
-        else "name the folder that holds the weights",
+        action=action,
     )
 
 

@@ -31,7 +31,10 @@ def find_folder(model: str) -> Path:
         raise _not_found(model, path) from None
     files = [Path(str(distribution.locate_file(file))) for file in distribution.files or ()]
     weighed = {file.parent for file in files if file.suffix == ".safetensors"}
-    folders = sorted({file.parent for file in files if file.name == "config.json"} & weighed)
+    models = {file.parent for file in files if file.name == "modules.json"}
+    models |= {file.parent for file in files if file.name == "config.json"} & weighed
+    # A layer of a model has weights as well.
+    folders = sorted(folder for folder in models if not models & set(folder.parents))
     if len(folders) != 1:
         raise EncoderError(
             f"the installed package {model} does not carry exactly one model",
@@ -70,9 +73,9 @@ def is_hub_id(model: str) -> bool:
 
 
 def model_folder(root: Path) -> Path:
-    """Return the folder with config.json in an unpacked archive: ``root``, or a folder below that has no siblings."""
+    """Return the folder of the model in an unpacked archive: ``root``, or a folder below that has no siblings."""
     folder = root
-    while not (folder / "config.json").is_file():
+    while not any((folder / name).is_file() for name in ("config.json", "modules.json")):
         inner = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
         if len(inner) != 1:
             return root

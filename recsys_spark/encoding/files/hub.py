@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from recsys_spark.encoding.files.checks import CODE, LEFT, is_kept, kept_patterns, no_weights, weight_files
 from recsys_spark.encoding.files.find import WAYS
+from recsys_spark.encoding.files.modules import transformer_folder
 from recsys_spark.errors import EncoderError
 
 T = TypeVar("T")
@@ -89,11 +90,12 @@ def _cached(model: str, revision: str, trusted: bool) -> Path | None:
     """Return the folder in the hub cache if it is complete: an older client also returns an interrupted download."""
     try:
         folder = _snapshot(model, revision, trusted, local_files_only=True)
-        weight_files(folder)
+        root = transformer_folder(folder)
+        weight_files(root)
     except (OSError, ValueError, EncoderError):
         return None
     has_code = not trusted or any(folder.glob(CODE[0]))
-    return folder if has_code and (folder / "config.json").is_file() else None
+    return folder if has_code and (root / "config.json").is_file() else None
 
 
 def _refusal(model: str, revision: str, error: Exception) -> EncoderError | None:

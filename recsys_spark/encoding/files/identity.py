@@ -22,8 +22,18 @@ from recsys_spark.encoding.files.checks import (
 )
 from recsys_spark.encoding.files.checksums import check_sums, sha256_of
 from recsys_spark.encoding.files.find import find_folder
-from recsys_spark.encoding.files.pooling import read_pooling
+from recsys_spark.encoding.files.known import refuse_adapters, warn_unread
+from recsys_spark.encoding.files.layers import read_layers, weights_of
+from recsys_spark.encoding.files.modules import MODULES, Modules, read_modules
+from recsys_spark.encoding.files.network import check_network
+from recsys_spark.encoding.files.pooling import UNLISTED, read_pooling
+from recsys_spark.encoding.files.prompts import NAME as PROMPTS
+from recsys_spark.encoding.files.prompts import read_prompts
+from recsys_spark.encoding.files.sentence import Sentence, read_sentence
+from recsys_spark.encoding.files.tokenizer import read_tokens
 from recsys_spark.encoding.kernels.backends import INT8, fastest
+from recsys_spark.encoding.kernels.layers import dump, parse
+from recsys_spark.encoding.kernels.pooling import JOINED
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 
@@ -42,16 +52,22 @@ POSITION_OFFSET = (
 """Model types whose first position is pad_token_id + 1. The positions before it cannot be used."""
 
 
+UNLIMITED = 1_000_000
+"""Positions of a model that has no table of them."""
+
+
 def resolve_encoder(cfg: Encoder, folder: Path | None = None, *, on_gpu: bool = False) -> EncoderSpec:
     """Check the model of ``[encoder]`` without loading it, in ``folder`` or where it is found; raises EncoderError.
 
     ``on_gpu`` says whether it will compute on GPUs where that is not configured. The backend `auto` depends on it.
     """
     folder = folder or find_folder(cfg.model)
-    config = read_config(folder, cfg.trust_remote_code)
-    weight_files(folder)
-    check_tokenizer(folder)
-    prefixed = bool(cfg.item_prefix or cfg.user_prefix)
+    modules = read_modules(folder)
+    root = folder / modules.root
+    refuse_adapters(root)
+    config = read_config(root, cfg.trust_remote_code)
+    weight_files(root)
+    check_tokenizer(root)
     backend: str = cfg.backend
     if backend == "auto":
         backend, why = fastest(config, on_gpu=on_gpu or cfg.device == "cuda")
@@ -60,9 +76,9 @@ def resolve_encoder(cfg: Encoder, folder: Path | None = None, *, on_gpu: bool = 
         model=cfg.model,
         path=str(folder),
         encoder_id="",
-        width=_width(config, folder),
-        pooling=read_pooling(folder, prefixed=prefixed) if cfg.pooling == "auto" else cfg.pooling,
-        max_length=min(cfg.max_length, _usable_positions(config)),
+        width=_width(config, root),
+        pooling=cfg.pooling,
+        max_length=cfg.max_length,
         batch_tokens=cfg.batch_tokens,
         device="cpu" if backend == INT8 else cfg.device,
         item_prefix=cfg.item_prefix,
@@ -70,10 +86,62 @@ def resolve_encoder(cfg: Encoder, folder: Path | None = None, *, on_gpu: bool = 
         backend=backend,
         normalise=cfg.normalise,
         trust_remote_code=cfg.trust_remote_code,
+        root=modules.root,
     )
-    sums = digests(folder, cfg.trust_remote_code)
+    found = _as_the_files_say(found, folder, modules, config, cfg)
+    sums = digests(folder, found)
     check_sums(folder, sums, cfg.trust_remote_code)
-    return replace(found, encoder_id=fingerprint(sums, found.settings))
+    return replace(found, encoder_id=fingerprint(_at_root(sums, found.root), found.settings))
+
+
+def _as_the_files_say(
+    found: EncoderSpec, folder: Path, modules: Modules, config: dict[str, Any], cfg: Encoder
+) -> EncoderSpec:
+    """Return the encoder with all that its sentence-transformers files and its tokenizer ask for; raises EncoderError.
+
+    What they ask for and the configuration sets otherwise is as the configuration sets it.
+    """
+    root = folder / modules.root
+    sentence = read_sentence(root, listed=modules.listed)
+    prompts = read_prompts(folder, cfg, listed=modules.listed)
+    pooling, include_prompt = found.pooling, True
+    if pooling == "auto":
+        pooling, include_prompt = read_pooling(folder, modules, config)
+    pooled = found.width * len(pooling.split(JOINED))
+    layers = read_layers(folder, modules, pooled, prompts.truncate_dim, unit=cfg.normalise)
+    # Code of the model runs on the workers only.
+    n_known = int(config.get("vocab_size") or 0) if "auto_map" in config else check_network(root, False)
+    tokens = read_tokens(root, lower_case=sentence.lower_case, trusted=cfg.trust_remote_code, n_known=n_known)
+    warn_unread(folder, [*_read_files(folder, modules), modules.at_root(sentence.file)])
+    return replace(
+        found,
+        width=layers[-1].width if layers else pooled,
+        pooling=pooling,
+        max_length=_length(cfg.max_length, sentence, config),
+        prompt=prompts.prompt,
+        include_prompt=include_prompt or not (prompts.prompt or cfg.item_prefix or cfg.user_prefix),
+        tokenizer=tokens.differs,
+        lower_case=tokens.lower_case,
+        cut=tokens.cut,
+        layers=dump(layers),
+    )
+
+
+def _length(asked: int, sentence: Sentence, config: dict[str, Any]) -> int:
+    """Return how many tokens of a text are read: at most what the model's files and its table of positions allow."""
+    length = min(asked, sentence.max_length or asked, _usable_positions(config))
+    if length < asked:
+        log.info("encoder: texts are cut at %d tokens, not at encoder.max_length %d: the model's limit", length, asked)
+    return length
+
+
+def _read_files(folder: Path, modules: Modules) -> list[str]:
+    """Return the names of the files that are read here, besides sentence_bert_config.json."""
+    root = folder / modules.root
+    in_root = ["config.json", SHARD_INDEX, *TOKENIZER_FILES, *(path.name for path in weight_files(root))]
+    of_layers = [f"{path}/{name}" for _, path in modules.layers for name in ("config.json", WEIGHTS)]
+    pooling = modules.pooling if modules.pooling is not None else UNLISTED
+    return [*map(modules.at_root, in_root), *of_layers, f"{pooling}/config.json", MODULES, PROMPTS]
 
 
 def verified_folder(spec: EncoderSpec, candidates: Sequence[Path] = ()) -> Path:
@@ -87,7 +155,7 @@ def verified_folder(spec: EncoderSpec, candidates: Sequence[Path] = ()) -> Path:
         if folder in seen:
             continue
         try:
-            found = fingerprint(digests(folder, spec.trust_remote_code), spec.settings)
+            found = fingerprint(_at_root(digests(folder, spec), spec.root), spec.settings)
         except (EncoderError, OSError) as error:
             seen[folder] = error.what if isinstance(error, EncoderError) else str(error)
             continue
@@ -127,13 +195,32 @@ def _places(spec: EncoderSpec, candidates: Sequence[Path]) -> Iterator[Path]:
         return
 
 
-def digests(folder: Path, trusted: bool) -> dict[str, str]:
-    """Return sha256 by name of each file that a vector depends on: config.json, tokenizer, weights, executed code."""
-    weights = [path.name for path in weight_files(folder)]
+def loaded_files(folder: Path, spec: EncoderSpec) -> list[str]:
+    """Return the files that a vector depends on, by name: config.json, tokenizer, weights, executed code.
+
+    What the other JSON files say is part of the settings.
+    """
+    root = folder / spec.root
+    weights = [path.name for path in weight_files(root)]
     index = [] if weights == [WEIGHTS] else [SHARD_INDEX]
-    present = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
-    code = [name for name in kept_files(folder, trusted) if name.endswith(".py")] if trusted else []
-    return {name: sha256_of(folder / name) for name in ("config.json", *present, *weights, *index, *code)}
+    present = [name for name in TOKENIZER_FILES if (root / name).is_file()]
+    code = [name for name in kept_files(root, True) if name.endswith(".py")] if spec.trust_remote_code else []
+    in_root = ("config.json", *present, *weights, *index, *code)
+    return [*(f"{spec.root}/{name}" if spec.root else name for name in in_root), *weights_of(parse(spec.layers))]
+
+
+def digests(folder: Path, spec: EncoderSpec) -> dict[str, str]:
+    """Return sha256 by name of :func:`loaded_files`."""
+    return {name: sha256_of(folder / name) for name in loaded_files(folder, spec)}
+
+
+def _at_root(sums: Mapping[str, str], root: str) -> dict[str, str]:
+    """Return sums by the names that the files have in a model whose transformer is not in a folder of its own.
+
+    >>> _at_root({"0_Transformer/config.json": "ab", "2_Dense/model.safetensors": "cd"}, "0_Transformer")
+    {'config.json': 'ab', '2_Dense/model.safetensors': 'cd'}
+    """
+    return {name.removeprefix(f"{root}/") if root else name: digest for name, digest in sums.items()}
 
 
 def fingerprint(sums: Mapping[str, str], settings: tuple[str | int | bool, ...]) -> str:
@@ -162,7 +249,10 @@ def _width(config: dict[str, Any], folder: Path) -> int:
 
 def _usable_positions(config: dict[str, Any]) -> int:
     """Return how many tokens the position table has room for; unlimited where the model has no table."""
-    positions = int(config.get("max_position_embeddings") or config.get("n_positions") or 1_000_000)
+    positions = int(config.get("max_position_embeddings") or config.get("n_positions") or UNLIMITED)
+    if positions < 0:
+        # XLNet writes -1.
+        return UNLIMITED
     if config.get("model_type") in POSITION_OFFSET:
         positions -= int(config.get("pad_token_id") or 0) + 1
     return positions

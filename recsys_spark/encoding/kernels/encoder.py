@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from recsys_spark.encoding.kernels.backends import Backend
-from recsys_spark.encoding.kernels.pooling import POOLINGS
+from recsys_spark.encoding.kernels.layers import Layers
+from recsys_spark.encoding.kernels.pooling import pool
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.numerics.arrays import F32, I64
@@ -57,8 +58,14 @@ class TextEncoder:
     change the last bits of a vector.
     """
 
-    def __init__(self, backend: Backend, tokenizer: Any, spec: EncoderSpec, pad_id: int) -> None:
+    def __init__(
+        self, backend: Backend, tokenizer: Any, spec: EncoderSpec, pad_id: int, layers: Layers | None = None
+    ) -> None:
         self.backend, self.tokenizer, self.spec, self.pad_id, self.device = backend, tokenizer, spec, pad_id, "cpu"
+        self.layers = layers or Layers([], [])
+        self._prompts = (
+            {} if spec.include_prompt else prompt_lengths(tokenizer, spec.prompt, (spec.item_prefix, spec.user_prefix))
+        )
         self._proven: set[str] = set()
         self._fitting: int | None = None
 
@@ -71,6 +78,7 @@ class TextEncoder:
     def to(self, device: str) -> None:
         """Move the model to ``device``, in place."""
         self.backend.to(device)
+        self.layers.to(device)
         self.device = device
 
     def prove(self) -> None:
@@ -104,7 +112,7 @@ class TextEncoder:
         while left.any():
             for rows in plan_batches(left.copy(), self.batch_tokens):
                 size = len(rows) * int(left[rows[0]])
-                pooled = self._pooled([tokens[row] for row in rows])
+                pooled = self._pooled([tokens[row] for row in rows], [self._left_out(texts[row]) for row in rows])
                 if pooled is None and len(rows) > 1:
                     # The remaining texts are planned again: the next batches would be as large.
                     self._lower_budget(size)
@@ -123,12 +131,12 @@ class TextEncoder:
         vectors[odd] = 0
         return Encoded(unit_rows(vectors) if self.spec.normalise else vectors, reasons, n_tokens, n_slots)
 
-    def _pooled(self, tokens: Sequence[list[int]]) -> Tensor | None:
+    def _pooled(self, tokens: Sequence[list[int]], left_out: Sequence[int]) -> Tensor | None:
         """Return :meth:`forward`, or None where the GPU's memory is too small; the attempt's memory is then free."""
         import torch
 
         try:
-            return self.forward(tokens)
+            return self.forward(tokens, left_out)
         except torch.cuda.OutOfMemoryError:
             # Its traceback refers to the tensors, so they are freed only after this block.
             pass
@@ -154,13 +162,20 @@ class TextEncoder:
     def tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         """Return token ids per text, special tokens included, cut at ``max_length``."""
         kept = self.spec.max_length * MAX_CHARACTERS_PER_TOKEN
-        encodings = self.tokenizer.encode_batch_fast([valid_unicode(text[:kept]) for text in texts])
-        return [encoding.ids for encoding in encodings]
+        part = slice(-kept, None) if self.spec.cut == "left" else slice(kept)
+        whole = [valid_unicode((self.spec.prompt + text)[part]) for text in texts]
+        return [encoding.ids for encoding in self.tokenizer.encode_batch_fast(whole)]
 
-    def forward(self, tokens: Sequence[list[int]]) -> Tensor:
-        """Return pooled vectors float32 ``[b, h]``, not normalised, of one batch padded to its longest text.
+    def _left_out(self, text: str) -> int:
+        """Return the number of tokens at the beginning of a text that do not count in the pooling: its prompt's."""
+        prompts = [prompt for prompt in self._prompts if (self.spec.prompt + text).startswith(prompt)]
+        return self._prompts[max(prompts, key=len)] if prompts else 0
 
-        They are still on the device, and a GPU may still compute them: nothing waits for it before the last batch.
+    def forward(self, tokens: Sequence[list[int]], left_out: Sequence[int] = ()) -> Tensor:
+        """Return text vectors float32 ``[b, width]``, not normalised, of one batch padded to its longest text.
+
+        ``left_out`` is the number of first tokens of each text that do not count in the pooling. The vectors are still
+        on the device, and a GPU may still compute them: nothing waits for it before the last batch.
         """
         import torch
 
@@ -169,12 +184,25 @@ class TextEncoder:
         mask = np.zeros((len(tokens), width), np.int64)
         for row, text in enumerate(tokens):
             ids[row, : len(text)], mask[row, : len(text)] = text, 1
+        counted = mask.copy() if any(left_out) else mask
+        for row, n_tokens in enumerate(left_out):
+            counted[row, :n_tokens] = 0
         with torch.inference_mode():
-            attended = torch.from_numpy(mask).to(self.device)
-            hidden = self.backend.hidden(torch.from_numpy(ids).to(self.device), attended)
-            pooled = POOLINGS[self.spec.pooling].pool(hidden, attended)
+            hidden = self.backend.hidden(torch.from_numpy(ids).to(self.device), torch.from_numpy(mask).to(self.device))
+            pooled = pool(self.spec.pooling, hidden, torch.from_numpy(counted).to(self.device))
             # A copy: a slice would keep its whole batch in memory until the last batch.
-            return pooled.to(torch.float32, copy=True)
+            return self.layers(pooled.to(torch.float32, copy=True))
+
+
+def prompt_lengths(tokenizer: Any, prompt: str, prefixes: Iterable[str]) -> dict[str, int]:
+    """Return the number of tokens by prompt, without a special token at its end, for each way in which texts begin."""
+    special = {number for number, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    lengths = {}
+    for whole in {prompt + prefix for prefix in prefixes} - {""}:
+        encoded = tokenizer.encode(whole)
+        ends = bool(encoded.ids) and (encoded.special_tokens_mask[-1] == 1 or encoded.ids[-1] in special)
+        lengths[whole] = len(encoded.ids) - ends
+    return lengths
 
 
 def plan_batches(lengths: I64, batch_tokens: int) -> Iterator[I64]:
