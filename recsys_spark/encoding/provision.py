@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import tarfile
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 
 from pyspark import SparkFiles
@@ -24,6 +25,7 @@ from recsys_spark.encoding.files.checksums import sha256_of
 from recsys_spark.encoding.files.find import SUPPORTED, find_folder, is_hub_id, model_folder, model_path
 from recsys_spark.encoding.files.hub import hub_folder
 from recsys_spark.encoding.files.identity import loaded_files
+from recsys_spark.encoding.files.modules import weight_patterns
 from recsys_spark.encoding.kernels.spec import EncoderSpec
 from recsys_spark.errors import EncoderError
 from recsys_spark.spark.driver import carried_archives, carry_archive, property_of
@@ -194,15 +196,22 @@ def _fetched_folder(files: FileSystem, root: str, found: list[FileStatus], trust
             expected=SUPPORTED,
             action="check the address",
         )
-    if not any(name.endswith(".safetensors") for name in kept):
+    weights = {name: status for name, status in names.items() if name.endswith(".safetensors")}
+    if not weights:
         raise no_weights(root, names)
 
-    def fill(part: Path) -> None:
-        for name, status in kept.items():
+    def copy(statuses: Mapping[str, FileStatus], part: Path) -> None:
+        for name, status in statuses.items():
             (part / name).parent.mkdir(parents=True, exist_ok=True)
             files.copy_to_local(status.path, str(part / name))
 
-    return cached_folder(_key(list(kept.values())), fill)
+    def fill(part: Path) -> None:
+        copy(kept, part)
+        # The copied modules.json says which folders have weights.
+        patterns = weight_patterns(part)
+        copy({n: s for n, s in weights.items() if n not in kept and any(fnmatchcase(n, p) for p in patterns)}, part)
+
+    return cached_folder(_key(list((kept | weights).values())), fill)
 
 
 def _key(found: list[FileStatus]) -> str:

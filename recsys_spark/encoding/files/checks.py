@@ -31,12 +31,11 @@ EXPORTS = ("*.onnx", "*.xml", "*.gguf", "*.h5", "*.msgpack", "*.ot", "*.tflite")
 KEPT = ("*.json", "*.txt", "*.model", "*.jinja", "*.safetensors", CHECKSUMS)
 CODE = ("*.py",)
 LEFT = (
-    *(".*", "*/.*", "onnx/*", "openvino/*", "[!0-9]*/*.safetensors"),
-    *(f"*/*/*.{ending}" for ending in ("json", "txt", "model", "jinja", "safetensors")),
+    *(".*", "*/.*", "onnx/*", "openvino/*", "*/*.safetensors"),
+    *(f"*/*/*.{ending}" for ending in ("json", "txt", "model", "jinja")),
 )
-"""Patterns of the files of a model that are downloaded, copied and shipped; LEFT are exceptions, which are not.
-An asterisk matches a slash too, as in huggingface_hub. Folders of modules begin with a digit: `0_Transformer`,
-`2_Dense`."""
+"""Patterns of the files of a model that are downloaded, copied and shipped; LEFT are exceptions, which are not, unless
+they are weights of a module (`modules.weight_patterns`). An asterisk matches a slash too, as in huggingface_hub."""
 
 
 def kept_patterns(trusted: bool) -> tuple[str, ...]:
@@ -47,8 +46,8 @@ def kept_patterns(trusted: bool) -> tuple[str, ...]:
 def is_kept(name: str, trusted: bool) -> bool:
     """Return whether loading may need a file, which is named relative to the model's folder.
 
-    >>> [n for n in ("config.json", "2_Dense/model.safetensors", "pytorch_model.bin", "model.py") if is_kept(n, False)]
-    ['config.json', '2_Dense/model.safetensors']
+    >>> [n for n in ("config.json", "1_Pooling/config.json", "pytorch_model.bin", "model.py") if is_kept(n, False)]
+    ['config.json', '1_Pooling/config.json']
     """
     if any(fnmatchcase(name, pattern) for pattern in LEFT):
         return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from recsys_spark.encoding.files.checks import CHECKSUMS, is_kept, kept_files
@@ -27,7 +27,7 @@ def check_sums(folder: Path, known: Mapping[str, str], trusted: bool) -> None:
     ``known`` contains sha256 by name relative to ``folder``, so that weights are not read twice. A folder without
     checksums passes.
     """
-    for name, expected, where in [*_listed(folder, trusted), *_of_hub(folder, trusted)]:
+    for name, expected, where in [*_listed(folder, known, trusted), *_of_hub(folder, known, trusted)]:
         path = folder / name
         found = (known.get(name) or sha256_of(path)) if path.is_file() else "no such file"
         if found == expected or (len(expected) == SHA1_DIGITS and path.is_file() and expected in _sha1s(path)):
@@ -43,7 +43,7 @@ def check_sums(folder: Path, known: Mapping[str, str], trusted: bool) -> None:
         )
 
 
-def _listed(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
+def _listed(folder: Path, known: Collection[str], trusted: bool) -> Iterator[tuple[str, str, str]]:
     """Yield (name, sum, source) from SHA256SUMS, as `sha256sum` writes it, for the files that loading may need."""
     path = folder / CHECKSUMS
     if not path.is_file():
@@ -62,13 +62,13 @@ def _listed(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
                 action=f"write {CHECKSUMS} again where you trust the folder",
             )
         # A second `sha256sum * > SHA256SUMS` also lists the emptied SHA256SUMS itself.
-        if str(name) != CHECKSUMS and is_kept(str(name), trusted):
+        if str(name) != CHECKSUMS and (str(name) in known or is_kept(str(name), trusted)):
             yield str(name), match[1].lower(), CHECKSUMS
 
 
-def _of_hub(folder: Path, trusted: bool) -> Iterator[tuple[str, str, str]]:
+def _of_hub(folder: Path, known: Collection[str], trusted: bool) -> Iterator[tuple[str, str, str]]:
     """Yield (name, sum, source) as the hub's client keeps it: in a name in its cache, or in a note in `--local-dir`."""
-    for name in kept_files(folder, trusted):
+    for name in kept_files(folder, trusted, known):
         blob = (folder / name).resolve()
         if blob.parent.name == "blobs" and _HUB_SUM.fullmatch(blob.name):
             yield name, blob.name, "the hub"

@@ -8,12 +8,13 @@ import re
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from recsys_spark.encoding.files.checks import CODE, LEFT, is_kept, kept_patterns, no_weights, weight_files
+from recsys_spark.encoding.files.checks import CODE, LEFT, kept_patterns, no_weights, weight_files
 from recsys_spark.encoding.files.find import WAYS
-from recsys_spark.encoding.files.modules import transformer_folder
+from recsys_spark.encoding.files.modules import transformer_folder, weight_patterns
 from recsys_spark.errors import EncoderError
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ def hub_folder(model: str, revision: str, *, trusted: bool) -> Path:
             log.warning("encoder: the hub cannot be reached; %s is taken from its cache, commit %s", model, cached.name)
             return cached
         raise _unreachable(model, _short(error)) from error
-    if not any(is_kept(name, trusted) and name.endswith(".safetensors") for name in names):
+    if not any(name.endswith(".safetensors") for name in names):
         raise no_weights(f"{_endpoint()}/{model}", names)
     try:
         folder = _snapshot(model, revision, trusted, local_files_only=False)
@@ -74,16 +75,26 @@ def _file_names(model: str, revision: str) -> list[str]:
 def _snapshot(model: str, revision: str, trusted: bool, *, local_files_only: bool) -> Path:
     from huggingface_hub import snapshot_download
 
-    folder = snapshot_download(
+    download = partial(
+        snapshot_download,
         model,
-        revision=revision or None,
         endpoint=_endpoint(),
         etag_timeout=REQUEST_SECONDS,
-        allow_patterns=list(kept_patterns(trusted)),
-        ignore_patterns=list(LEFT),
         local_files_only=local_files_only,
     )
-    return Path(str(folder))
+    folder = Path(
+        str(
+            download(
+                revision=revision or None,
+                allow_patterns=list(kept_patterns(trusted)),
+                ignore_patterns=list(LEFT),
+            )
+        )
+    )
+    if patterns := weight_patterns(folder):
+        # Which folders have weights is known only now. The commit may not be another one in the meantime.
+        download(revision=folder.name, allow_patterns=patterns)
+    return folder
 
 
 def _cached(model: str, revision: str, trusted: bool) -> Path | None:
@@ -95,7 +106,8 @@ def _cached(model: str, revision: str, trusted: bool) -> Path | None:
     except (OSError, ValueError, EncoderError):
         return None
     has_code = not trusted or any(folder.glob(CODE[0]))
-    return folder if has_code and (root / "config.json").is_file() else None
+    has_layers = all(any(folder.glob(pattern)) for pattern in weight_patterns(folder))
+    return folder if has_code and has_layers and (root / "config.json").is_file() else None
 
 
 def _refusal(model: str, revision: str, error: Exception) -> EncoderError | None:

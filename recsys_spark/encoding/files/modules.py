@@ -77,6 +77,15 @@ def transformer_folder(folder: Path) -> Path:
     return folder / read_modules(folder).root
 
 
+def weight_patterns(folder: Path) -> list[str]:
+    """Return patterns of weights below the model's folder that its modules name; none where they are not supported."""
+    try:
+        modules = read_modules(folder)
+    except EncoderError:
+        return []
+    return [f"{path}/*.safetensors" for path in (modules.root, *(path for kind, path in modules.layers)) if path]
+
+
 def _kind(path: Path, entry: dict[str, Any]) -> str:
     """Return the class of a module; raises EncoderError where it is not one of sentence-transformers itself.
 

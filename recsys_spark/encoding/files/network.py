@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -65,8 +65,7 @@ def check_network(folder: Path, trusted: bool) -> int:
     import torch
     from transformers import AutoConfig, AutoModel
 
-    found = headers(*weight_files(folder))
-    _check_numbers(folder, found)
+    stored = headers(*weight_files(folder))
     try:
         with quiet(), torch.device("meta"):
             config = AutoConfig.from_pretrained(str(folder), local_files_only=True, trust_remote_code=trusted)
@@ -74,7 +73,9 @@ def check_network(folder: Path, trusted: bool) -> int:
     except Exception as error:
         raise _not_loaded(folder, error) from error
     wanted = {name: tuple(weights.shape) for name, weights in model.named_parameters() if UNUSED not in name}
-    shapes = _stripped({name: tensor.shape for name, tensor in found.items()}, model.base_model_prefix)
+    found = _stripped(stored, model.base_model_prefix)
+    shapes = {name: tensor.shape for name, tensor in found.items()}
+    _check_numbers(folder, [tensor for name, tensor in found.items() if name in wanted])
     differing = [name for name in wanted if name in shapes and shapes[name] != wanted[name]]
     if differing:
         shown = ", ".join(f"{name} {list(shapes[name])}, not {list(wanted[name])}" for name in differing[:SHOWN])
@@ -91,7 +92,7 @@ def quiet() -> Iterator[None]:
     """Keep transformers from writing: it reports weights that are not used (heads), and shows progress bars."""
     from transformers.utils import logging as messages
 
-    before, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()  # type: ignore[no-untyped-call]
+    before, bars = messages.get_verbosity(), messages.is_progress_bar_enabled()
     messages.set_verbosity_error()  # type: ignore[no-untyped-call]
     messages.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
@@ -99,12 +100,12 @@ def quiet() -> Iterator[None]:
     finally:
         messages.set_verbosity(before)
         if bars:
-            messages.enable_progress_bar()
+            messages.enable_progress_bar()  # type: ignore[no-untyped-call]
 
 
-def _check_numbers(folder: Path, found: Mapping[str, Tensor]) -> None:
+def _check_numbers(folder: Path, weights: Sequence[Tensor]) -> None:
     """Raise EncoderError for quantised weights, which transformers would read as if they were plain numbers."""
-    types = Counter(tensor.dtype for tensor in found.values() if len(tensor.shape) > 1 and not tensor.is_float)
+    types = Counter(tensor.dtype for tensor in weights if not tensor.is_float)
     if types:
         raise EncoderError(
             "the weights of the model are quantised, which is not supported",
@@ -115,25 +116,20 @@ def _check_numbers(folder: Path, found: Mapping[str, Tensor]) -> None:
         )
 
 
-def _stripped(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> dict[str, tuple[int, ...]]:
-    """Return shapes by the names of the bare model, as transformers finds them in a model with a head.
+def _stripped(stored: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Return tensors by the names of the bare model, as transformers finds them in a model with a head.
 
-    >>> _stripped({"bert.encoder.LayerNorm.gamma": (2,), "cls.bias": (3,)}, "bert")
-    {'encoder.LayerNorm.weight': (2,), 'cls.bias': (3,)}
+    >>> list(_stripped({"bert.encoder.LayerNorm.gamma": Tensor((2,), "F32")}, "bert"))
+    ['encoder.LayerNorm.weight']
     """
     for old, new in OLD_NAMES:
-        shapes = {name.replace(old, new): shape for name, shape in shapes.items()}
-    return {name.removeprefix(f"{prefix}."): shape for name, shape in shapes.items()}
+        stored = {name.replace(old, new): tensor for name, tensor in stored.items()}
+    return {name.removeprefix(f"{prefix}."): tensor for name, tensor in stored.items()}
 
 
 def _beginning(names: Any) -> str:
     """Return a hint for names in the weights that all begin with a word that a trainer has put there."""
-    words = {
-        str(name).rpartition("auto_model.")[0] + "auto_model"
-        if "auto_model." in str(name)
-        else str(name).partition(".")[0]
-        for name in names
-    }
+    words = {re.sub(r"(.*auto_model|[^.]*).*", r"\1", str(name)) for name in names}
     return f"; names in the file begin with {', '.join(sorted(words)[:SHOWN])}" if words else ""
 
 
