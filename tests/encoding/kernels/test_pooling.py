@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from recsys_spark.config.encoder import Encoder
-from recsys_spark.encoding.kernels.pooling import POOLINGS
+from recsys_spark.encoding.kernels.pooling import POOLINGS, pool
 
 
 class PoolingContract:
@@ -64,6 +64,34 @@ class TestLast(PoolingContract):
 
     def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
         return tokens[-1]
+
+
+class TestLargest(PoolingContract):
+    name = "max"
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.max(0).values
+
+
+class TestMeanOfRoot(PoolingContract):
+    name = "mean_sqrt_len_tokens"
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        return tokens.sum(0) / len(tokens) ** 0.5
+
+
+class TestWeightedMean(PoolingContract):
+    name = "weightedmean"
+
+    def of_one_text(self, tokens: torch.Tensor) -> torch.Tensor:
+        positions = torch.arange(1, len(tokens) + 1, dtype=torch.float64)
+        return positions @ tokens / positions.sum()
+
+
+def test_several_poolings_are_joined_in_their_order() -> None:
+    hidden, mask = torch.randn(2, 3, 4), torch.tensor([[1, 1, 1], [1, 0, 0]])
+    joined = [POOLINGS[name].pool(hidden, mask) for name in ("mean", "cls")]
+    assert torch.equal(pool("mean+cls", hidden, mask), torch.cat(joined, dim=1))
 
 
 def test_every_pooling_has_a_contract_and_a_value_in_the_configuration() -> None:
