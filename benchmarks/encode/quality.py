@@ -40,13 +40,15 @@ def plain_int8(case: Case, n_threads: int) -> TextEncoder:
     import torch
 
     from recsys_spark.encoding.files.identity import verified_folder
-    from recsys_spark.encoding.files.load import load_model
+    from recsys_spark.encoding.files.network import load_model
     from recsys_spark.encoding.kernels import backends
     from recsys_spark.encoding.kernels.encoder import TextEncoder
 
     base = load_ours(case, backends.FLOAT32, n_threads)
     per_channel = {torch.nn.Linear: torch.ao.quantization.per_channel_dynamic_qconfig}
-    model = torch.ao.quantization.quantize_dynamic(load_model(verified_folder(base.spec), False), per_channel)
+    model = torch.ao.quantization.quantize_dynamic(
+        load_model(verified_folder(base.spec) / base.spec.root, False), per_channel
+    )
     return TextEncoder(
         backends.TorchBackend(model), base.tokenizer, replace(base.spec, backend=PLAIN_INT8), base.pad_id
     )

@@ -62,7 +62,8 @@ def _under_every_backend(cfg: Config) -> Iterator[Encoder]:
 
 def laid_over(cfg: Config, given: dict[str, Any], where: str = "--candidates") -> Encoder:
     """Return the candidate with the keys of [encoder] that are ``given``; raises ConfigError."""
-    base = cfg.encoder.model_dump()
+    # A prefix that is not set leaves the model its own prompt, which one that is set to nothing does not.
+    base = cfg.encoder.model_dump(exclude_unset=True)
     if given.get("model", base["model"]) != base["model"]:
         base = {key: value for key, value in base.items() if key not in OF_A_MODEL}
     return parse_config(cfg.model_dump() | {SECTION: base | given}, where=where).encoder

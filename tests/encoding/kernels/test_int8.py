@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import DistilBertConfig, DistilBertModel, Qwen3Config, Qwen3Model, RobertaConfig, RobertaModel
 
-from recsys_spark.encoding.files.load import load_model
+from recsys_spark.encoding.files.network import load_model
 from recsys_spark.encoding.kernels.backends import Backend, TorchBackend, make_backend
 from recsys_spark.encoding.kernels.bert import PackedBert
 from recsys_spark.encoding.kernels.int8 import Int8Linear, Int8Weights, with_int8_linears
