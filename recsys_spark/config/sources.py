@@ -24,6 +24,8 @@ class Source(Section):
     """A catalog table `db.name`, instead of `format` and `path`."""
     options: dict[str, str] = Field(default={})
     """Options of Spark's reader, such as `header`, `sep` or `encoding`."""
+    columns_may_differ: bool = False
+    """Whether the CSV files at `path` may have different columns. A column that a file does not have is then null."""
     where: str | None = None
     """Spark SQL condition over the source's columns. Only rows that meet it are read."""
     group_by: list[str] = Field(default=[])

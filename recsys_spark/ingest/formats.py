@@ -12,6 +12,7 @@ from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.columnar import open_columnar
 from recsys_spark.ingest.contents import beginnings, check_compressed
+from recsys_spark.ingest.csv.reader import open_csv
 from recsys_spark.ingest.files import check_reach, files_of, option
 from recsys_spark.ingest.json import open_json
 from recsys_spark.ingest.opened import Opened
@@ -43,7 +44,7 @@ def _text(spark: SparkSession, source: Source, files: Listing, where: str) -> Op
 
 
 FORMATS: dict[str, Open] = {
-    "csv": _files,
+    "csv": open_csv,
     "json": open_json,
     "parquet": open_columnar,
     "orc": open_columnar,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,6 +65,24 @@ class FileSystem:
         stream = fs.open(where)
         try:
             return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+        finally:
+            stream.close()
+
+    def head(self, uri: str, n_bytes: int, options: Mapping[str, str] | None = None) -> bytes:
+        """Return at most the first bytes of a file's content. A file whose ending names a codec is decompressed.
+
+        ``uri`` is percent-encoded, as Spark names the files that it reads. ``options`` are properties of Hadoop.
+        """
+        conf = self._jvm.org.apache.hadoop.conf.Configuration(self._conf)
+        for key, value in (options or {}).items():
+            conf.set(key, value)
+        where = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
+        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(where)
+        stream = where.getFileSystem(conf).open(where)
+        try:
+            content = codec.createInputStream(stream) if codec is not None else stream
+            bounded = self._jvm.org.apache.commons.io.input.BoundedInputStream(content, n_bytes)
+            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(bounded))
         finally:
             stream.close()
 
