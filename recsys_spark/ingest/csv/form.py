@@ -18,7 +18,15 @@ _OF_FILES = (
     *("ignoreMissingFiles", "lineSep", "compression"),
 )
 """Options that say which files are read, and where their lines end."""
-_OURS = ("mode", "columnNameOfCorruptRecord", "enforceSchema", "inferSchema", "samplingRatio", "multiLine")
+_OURS = (
+    "mode",
+    "columnNameOfCorruptRecord",
+    "enforceSchema",
+    "inferSchema",
+    "samplingRatio",
+    "multiLine",
+    "columnPruning",
+)
 """Options that mean something else here, or that the reader sets itself."""
 _ESCAPED = {"\\t": "\t", "\\n": "\n", "\\r": "\r", "\\b": "\b", "\\f": "\f", '\\"': '"', "\\'": "'", "\\\\": "\\"}
 _SPARKS_CHARSETS = ("iso-8859-1", "us-ascii", "utf-16", "utf-16be", "utf-16le", "utf-32", "utf-8")
@@ -113,6 +121,8 @@ class Form:
             "columnNameOfCorruptRecord": MALFORMED,
             "enforceSchema": "true",
             "multiLine": str(self.is_wide).lower(),
+            # Where Spark skips columns that nobody reads, it does not count the fields of a row.
+            "columnPruning": "false",
         }
 
     def of_records(self, dialect: Dialect) -> dict[str, str]:

@@ -18,6 +18,8 @@ from recsys_spark.spark.failures import SparkFailure
 _TYPES = ("int", "bigint", "double", "date", "timestamp", "boolean")
 _EXACT = ("int", "bigint", "date", "boolean")
 """Types that a column has only if each value, written again, is the same text: `007` and `TRUE` stay text."""
+_NO_NUMBER = "^[+-]?0[0-9]|[dDfF]$"
+"""What Java reads as a number, and people do not write as one: `007` and `5d`."""
 _FORMATS = (
     *("dateFormat", "timestampFormat", "timestampNTZFormat", "enableDateTimeParsingFallback", "locale"),
     *("nanValue", "positiveInf", "negativeInf", "preferDate"),
@@ -49,7 +51,9 @@ def inferred_types(rows: DataFrame, source: Source, form: Form) -> dict[str, Dat
         unlike.append(F.count(value).alias(f"n{position}"))
         for kind in _TYPES:
             read = F.col(f"__{kind}.c{position}")
-            fits = read.isNotNull() & (read.cast("string") == value if kind in _EXACT else F.lit(True))
+            fits = read.isNotNull()
+            fits &= read.cast("string") == value if kind in _EXACT else F.lit(True)
+            fits &= ~value.rlike(_NO_NUMBER) if kind == "double" else F.lit(True)
             unlike.append(F.count_if(value.isNotNull() & ~F.coalesce(fits, F.lit(False))).alias(f"{kind}{position}"))
     counts = good.agg(*unlike).collect()[0]
     found = {}
