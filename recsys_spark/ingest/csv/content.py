@@ -45,7 +45,7 @@ def check_content(file: str, content: bytes, form: Form, *, where: str) -> None:
         seen = f"{path_of(file)} begins like {found}" if found else f"{path_of(file)} has no zero byte"
         raise SourceError(
             "The CSV file has another encoding than the source says",
-            where=f"{where}.options.encoding",
+            where=f"{where}.path",
             found=f"{seen}; the source is read as {form.encoding}",
             expected=found or "the encoding of the file, such as UTF-8",
             action=f'Set options = {{ encoding = "{found}" }}.' if found else 'Leave out `encoding`, or say "UTF-8".',

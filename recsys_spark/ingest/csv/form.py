@@ -146,7 +146,7 @@ def check_encoding(spark: SparkSession, form: Form, *, where: str) -> None:
     java = f'Set "{_JAVA_CHARSETS}" = "true" in [spark], or write the files in UTF-8.'
     raise SourceError(
         "The encoding cannot be read" if is_known else "The encoding is not known",
-        where=f"{where}.options.encoding",
+        where=f"{where}.path",
         found=form.encoding,
         expected=f"one of {', '.join(name.upper() for name in _SPARKS_CHARSETS)}",
         action=f'Write encoding = "{instead}".' if instead else java if is_known else "Write its usual name.",
