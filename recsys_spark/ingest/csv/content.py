@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 
 from recsys_spark.errors import SourceError
+from recsys_spark.ingest.contents import kind_of
 from recsys_spark.ingest.csv.form import Form
 from recsys_spark.ingest.csv.headers import path_of
 
@@ -15,26 +16,16 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "UTF-16",
 }
 """Marks at the beginning of a file. The longer ones come first, because one begins like another."""
-_NOT_TEXT = {
-    b"\x1f\x8b": "gzip",
-    b"BZh": "bzip2",
-    b"\x28\xb5\x2f\xfd": "zstd",
-    b"PK\x03\x04": "ZIP (an Excel workbook is one)",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"PAR1": "Parquet",
-    b"ORC": "ORC",
-    b"Obj\x01": "Avro",
-}
 
 
 def check_content(file: str, content: bytes, form: Form, *, where: str) -> None:
     """Raise SourceError where a file that begins with ``content`` cannot be read as text of the source's encoding."""
-    kind = next((kind for mark, kind in _NOT_TEXT.items() if content.startswith(mark) and _is_binary(content)), None)
+    kind = kind_of(content)
     if kind is not None:
         raise SourceError(
             "The CSV file is not text",
             where=f"{where}.path",
-            found=f"{path_of(file)} begins like {kind}",
+            found=f"{path_of(file)} is {kind}",
             expected="text with one row per line",
             action="Export it as CSV. A compressed file needs the ending of its compression, such as .csv.gz.",
         )
@@ -67,8 +58,3 @@ def wide_encoding(content: bytes) -> str | None:
     if min(even, odd) > 0.4:
         return "UTF-32"
     return "UTF-16BE" if even > odd else "UTF-16LE"
-
-
-def _is_binary(content: bytes) -> bool:
-    """Whether bytes have control characters that no text has. A column may well be named `ORC`."""
-    return any(byte < 9 or 13 < byte < 32 for byte in content[:4096])
