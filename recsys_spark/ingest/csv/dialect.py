@@ -66,7 +66,8 @@ class Dialect:
         >>> Dialect().values('user_id,"a ""b"", c",x')
         ['user_id', 'a "b", c', 'x']
         """
-        found, at = [], 0
+        found: list[str] = []
+        at = 0
         while True:
             field = self._match("field", record, at) or self._match("loose_field", record, at)
             if field is None:

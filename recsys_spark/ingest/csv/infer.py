@@ -58,9 +58,9 @@ def inferred_types(rows: DataFrame, source: Source, form: Form) -> dict[str, Dat
     counts = good.agg(*unlike).collect()[0]
     found = {}
     for position, name in enumerate(names):
-        kind = next((kind for kind in _TYPES if counts[f"n{position}"] and not counts[f"{kind}{position}"]), None)
-        if kind is not None:
-            found[name] = DataType.fromDDL(kind)
+        fitting = [kind for kind in _TYPES if counts[f"n{position}"] and not counts[f"{kind}{position}"]]
+        if fitting:
+            found[name] = DataType.fromDDL(fitting[0])
     return found
 
 
