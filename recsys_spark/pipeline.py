@@ -50,6 +50,7 @@ def run_pipeline(
     day = parse_date(run_date)
     cut = parse_time(as_of) if as_of else datetime(day.year, day.month, day.day, tzinfo=UTC)
     store = Store(spark, cfg.run.store)
+    store.check()
     with named_failures("store"):
         store.lists.recover(day.isoformat())
     ctx = Context(

@@ -139,3 +139,27 @@ def test_each_stage_is_a_file_of_its_name() -> None:
     assert [stage.name for stage in pipeline.STAGES] == list(STAGE_NAMES)
     modules = [sys.modules[f"recsys_spark.steps.{name}"] for name in STAGE_NAMES]
     assert [module.STAGE for module in modules] == list(pipeline.STAGES)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("generate", "--out", "C:/shop"), "`--out` is a path of Windows"),
+        (("generate", "--out", "shop[1]"), "`--out` has [ ] in its path"),
+        (("demo", "--dir", "shop{1}"), "`--dir` has { } in its path"),
+        (("demo", "--dir", "hdfs:/shop"), "`--dir` is an address of hdfs"),
+        (("encoders", "--config", "FILE", "--out", ""), "`--out` is empty"),
+        (("encoders", "--config", "FILE", "--candidates", "hdfs:m"), "`--candidates` has `hdfs:`"),
+        (("tune", "--config", "FILE", "--run-date", "2026-01-01", "--out", "s3a://b/x.toml"), "`--out` is an address"),
+        (("vacuum", "--config", "~nobody-of-this-name/c.toml"), "`--config` names the home folder"),
+        (("ingest", "--config", "FILE", "--run-date", "2026-01-01", "--set", "run.store=hdfs:x"), "`run.store` has"),
+    ],
+)
+def test_an_address_of_the_command_line_is_refused_before_anything_is_written(
+    file: Path, words: tuple[str, ...], said: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(file.parent)
+    before = sorted(file.parent.iterdir())
+    assert cli.main([word.replace("FILE", str(file)) for word in words]) == 2
+    assert said in capsys.readouterr().err
+    assert sorted(file.parent.iterdir()) == before

@@ -22,6 +22,8 @@ def store_of(config: str, command: str) -> Iterator[Store]:
     spark = create_session(cfg.spark, app_name=f"recsys-spark {command}")
     try:
         with named_failures(command):
-            yield Store(spark, cfg.run.store)
+            store = Store(spark, cfg.run.store)
+            store.check()
+            yield store
     finally:
         spark.stop()

@@ -63,16 +63,21 @@ def of_scheme(scheme: str, host: str, path: str, kind: Kind) -> Problems:
         yield f"is an address of {scheme}, to which Spark cannot write", "Name a folder, or an address such as s3a://."
     if kind.is_literal:
         yield from _of_literal(path)
-    if scheme == "file" and kind is SOURCE:
-        yield from of_source(Path(f"/{path}"))
+    if kind is SOURCE:
+        yield from _of_pattern(path)
+    if scheme == "file":
+        yield from of_place(Path(f"/{path}"), kind)
 
 
 def of_place(placed: Path, kind: Kind) -> Problems:
     """Yield why Spark would not open an absolute path as it is."""
     if kind.is_literal and kind is not MODEL:
         yield from _of_literal(str(placed))
+        if file := next((part for part in (placed, *placed.parents) if os.path.isfile(part)), None):
+            yield f"lies in {file}, which is a file", "Choose a folder."
     if kind is SOURCE:
-        yield from of_source(placed)
+        yield from _of_source(placed)
+        yield from _of_pattern(str(placed))
 
 
 def of_base(base: Path, kind: Kind) -> Problems:
@@ -84,7 +89,15 @@ def of_base(base: Path, kind: Kind) -> Problems:
         )
 
 
-def of_source(placed: Path) -> Problems:
+def _of_pattern(path: str) -> Problems:
+    """Yield why Hadoop could not read a pattern."""
+    plain = _ESCAPED.sub("", path)
+    for opened, closed in ("[]", "{}"):
+        if plain.rfind(opened) > plain.rfind(closed):
+            yield f"has {opened} without {closed}", f"Close it, or put a backslash in front of {opened}."
+
+
+def _of_source(placed: Path) -> Problems:
     """Yield why Spark would pass over a file that is there."""
     for part in (placed, *placed.parents):
         if PATTERN & set(part.name) and os.path.exists(part):

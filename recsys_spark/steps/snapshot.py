@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +11,10 @@ from pyspark.errors import PySparkException
 
 from recsys_spark.config.sources import Source
 from recsys_spark.contract import inputs_read
+from recsys_spark.errors import SourceError
+from recsys_spark.spark.failures import JavaFailure
+from recsys_spark.spark.filesystem import FileStatus
+from recsys_spark.spark.unreachable import unreachable
 from recsys_spark.steps.context import Context
 
 
@@ -21,16 +25,25 @@ def input_snapshot(ctx: Context) -> list[dict[str, Any]]:
     campaign does not run it again.
     """
     names = [read.table.name for read in inputs_read(backtest=ctx.hidden is not None)]
-    return [entry for name in names for source in ctx.cfg.sources.of(name) for entry in _of(ctx, source)]
+    return [entry for name in names for entry in _of(ctx, ctx.cfg.sources.of(name), f"sources.{name}")]
 
 
-def _of(ctx: Context, source: Source) -> Iterator[dict[str, Any]]:
-    if source.path is not None:
-        yield from (asdict(status) for status in ctx.store.files.matches(source.path))
-    elif source.table is not None:
-        yield {"table": source.table, "files": _table_files(ctx, source.table)}
-    for side in source.join:
-        yield from _of(ctx, side)
+def _of(ctx: Context, sources: Sequence[Source], where: str) -> Iterator[dict[str, Any]]:
+    """Yield the files of sources and their joins; ``where`` names the sources in messages, as `read_table` does."""
+    for position, source in enumerate(sources):
+        at = where if len(sources) == 1 else f"{where}[{position}]"
+        if source.path is not None:
+            yield from map(asdict, _files(ctx, source.path, f"{at}.path"))
+        elif source.table is not None:
+            yield {"table": source.table, "files": _table_files(ctx, source.table)}
+        yield from _of(ctx, source.join, f"{at}.join")
+
+
+def _files(ctx: Context, path: str, where: str) -> list[FileStatus]:
+    try:
+        return ctx.store.files.matches(path)
+    except JavaFailure as error:
+        raise unreachable(error, path, where=where, otherwise=SourceError) from error
 
 
 def _table_files(ctx: Context, table: str) -> str | None:

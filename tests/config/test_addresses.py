@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from recsys_spark.config.address_kinds import ARTIFACTS, LOCAL, MODEL, SHOP, SOURCE, STORE, TRACKING, Kind, kind_of
-from recsys_spark.config.addresses import address, local_path
+from recsys_spark.config.addresses import absolute_text, address, local_path
 from recsys_spark.config.file import load_config
 from recsys_spark.errors import ConfigError
 from tests.config.test_config import VALID
@@ -161,6 +161,9 @@ def test_an_address_is_read_as_its_writer_means_it(base: Path, text: str, read: 
         ("${NESTED}", "inside the value of a variable", ALL),
         *((f"/x/a{char}b", f"has {char} in its path", (STORE, SHOP)) for char in "[]{}*?"),
         *((f"hdfs:/x/a{char}b", f"has {char} in its path", (STORE, MODEL)) for char in "[]{}*?"),
+        ("/x/[a", "has [ without ]", (SOURCE,)),
+        ("hdfs:/x/{a,b", "has { without }", (SOURCE,)),
+        ("x/{a,b}/{c", "has { without }", (SOURCE,)),
         ("/x/a:b", "colon in the name", (STORE, SHOP)),
         ("hdfs://n:8020/x/a:b", "colon in the name", (STORE, MODEL)),
         ("sqlite:/m.db", "does not name a file", (TRACKING,)),
@@ -197,6 +200,17 @@ def test_a_source_that_is_there_and_would_be_read_as_a_pattern_is_refused(base: 
         assert "which is there" in refusal(text, base, SOURCE).what
     escaped = f"{base}/\\[prod\\]/*.csv"
     assert placed(escaped, base, SOURCE) == escaped
+
+
+def test_a_store_inside_a_file_is_refused(base: Path) -> None:
+    (base / "items.csv").touch()
+    for text in ("items.csv", "items.csv/store", f"file:{base}/items.csv"):
+        assert "which is a file" in refusal(text, base, STORE).what
+
+
+def test_a_moved_address_keeps_its_variables(base: Path) -> None:
+    assert absolute_text("${PART}/x", base) == f"{base}/${{PART}}/x"
+    assert absolute_text("sqlite:///${PART}/m.db?a=1", base) == f"sqlite:///{base}/${{PART}}/m.db?a=1"
 
 
 @pytest.mark.parametrize("name", ["_events.csv", ".events.csv"])
