@@ -6,7 +6,7 @@ import re
 
 from recsys_spark.config.addresses import has_scheme
 from recsys_spark.errors import ConfigError, RecsysError
-from recsys_spark.spark.failures import JavaFailure, messages
+from recsys_spark.spark.failures import messages
 
 _NO_CLIENT = re.compile(r"No FileSystem for scheme|UnsupportedFileSystem|ClassNotFoundException|NoClassDefFoundError")
 _ACTIONS = (
@@ -18,7 +18,7 @@ _ACTIONS = (
 )
 
 
-def unreachable(error: JavaFailure, address: str, *, where: str, otherwise: type[RecsysError]) -> RecsysError:
+def unreachable(error: Exception, address: str, *, where: str, otherwise: type[RecsysError]) -> RecsysError:
     """Return the error for an address that Hadoop refuses: ConfigError without a client for it, else ``otherwise``."""
     said = messages(error)
     found, text = f"{address} ({said[-1][:300]})", "\n".join(said)

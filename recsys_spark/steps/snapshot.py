@@ -12,7 +12,7 @@ from pyspark.errors import PySparkException
 from recsys_spark.config.sources import Source
 from recsys_spark.contract import inputs_read
 from recsys_spark.errors import SourceError
-from recsys_spark.spark.failures import JavaFailure
+from recsys_spark.spark.failures import SparkFailure
 from recsys_spark.spark.filesystem import FileStatus
 from recsys_spark.spark.unreachable import unreachable
 from recsys_spark.steps.context import Context
@@ -42,7 +42,7 @@ def _of(ctx: Context, sources: Sequence[Source], where: str) -> Iterator[dict[st
 def _files(ctx: Context, path: str, where: str) -> list[FileStatus]:
     try:
         return ctx.store.files.matches(path)
-    except JavaFailure as error:
+    except SparkFailure as error:
         raise unreachable(error, path, where=where, otherwise=SourceError) from error
 
 

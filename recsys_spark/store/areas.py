@@ -28,7 +28,7 @@ from recsys_spark.errors import StoreError
 from recsys_spark.publishing.sinks.registry import SINKS
 from recsys_spark.publishing.sinks.sink import Sink
 from recsys_spark.schema import Table
-from recsys_spark.spark.failures import JavaFailure
+from recsys_spark.spark.failures import SparkFailure
 from recsys_spark.spark.filesystem import FileSystem
 from recsys_spark.spark.unreachable import unreachable
 from recsys_spark.store.embeddings import Vectors
@@ -64,7 +64,7 @@ class Store:
         """Raise ConfigError or StoreError where the root folder cannot be opened, before anything is written."""
         try:
             self.files.exists(self.root)
-        except JavaFailure as error:
+        except SparkFailure as error:
             raise unreachable(error, self.root, where="run.store", otherwise=StoreError) from error
 
     def area(self, run_date: str, name: str = "main") -> Area:

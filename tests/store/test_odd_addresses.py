@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,12 +18,14 @@ from recsys_spark.config.sources import Source
 from recsys_spark.contract import RELATIONS
 from recsys_spark.encoding.files.identity import resolve_encoder
 from recsys_spark.encoding.provision import provide
+from recsys_spark.errors import ConfigError, RecsysError, SourceError, StoreError
 from recsys_spark.ingest.formats import open_source
+from recsys_spark.steps.snapshot import input_snapshot
 from recsys_spark.store.areas import Store
 from recsys_spark.tables import RECOMMENDATIONS
 from recsys_spark.training.kernels.checkpoint_files import Checkpoints
 from recsys_spark.training.kernels.checkpoints import TrainingState
-from tests.builders import frame
+from tests.builders import config, frame
 from tests.store.test_embeddings import append, encoded
 from tests.tiny_encoder import tiny_encoder
 
@@ -89,3 +93,43 @@ def test_a_model_at_an_odd_address_is_the_same_model(
     assert (
         resolve_encoder(Encoder(model=str(found))).encoder_id == resolve_encoder(Encoder(model=str(plain))).encoder_id
     )
+
+
+@pytest.mark.parametrize(
+    ("root", "kind", "said"),
+    [
+        ("nofs:/x", ConfigError, "Spark has no client for the address of `nofs:`"),
+        ("s3a://bucket/x", ConfigError, "Spark has no client for the address of `s3a:`"),
+        ("file://host/x", StoreError, "The address cannot be opened"),
+    ],
+)
+def test_a_store_that_cannot_be_opened_is_said_before_anything_is_written(
+    spark: SparkSession, root: str, kind: type[RecsysError], said: str
+) -> None:
+    with pytest.raises(kind, match=said) as caught:
+        Store(spark, root).check()
+    assert caught.value.where == "run.store"
+    assert root in str(caught.value.found)
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "action"),
+    [
+        ("nofs:/x.csv", ConfigError, "add the client"),
+        ("TMP/a:b/items.csv", SourceError, "colon"),
+        ("/x/[a", SourceError, "pattern"),
+    ],
+)
+def test_a_source_that_cannot_be_opened_names_its_key(
+    spark: SparkSession, tmp_path: Path, path: str, kind: type[RecsysError], action: str
+) -> None:
+    (tmp_path / "a:b").mkdir()
+    (tmp_path / "a:b/items.csv").touch()
+    path = path.replace("TMP", str(tmp_path))
+    sources = {"items": {"format": "csv", "path": path, "columns": {"item_id": "i"}}}
+    cfg: Any = config(sources={**config().sources.model_dump(), **sources})
+    ctx: Any = SimpleNamespace(cfg=cfg, store=Store(spark, "/x"), spark=spark, hidden=None)
+    with pytest.raises(kind) as caught:
+        input_snapshot(ctx)
+    assert caught.value.where == "sources.items.path"
+    assert action in str(caught.value.action)
