@@ -41,6 +41,10 @@ class ReportInputs:
     """Table -> rows."""
     rejected: Sequence[Mapping[str, Any]] = ()
     """Rows `table, reason, count` of `rejected_rows`."""
+    sources: Sequence[Mapping[str, Any]] = ()
+    """What became of the rows of each source: the fields of ``ingest.accounts.Account``."""
+    tables: Sequence[Mapping[str, Any]] = ()
+    """What became of the accepted rows of each table: the fields of ``ingest.sums.TableAccount``."""
     timings: Mapping[str, float] = field(default_factory=dict)
     """Stage -> seconds, in the order they ran."""
     metrics: Sequence[Mapping[str, Any]] = ()

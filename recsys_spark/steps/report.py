@@ -56,6 +56,8 @@ def report_inputs(ctx: Context) -> ReportInputs:
             {"table": name.split(".")[0], "reason": name.split(".")[1], "count": n}
             for name, n in ctx.fact("ingest", "rejected").items()
         ],
+        sources=ctx.fact("ingest", "sources"),
+        tables=ctx.fact("ingest", "tables"),
         timings={name: manifest.seconds for name, manifest in manifests.items()},
         metrics=[row.asDict() for row in metrics],
         evaluation=_evaluation(evaluated),

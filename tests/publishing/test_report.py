@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import asdict
 from html.parser import HTMLParser
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
+from recsys_spark.ingest.accounts import Account
+from recsys_spark.ingest.sums import TableAccount
 from recsys_spark.publishing.report import ReportInputs, render_report
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -86,6 +89,8 @@ def full() -> str:
             model_id="model-1",
             row_counts={"interactions": 1234567, "recommendations": 200},
             rejected=[{"table": "items", "reason": "null_id", "count": 3}, {"table": EVIL, "reason": "x", "count": 9}],
+            sources=[asdict(Account(f"sources.{EVIL}", 1234, 200, 30, 1000, reshaped=-4))],
+            tables=[asdict(TableAccount(EVIL, 1000, 900, 70, 20, later=10))],
             timings={"ingest": 12.34, "embed": 75.0},
             metrics=metrics,
             losses=[{"epoch": n, "loss": 3 / n, "cross_entropy": 2.9 / n, "bce": 0.1 / n} for n in range(1, 9)],
@@ -102,6 +107,12 @@ def test_texts_are_escaped_wherever_they_stand(full: str) -> None:
     assert outline.open == []
     assert "script" not in outline.tags
     assert outline.text.count('<script>alert("x")</script> & $\\frac$') >= 4 * (1 + 1 + 8 * 2 + 2), "shown as text"
+
+
+def test_every_row_of_a_source_is_accounted_for(full: str) -> None:
+    rows = [re.findall(r'<td class="num">([^<]+)</td>', row) for row in re.findall(r"<tr>.*?</tr>", full)]
+    assert ["1,234", "-4", "200", "30", "1,000"] in rows
+    assert ["1,000", "0", "10", "20", "70", "900"] in rows
 
 
 def test_file_needs_nothing_from_outside_and_runs_nothing(full: str) -> None:
@@ -169,7 +180,14 @@ def test_run_without_metrics_losses_or_samples_says_so() -> None:
     page = render_report(ReportInputs("2026-01-01", "2026-01-01T00:00:00Z", "c", "e", "m"))
     assert Outline(page).open == []
     assert "<svg" not in page
-    for sentence in ("no backtest", "No losses", "No users were sampled", "No rows were rejected", "No timings"):
+    for sentence in (
+        "no backtest",
+        "No losses",
+        "No users were sampled",
+        "No rows were rejected",
+        "No source was recorded",
+        "No timings",
+    ):
         assert sentence in page
 
 
