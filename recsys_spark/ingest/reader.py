@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -21,12 +22,17 @@ from recsys_spark.ingest.source_errors import explain_reading, shown
 from recsys_spark.ingest.staging import REASON, ROW, STOP, Evaluated, Rows, Stage, evaluate, kept_rows, quoted
 from recsys_spark.schema import Table
 from recsys_spark.spark.expressions import Reading
-from recsys_spark.spark.failures import SparkFailure
+from recsys_spark.spark.failures import SparkFailure, worker_error
 
 log = logging.getLogger("recsys_spark")
 # What a null in these columns stands for.
 _DEFAULTS = {"weight": 1.0, "available": True}
 _MANY = 0.01
+_ELSEWHERE = re.compile(
+    "No space left on device|Disk quota exceeded|OutOfMemoryError|ExecutorLostFailure|SparkContext was shut down"
+    "|cancelled"
+)
+"""Failures of the machine or the store while a source is read. They are not the source's."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +115,10 @@ class Reader:
             stored = self.stage(name, flagged.select(*map(quoted, names), REASON, content))
             summary = self._summary(stored, names)
         except SparkFailure as error:
+            if (ours := worker_error(str(error))) is not None:
+                raise ours from error
+            if _ELSEWHERE.search(str(error)):
+                raise
             raise explain_reading(error, self.spark, source, where=where) from error
         account = _account(rows, values, source, summary, where=where)
         _warn_of_null_words(stored, names, summary, where=where)
