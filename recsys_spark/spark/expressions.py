@@ -155,6 +155,9 @@ def _checked_maps(spark: SparkSession, node: Any) -> Any:
     name = str(_last(node.nameParts())).lower() if _kind(node) == "UnresolvedFunction" else ""
     if name not in _NULL_KEYS or not children:
         return node
+    # Functions such as from_json want their options as a map of literals, and nothing else.
+    if name == "map" and all(_kind(key) == "Literal" and key.value() is not None for key in children[::2]):
+        return node
     is_null = _NULL_KEYS[name](*(_column(spark, child) for child in children))
     checked = F.when(is_null, F.raise_error(F.lit("a key of a map is null"))).otherwise(_column(spark, node))
     return spark._jsparkSession.expression(checked._jc)

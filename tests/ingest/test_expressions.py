@@ -104,6 +104,7 @@ def test_a_key_may_be_any_expression_over_the_source(spark: SparkSession, tmp_pa
         ("user_id", "concat(uid, element_at(array('a'), if(n > 5, 0, 1)))", "bad_id"),
         ("item_id", "regexp_replace(i, if(n > 5, '(', 'x'), '')", "bad_id"),
         ("behaviour", "if(n > 5, raise_error('no'), b)", "bad_value"),
+        ("value", "from_json(if(n > 5, 'x', '{\"a\": 1}'), 'a double', map('mode', 'FAILFAST')).a", "bad_value"),
         ("value", "cast(assert_true(n < 6) as double)", "bad_value"),
     ],
 )
