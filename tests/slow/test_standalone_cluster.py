@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import random
+import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,8 @@ from pathlib import Path
 import pyarrow.dataset as ds
 import pytest
 
-from tests.slow.cluster import Cluster, finished, standalone_cluster
+from tests.slow.cluster import SPARK_HOME, Cluster, finished, standalone_cluster
+from tests.slow.shadows import SAID, shadows
 from tests.tiny_encoder import tiny_encoder
 
 pytestmark = pytest.mark.slow
@@ -33,6 +35,12 @@ SMALL = (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cluster")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def elsewhere(folder: Path) -> Path:
+    """Where all jobs here are started: no module of this folder may be imported."""
+    return shadows(folder / "shadows")
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +107,10 @@ def write(file: Path, header: list[str], rows: list[tuple[str, ...]]) -> None:
 def submit(folder: Path, config: Path, name: str, *options: str) -> tuple[int, str]:
     """Run the pipeline through submit.sh, away from the checkout, into the store ``folder / name``: status and log."""
     ours = ["pipeline", "--config", str(config), "--run-date", RUN_DATE, "--set", f"run.store={folder / name}"]
-    return finished([str(ROOT / "submit.sh"), *ours, *SMALL, *options], folder / "spark", folder, 900)
+    # An empty entry of PYTHONPATH means the working directory.
+    return finished(
+        [str(ROOT / "submit.sh"), *ours, *SMALL, *options], folder / "spark", folder / "shadows", 900, f":{ROOT}"
+    )
 
 
 def published(folder: Path, config: Path, name: str, *options: str) -> dict[tuple[str, int], dict[str, object]]:
@@ -126,6 +137,20 @@ def test_cluster_gives_the_lists_of_local_mode(cluster: Cluster, folder: Path, c
             assert other[exact] == row[exact], (place, exact)
         for measure in ("score", "cosine", "log_prob"):
             assert other[measure] == pytest.approx(row[measure], abs=1e-5), (place, measure)
+
+
+def test_nothing_is_imported_from_the_working_directory_by_the_other_doors(
+    cluster: Cluster, folder: Path, config: Path, elsewhere: Path
+) -> None:
+    """The console command runs the pipeline. A plain spark-submit scores again, as a setting has changed."""
+    ours = ["--config", str(config), "--run-date", RUN_DATE, "--set", f"run.store={folder / 'doors'}"]
+    quick = ["--set", "evaluate.enabled=false"]
+    console = [str(Path(sys.executable).parent / "recsys-spark"), "pipeline", *ours, *quick]
+    job = [str(ROOT / "jobs" / "score.py"), *ours, *quick, "--set", "score.temperature=2.0"]
+    for command in (console, [str(SPARK_HOME / "bin" / "spark-submit"), "--master", "local[2]", *SMALL, *job]):
+        status, log = finished(command, folder / "spark", elsewhere, 900, str(ROOT))
+        assert status == 0, log[-6000:]
+        assert SAID not in log
 
 
 def test_exit_status_comes_back_through_spark_submit(cluster: Cluster, folder: Path, config: Path) -> None:
