@@ -11,9 +11,10 @@ import sys
 from collections.abc import Mapping
 
 from recsys_spark.errors import StartupError
+from recsys_spark.spark.questions import answer
 
 MIN_JAVA = 17
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 15.0
 EXPECTED = f"Java {MIN_JAVA} or later, a JDK or a JRE"
 # A class file of Java N has version N + 44; a Java that is too old for Spark's launcher says which it can read.
 _CLASS_FILE = re.compile(r"class file versions? up to (\d+)")
@@ -93,30 +94,21 @@ def _release_of(executable: str) -> str | None:
 def _answer_of(executable: str, environ: Mapping[str, str], seconds: float) -> str:
     home = environ.get("JAVA_HOME")
     try:
-        done = subprocess.run(
-            [executable, "-version"],
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=seconds,
-            check=False,
-        )
+        status, said = answer([executable, "-version"], environ, seconds)
     except subprocess.TimeoutExpired as error:
         found = f"no answer to `java -version` within {seconds:g} seconds"
         raise _refused("Java does not answer", executable, home, found) from error
     except OSError as error:
         raise _refused("Java does not start", executable, home, error.strerror) from error
-    said = done.stdout.decode("utf-8", "replace")
     version, class_file = _VERSION.search(said), _CLASS_FILE.search(said)
     if version:
         return version[1] or version[2]
     if class_file:
         return str(int(class_file[1]) - 44)
-    if done.returncode:
+    if status:
         lines = [line.strip() for line in said.splitlines() if line.strip() and not line.startswith("Picked up")]
         first = lines[0] if lines else "no output"
-        raise _refused("Java does not start", executable, home, f"exit status {done.returncode}: {first[:300]}")
+        raise _refused("Java does not start", executable, home, f"exit status {status}: {first[:300]}")
     return said
 
 

@@ -87,20 +87,29 @@ def given(options: Sequence[str]) -> dict[str, str]:
 
 def run(command: Sequence[str], environ: MutableMapping[str, str]) -> int:
     """Run a command in this process's group and return its status; signals that ask for an end are passed on."""
+    early: list[int] = []
+    child: subprocess.Popen[bytes] | None = None
+
+    def forward(number: int, _: FrameType | None) -> None:
+        # A terminal sends its own two to the whole group, so the child has them already.
+        if number in (signal.SIGINT, signal.SIGQUIT):
+            return
+        if child is None:
+            early.append(number)
+        else:
+            child.send_signal(number)
+
+    # A signal that is ignored, as by nohup, stays ignored in the child too.
+    heard = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, forward) for number in heard}
     try:
         # This process has one thread, so a function between fork and exec is safe.
         child = subprocess.Popen(command, env=dict(environ), preexec_fn=_end_with_parent)  # noqa: PLW1509
+        for number in early:
+            child.send_signal(number)
+        return child.wait()
     except OSError as error:
         raise start_failure(f"{error.filename or command[0]}: {error.strerror}", command[0]) from error
-
-    def forward(number: int, _: FrameType | None) -> None:
-        # A terminal sends its signals to the whole group, so the child has them already.
-        if number not in (signal.SIGINT, signal.SIGQUIT):
-            child.send_signal(number)
-
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
-    try:
-        return child.wait()
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from recsys_spark.errors import StartupError
 from recsys_spark.spark.java import EXPECTED, suggestion
+from recsys_spark.spark.questions import answer
 
 REPEAT_SECONDS = 60
 _NOISE = re.compile(r"^\s|^$|WARN|INFO|^Picked up|^WARNING|Using Spark's|^To adjust|^Setting default|CMD: bad array")
@@ -133,18 +134,10 @@ def repeated(command: Sequence[str], environ: Mapping[str, str]) -> str:
         # The shell writes its port to this file, waits for the end of its input, and ends.
         env = {**environ, "_PYSPARK_DRIVER_CONN_INFO_PATH": os.path.join(folder, "port"), "SPARK_CONNECT_MODE": "0"}
         try:
-            done = subprocess.run(
-                [*command, "pyspark-shell"],
-                env=env,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=REPEAT_SECONDS,
-                check=False,
-            )
+            status, said = answer([*command, "pyspark-shell"], env, REPEAT_SECONDS)
         except (OSError, subprocess.TimeoutExpired) as error:
             return str(error)
-    return done.stdout.decode("utf-8", "replace") if done.returncode else ""
+    return said if status else ""
 
 
 def _shortened(line: str) -> str:

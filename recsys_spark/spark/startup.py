@@ -13,13 +13,15 @@ import tempfile
 from collections.abc import Mapping, MutableMapping, Sequence
 
 from recsys_spark.errors import StartupError
-from recsys_spark.spark.java import require_java
+from recsys_spark.spark.java import ANSWER_SECONDS, require_java
+from recsys_spark.spark.questions import answer
 from recsys_spark.spark.spark_home import require_spark
 
 CHANGED = ("PYTHONPATH", "PYTHONSAFEPATH", "SPARK_HOME", "SPARK_LOCAL_IP", "SPARK_SUBMIT_OPTS")
 """All variables that `prepare` and `check_start` may change."""
 SAFE_PATH = "PYTHONSAFEPATH"
 """Python 3.11 and later do not import from the working directory where this variable is set."""
+WHICH = "import sys; print('%d.%d' % sys.version_info[:2])"
 PROBE_BYTES = 64 * 2**10
 _TMPDIR = re.compile(r"-Djava\.io\.tmpdir=(\S+)")
 
@@ -36,8 +38,8 @@ def check_start(environ: MutableMapping[str, str], *, submits: bool = False) -> 
     _require_folder()
     _require_user()
     home = require_spark(environ, submits=submits)
-    require_java(environ, home)
     _require_java_folder(environ)
+    require_java(environ, home)
     _require_local_folders({}, environ)
 
 
@@ -208,20 +210,13 @@ def _require_worker_python(python: str) -> None:
     action = f"Unset PYSPARK_PYTHON, or set it to {sys.executable}"
     where, what = f"PYSPARK_PYTHON={python}", "The Python for Spark's workers does not start"
     try:
-        done = subprocess.run(
-            [python, "-I", "-S", "-c", "import sys; print('%d.%d' % sys.version_info[:2])"],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=20,
-            check=False,
-        )
+        status, said = answer([python, "-I", "-S", "-c", WHICH], os.environ, ANSWER_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
-        found = getattr(error, "strerror", None) or error
+        found = getattr(error, "strerror", None) or f"no answer within {ANSWER_SECONDS:g} seconds"
         raise StartupError(what, where=where, found=found, expected=expected, action=action) from error
-    version = done.stdout.strip()
-    if done.returncode or not version:
-        found = (done.stderr.strip().splitlines() or ["no output"])[-1]
+    version = (said.strip().splitlines() or [""])[-1]
+    if status or not version:
+        found = version or "no output"
         raise StartupError(what, where=where, found=found, expected=expected, action=action)
     if version != "{}.{}".format(*sys.version_info[:2]):
         what = "The Python for Spark's workers has another version than the driver's"

@@ -51,7 +51,7 @@ def test_a_file_tells_the_version_and_java_is_not_asked(home: Home) -> None:
 
 def test_a_java_that_hangs_or_fails_is_refused(home: Home, tmp_path: Path) -> None:
     with pytest.raises(StartupError, match=r"no answer to `java -version` within 0\.2 seconds"):
-        require_java({"JAVA_HOME": str(home("exec sleep 30"))}, seconds=0.2)
+        require_java({"JAVA_HOME": str(home("sleep 30; true"))}, seconds=0.2)
     with pytest.raises(StartupError, match="exit status 3: Unrecognized option: -XX"):
         require_java({"JAVA_HOME": str(home("echo Unrecognized option: -XX >&2; exit 3", name="bad"))})
     binary = tmp_path / "bad" / "bin" / "java"
