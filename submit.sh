@@ -205,8 +205,7 @@ python="${PYSPARK_DRIVER_PYTHON:-}"
 if [[ -z "$python" && -x "$ROOT/.venv/bin/python" ]]; then python="$ROOT/.venv/bin/python"; fi
 python="${python:-${PYSPARK_PYTHON:-python3}}"
 
-# No Python below imports from the working directory: neither by `-m` and `-c`, nor by empty entries of PYTHONPATH.
-export PYTHONSAFEPATH="${PYTHONSAFEPATH-1}"
+# An empty entry of PYTHONPATH means the working directory, from which no Python below may import.
 if [[ -n "${PYTHONPATH:-}" ]]; then
   entries=''
   IFS=: read -ra parts <<<"$PYTHONPATH"

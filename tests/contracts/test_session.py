@@ -25,6 +25,13 @@ def test_without_spark_submit_the_session_is_local() -> None:
     assert chosen[PARTITIONS] == "8"
 
 
+@pytest.mark.parametrize("submitted", [None, {}])
+def test_workers_leave_the_working_directory_unless_somebody_says_otherwise(submitted: dict[str, str] | None) -> None:
+    key = "spark.executorEnv.PYTHONSAFEPATH"
+    assert chosen_properties({}, submitted)[key] == "1"
+    assert chosen_properties({key: ""}, submitted)[key] == ""
+
+
 def test_section_of_the_configuration_lies_above_the_defaults() -> None:
     section = {PARTITIONS: "64", ADAPTIVE: "false", "spark.master": "local[1]"}
     assert chosen_properties(section, None).items() >= section.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
@@ -50,8 +51,10 @@ def test_a_file_tells_the_version_and_java_is_not_asked(home: Home) -> None:
 
 
 def test_a_java_that_hangs_or_fails_is_refused(home: Home, tmp_path: Path) -> None:
+    before = time.monotonic()
     with pytest.raises(StartupError, match=r"no answer to `java -version` within 0\.2 seconds"):
         require_java({"JAVA_HOME": str(home("sleep 30; true"))}, seconds=0.2)
+    assert time.monotonic() - before < 20, "a child of the script was waited for"
     with pytest.raises(StartupError, match="exit status 3: Unrecognized option: -XX"):
         require_java({"JAVA_HOME": str(home("echo Unrecognized option: -XX >&2; exit 3", name="bad"))})
     binary = tmp_path / "bad" / "bin" / "java"
@@ -117,12 +120,14 @@ def test_a_spark_of_another_version_is_refused(distribution: Path) -> None:
     for submits in (False, True):
         with pytest.raises(StartupError, match=r"Spark 3\.5\.1-amzn-0"):
             require_spark(environ, submits=submits)
+    (distribution / "python" / "lib").mkdir(parents=True)
+    (distribution / "python" / "lib" / "pyspark.zip").touch()
+    with pytest.raises(StartupError, match=r"expected: Spark 4\.0 or later"):
+        require_spark(environ, submits=True)
     (distribution / "RELEASE").write_text("Spark 4.0.1 built for Hadoop 3.4.1\n")
     with pytest.raises(StartupError, match=r"found:    Spark 4\.0\.1"):
         require_spark(environ)
     # spark-submit starts the driver with the PySpark of its own distribution.
-    (distribution / "python" / "lib").mkdir(parents=True)
-    (distribution / "python" / "lib" / "pyspark.zip").touch()
     assert require_spark(environ, submits=True)
 
 
