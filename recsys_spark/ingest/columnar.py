@@ -26,7 +26,7 @@ from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.files import in_one_place, named, option
 from recsys_spark.ingest.opened import Opened, used
-from recsys_spark.spark.driver import property_of
+from recsys_spark.ingest.settings import own_setting
 from recsys_spark.spark.expressions import partition_columns
 from recsys_spark.spark.files import Listing
 from recsys_spark.spark.footers import FileColumn, Footers, orc_footers, parquet_footers
@@ -90,7 +90,7 @@ def open_columnar(spark: SparkSession, source: Source, files: Listing, where: st
     readable = [c for c in columns if c.type() is not None and not c.doubled and c.name not in folders]
     rows = reader.schema(StructType([StructField(c.name, c.type() or StringType()) for c in readable])).load(path)
     nanoseconds = {c.name: kind for c in readable if (kind := c.nanoseconds)}
-    if nanoseconds and property_of(spark, _AS_LONG) != "true":
+    if nanoseconds and own_setting(spark, _AS_LONG) != "true":
         rows = rows.select(*(_moment(name, nanoseconds.get(name)) for name in rows.columns))
     return Opened(rows, n_rows=None if footers.unreadable else footers.n_rows)
 

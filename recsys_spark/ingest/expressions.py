@@ -9,8 +9,9 @@ from pyspark.sql import DataFrame
 from pyspark.sql.types import TimestampType
 
 from recsys_spark.errors import SourceError, nearest
+from recsys_spark.ingest.names import unquoted
 from recsys_spark.ingest.row_checks import IDS
-from recsys_spark.ingest.source_errors import explain_expression, shown
+from recsys_spark.ingest.source_errors import explain_expression, needs_backticks, shown
 from recsys_spark.schema import Col
 from recsys_spark.spark.expressions import Reading, reading
 from recsys_spark.spark.failures import SparkFailure
@@ -24,6 +25,9 @@ def checked(df: DataFrame, text: str, *, where: str, columns: Sequence[str], gro
     """
     with explained(text, where=where, columns=columns):
         found = reading(df, text, group_by)
+    bare = unquoted(text, columns) if found.words or found.alias is not None else None
+    if bare is not None:
+        raise needs_backticks(bare, text, where=where)
     if found.alias is not None:
         raise SourceError(
             "The expression has a word too many, which Spark would read as the name of the result",

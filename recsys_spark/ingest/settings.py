@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 from pyspark.sql import SparkSession
 
@@ -21,15 +22,25 @@ READING = {
     "spark.sql.legacy.parquet.nanosAsLong": "true",
 }
 
+_OWN: ContextVar[dict[str, str | None] | None] = ContextVar("own", default=None)
+
+
+def own_setting(spark: SparkSession, key: str) -> str | None:
+    """Return what the user's session has for a key of ``READING``, also inside the block."""
+    own = _OWN.get()
+    return spark.conf.get(key, None) if own is None else own[key]
+
 
 @contextmanager
 def reading_settings(spark: SparkSession) -> Iterator[None]:
     """Set ``READING`` for the block: sources are opened, analysed and read inside it."""
-    before = {key: spark.conf.get(key, None) for key in READING}
+    before = {key: own_setting(spark, key) for key in READING}
+    token = _OWN.set(before)
     for key, value in READING.items():
         spark.conf.set(key, value)
     try:
         yield
     finally:
+        _OWN.reset(token)
         for key, earlier in before.items():
             spark.conf.unset(key) if earlier is None else spark.conf.set(key, earlier)

@@ -41,13 +41,7 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
     condition, parameters = _condition(error), _parameters(error)
     bare = unquoted(text, columns)
     if bare is not None:
-        return SourceError(
-            f"Column `{bare}` is named without backticks",
-            where=where,
-            found=f"{text} ({_first_line(error)})" if text != bare else text,
-            expected="a name of letters A to Z, digits and _, or a name in backticks",
-            action=f"Write it in backticks: `{bare}`.",
-        )
+        return needs_backticks(bare, f"{text} ({_first_line(error)})" if text != bare else text, where=where)
     if isinstance(error, ParseException):
         return SourceError(
             "The expression is not valid Spark SQL",
@@ -84,6 +78,17 @@ def explain_expression(error: Exception, text: str, *, where: str, columns: Sequ
         found=f"{text} ({_first_line(error)})",
         expected="an expression over the source's columns",
         action=actions.get(condition, f"Correct the expression. The source has the columns {shown(columns)}."),
+    )
+
+
+def needs_backticks(name: str, found: str, *, where: str) -> SourceError:
+    """Return the SourceError of an expression that names a column without the backticks it needs."""
+    return SourceError(
+        f"Column `{name}` is named without backticks",
+        where=where,
+        found=found,
+        expected="a name of letters A to Z, digits and _, or a name in backticks",
+        action=f"Write it in backticks: `{name}`.",
     )
 
 

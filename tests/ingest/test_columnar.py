@@ -118,6 +118,15 @@ def test_nanoseconds_are_read_as_timestamps(spark: SparkSession, tmp_path: Path,
     assert seen.t.astimezone(UTC) == moment if kind == AWARE else seen.t == moment.replace(tzinfo=None)
 
 
+def test_nanoseconds_stay_numbers_for_who_has_set_so(spark: SparkSession, tmp_path: Path) -> None:
+    at = write(tmp_path / "it", a={"t": pa.array([10**9], NAIVE)})
+    spark.conf.set("spark.sql.legacy.parquet.nanosAsLong", "true")
+    try:
+        assert values(opened(spark, at, "timestamp_micros(t div 1000)"), "t") == [(10**9,)]
+    finally:
+        spark.conf.unset("spark.sql.legacy.parquet.nanosAsLong")
+
+
 def test_a_type_that_spark_cannot_read_is_named_where_it_is_used(spark: SparkSession, tmp_path: Path) -> None:
     columns = {
         "u": texts("x"),

@@ -82,6 +82,8 @@ def test_a_misspelt_source_column_names_the_nearest(spark: SparkSession, tmp_pat
     [
         ("user-id", "user-id"),
         ("user.id", "user.id"),
+        ("user(id)", "user(id)"),
+        ("user id", "user id"),
         ("用户ID", "用户ID"),
         ("user id", "lower(user id)"),
         ("a/b", "coalesce(a/b, c)"),
