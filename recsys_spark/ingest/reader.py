@@ -29,8 +29,7 @@ log = logging.getLogger("recsys_spark")
 _DEFAULTS = {"weight": 1.0, "available": True}
 _MANY = 0.01
 _ELSEWHERE = re.compile(
-    "No space left on device|Disk quota exceeded|OutOfMemoryError|ExecutorLostFailure|Context was shut down"
-    "|cancelled"
+    "No space left on device|Disk quota exceeded|OutOfMemoryError|ExecutorLostFailure|Context was shut down|cancelled"
 )
 """Failures of the machine or the store while a source is read. They are not the source's."""
 
