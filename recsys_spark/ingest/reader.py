@@ -17,7 +17,7 @@ from recsys_spark.errors import DataError, SourceError, nearest
 from recsys_spark.ingest.accounts import Account
 from recsys_spark.ingest.expressions import check_key, checked
 from recsys_spark.ingest.formats import open_source
-from recsys_spark.ingest.row_checks import IDS, NULL_WORDS, check_type, reason_raised, rejection_reason, typed
+from recsys_spark.ingest.row_checks import IDS, check_type, null_word, reason_raised, rejection_reason, typed
 from recsys_spark.ingest.source_errors import explain_reading, shown
 from recsys_spark.ingest.staging import REASON, ROW, STOP, Evaluated, Rows, Stage, evaluate, kept_rows, quoted
 from recsys_spark.schema import Table
@@ -28,6 +28,7 @@ log = logging.getLogger("recsys_spark")
 # What a null in these columns stands for.
 _DEFAULTS = {"weight": 1.0, "available": True}
 _MANY = 0.01
+_NULL_WORD = "__null_word"
 _ELSEWHERE = re.compile(
     "No space left on device|Disk quota exceeded|OutOfMemoryError|ExecutorLostFailure|Context was shut down|cancelled"
 )
@@ -111,7 +112,8 @@ class Reader:
             flagged = flagged.unionByName(values.early, allowMissingColumns=True)
         content = F.when(F.col(REASON).isNotNull(), F.coalesce(ROW, F.lit("a row that cannot be shown"))).alias(ROW)
         try:
-            stored = self.stage(name, flagged.select(*map(quoted, names), REASON, content))
+            odd = null_word(names).alias(_NULL_WORD)
+            stored = self.stage(name, flagged.select(*map(quoted, names), REASON, content, odd))
             summary = self._summary(stored, names)
         except SparkFailure as error:
             if (ours := worker_error(str(error))) is not None:
@@ -120,7 +122,7 @@ class Reader:
                 raise
             raise explain_reading(error, self.spark, source, where=where) from error
         account = _account(rows, values, source, summary, where=where)
-        _warn_of_null_words(stored, names, summary, where=where)
+        _warn_of_null_words(stored, summary, where=where)
         rejected = stored.where(F.col(REASON).isNotNull()).select(REASON, ROW)
         for side in sides:
             rejected = rejected.unionByName(side.rejected)
@@ -132,9 +134,9 @@ class Reader:
         """Return counts of the rows by what became of them, from the staging table alone."""
         good = F.col(REASON).isNull()
         later = good & (F.col("ts") >= F.lit(self.as_of)) if "ts" in names and self.as_of else F.lit(False)
-        odd = [F.count_if(good & F.col(id).isin(*NULL_WORDS)).alias(id) for id in IDS if id in names]
         counts = [F.count(F.lit(1)).alias("all"), F.count_if(good).alias("good"), F.count_if(later).alias("later")]
-        return dict(stored.agg(*counts, *odd).collect()[0].asDict())
+        words = F.count_if(good & F.col(_NULL_WORD).isNotNull()).alias("words")
+        return dict(stored.agg(*counts, words).collect()[0].asDict())
 
 
 def _check_join(ours: list[str], theirs: list[str], join: Join, *, where: str) -> None:
@@ -208,25 +210,28 @@ def _account(rows: Rows, values: Evaluated, source: Source, summary: Mapping[str
         return account
 
     try:
-        return of(rows.counted.get)
+        return of(rows.counted.get if rows.counted else {"read": rows.n_rows or 0, "filtered": 0})
     except DataError:
-        # Where an executor was lost, Spark ran tasks again, and their rows were counted twice.
+        # Where an executor was lost, Spark ran tasks again, and their rows were counted twice. A scan that only counts
+        # also says how many rows there are where the number from the files does not fit.
         return of(rows.recounted())
 
 
-def _warn_of_null_words(stored: DataFrame, names: list[str], summary: Mapping[str, int], *, where: str) -> None:
-    for id in (id for id in IDS if id in names):
-        if summary[id] <= _MANY * summary["good"]:
-            continue
-        counts = stored.where(F.col(REASON).isNull() & F.col(id).isin(*NULL_WORDS)).groupBy(id).count()
-        for word, n in counts.where(F.col("count") > _MANY * summary["good"]).orderBy(id).collect():
-            log.warning(
-                "%s: %s rows have the %s `%s`, which looks like a missing value; it is used as an id like any other. "
-                "To leave such rows out, set where = \"%s <> '%s'\" over the source's own column",
-                where,
-                f"{n:,}",
-                id,
-                word,
-                id,
-                word,
-            )
+def _warn_of_null_words(stored: DataFrame, summary: Mapping[str, int], *, where: str) -> None:
+    if summary["words"] <= _MANY * summary["good"]:
+        return
+    odd = stored.where(F.col(REASON).isNull() & F.col(_NULL_WORD).isNotNull())
+    names = [name for name in IDS if name in stored.columns]
+    word = F.coalesce(*(F.when(F.col(_NULL_WORD) == name, F.col(name)) for name in names)).alias("word")
+    counts = odd.select(F.col(_NULL_WORD).alias("id"), word).groupBy("id", "word").count()
+    for row in counts.where(F.col("count") > _MANY * summary["good"]).orderBy("id", "word").collect():
+        log.warning(
+            "%s: %s rows have the %s `%s`, which looks like a missing value; it is used as an id like any other. "
+            "To leave such rows out, set where = \"%s <> '%s'\" over the source's own column",
+            where,
+            f"{row['count']:,}",
+            row["id"],
+            row["word"],
+            row["id"],
+            row["word"],
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime
 
 from pyspark.sql import Column
@@ -118,7 +119,7 @@ def rejection_reason(table: Table, *, now: datetime) -> Column:
     ids = [F.col(name) for name in IDS if name in present]
     reasons = [
         (_any([i.isNull() for i in ids]), "null_id"),
-        (_any([i.rlike(_BLANK) for i in ids]), "empty_id"),
+        (_any([_is_blank(i) for i in ids]), "empty_id"),
         (_any([~F.is_valid_utf8(i) | i.contains(_REPLACEMENT) for i in ids]), "bad_encoding"),
         (_any([F.octet_length(i) > MAX_ID_BYTES for i in ids]), "id_too_long"),
     ]
@@ -128,7 +129,7 @@ def rejection_reason(table: Table, *, now: datetime) -> Column:
         reasons.append((F.col("ts").isNull(), "bad_ts"))
         reasons.append((F.col("ts") >= F.lit(now), "future_ts"))
     if "behaviour" in present:
-        reasons.append((F.col("behaviour").isNull() | F.col("behaviour").rlike(_BLANK), "null_behaviour"))
+        reasons.append((F.col("behaviour").isNull() | _is_blank(F.col("behaviour")), "null_behaviour"))
     for name in MEASURES:
         if name in present:
             smallest_bad = F.col(name) <= 0 if name == "weight" else F.col(name) < 0
@@ -137,6 +138,18 @@ def rejection_reason(table: Table, *, now: datetime) -> Column:
     if "available" in present:
         reasons.append((_unreadable("available"), "bad_value"))
     return F.coalesce(*(F.when(condition, F.lit(reason)) for condition, reason in reasons))
+
+
+def null_word(names: Iterable[str]) -> Column:
+    """Return the name of the first id that is one of ``NULL_WORDS``; null where none is."""
+    longest = max(map(len, NULL_WORDS))
+    odd = {i: (F.octet_length(i) <= longest) & F.col(i).isin(*NULL_WORDS) for i in IDS if i in set(names)}
+    return F.coalesce(*(F.when(condition, F.lit(i)) for i, condition in odd.items()), F.lit(None).cast("string"))
+
+
+def _is_blank(text: Column) -> Column:
+    # The first character alone shows it for almost every text, at a tenth of the cost of the pattern.
+    return ~F.ascii(text).between(ord("!"), ord("~")) & text.rlike(_BLANK)
 
 
 def _unreadable(name: str) -> Column:

@@ -35,8 +35,8 @@ class Rows:
     malformed: str | None
     n_rows: int | None
     """Number of rows by another count; None where there is none."""
-    counted: Observation
-    """`read` and `filtered`, once the rows were staged."""
+    counted: Observation | None
+    """`read` and `filtered`, once the rows were staged; None where ``n_rows`` is to be the number of staged rows."""
     counts: DataFrame
     """One row with the same two numbers, counted in a scan of their own."""
 
@@ -77,6 +77,9 @@ def kept_rows(spark: SparkSession, opened: Opened, source: Source, *, where: str
     filtered = F.when(F.col(STOP).isNull(), ~meets).otherwise(F.lit(False))
     counts = (F.count(F.lit(1)).alias("read"), F.count_if(F.col(_FILTERED)).alias("filtered"))
     judged = stopped.withColumn(_FILTERED, filtered)
+    if n_rows is not None and source.where is None and not source.join:
+        # Counting while rows are read costs as much as mapping them.
+        return Rows(stopped, columns, opened.malformed, n_rows, None, judged.agg(*counts))
     counted = Observation()
     read = judged.observe(counted, *counts).where(~F.col(_FILTERED)).drop(_FILTERED)
     return Rows(read, columns, opened.malformed, n_rows, counted, judged.agg(*counts))
