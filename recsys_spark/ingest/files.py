@@ -16,7 +16,7 @@ from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.opened import used
 from recsys_spark.spark.expressions import partition_columns
-from recsys_spark.spark.files import Listing, file_columns, listing
+from recsys_spark.spark.files import Listing, listing
 from recsys_spark.spark.filesystem import FileSystem
 
 _OWN = {
@@ -54,8 +54,11 @@ def files_of(spark: SparkSession, source: Source, *, where: str) -> Listing:
     return found
 
 
-def check_reach(rows: DataFrame, files: Listing, source: Source, *, where: str) -> None:
-    """Raise SourceError where ``rows``, just opened, lack some of ``files``, or read a column from two places."""
+def check_reach(rows: DataFrame, in_files: Iterable[str], files: Listing, source: Source, *, where: str) -> None:
+    """Raise SourceError where ``rows``, just opened, lack some of ``files``, or read a column from two places.
+
+    ``in_files``: the columns that the files themselves have.
+    """
     if option(source, "recursiveFileLookup") == "true":
         return
     folders = partition_columns(rows)
@@ -73,9 +76,7 @@ def check_reach(rows: DataFrame, files: Listing, source: Source, *, where: str) 
             expected="all files in one folder, or in folders NAME=VALUE of one depth",
             action='Move them, or set options = { recursiveFileLookup = "true" } to read the files of all folders.',
         )
-    in_one_place(
-        folders, sorted(file_columns(rows)), used(rows, source) if folders else (), files.paths[0], where=where
-    )
+    in_one_place(folders, in_files, used(rows, source) if folders else (), files.paths[0], where=where)
 
 
 def in_one_place(

@@ -65,7 +65,7 @@ def open_source(spark: SparkSession, source: Source, *, where: str) -> Opened:
         opened = FORMATS[str(source.format)](spark, source, files, where)
         if not opened.columns:
             raise nothing_in(source, where=where)
-        check_reach(opened.rows, files, source, where=where)
+        check_reach(opened.rows, opened.in_files, files, source, where=where)
     except SparkFailure as error:
         raise explain_files(error, spark, source, where=where) from error
     return opened

@@ -16,7 +16,7 @@ from recsys_spark.errors import SourceError
 from recsys_spark.ingest.contents import beginnings
 from recsys_spark.ingest.files import named, option
 from recsys_spark.ingest.opened import MALFORMED, Opened, used
-from recsys_spark.spark.files import Listing
+from recsys_spark.spark.files import Listing, file_columns
 
 _SPREAD = ("[", "{", "[{")
 """First lines of JSON that is spread over lines."""
@@ -36,7 +36,7 @@ def open_json(spark: SparkSession, source: Source, files: Listing, where: str) -
     options = {**_without(source.options, "mode", "columnnameofcorruptrecord"), "columnNameOfCorruptRecord": MALFORMED}
     if option(source, "mode").upper() == "FAILFAST":
         options["mode"] = "FAILFAST"
-    fields = _inferred(spark, source, options, where=where)
+    fields, in_files = _inferred(spark, source, options, where=where)
     columns = [field for field in fields if field.name != MALFORMED]
     if not columns and fields:
         raise SourceError(
@@ -50,15 +50,18 @@ def open_json(spark: SparkSession, source: Source, files: Listing, where: str) -
         return Opened(spark.createDataFrame([], StructType([])))
     schema = StructType([*columns, StructField(MALFORMED, StringType())])
     rows = spark.read.schema(schema).options(**options).json(str(source.path))
-    return Opened(_with_own_name(spark, rows, source), MALFORMED)
+    return Opened(_with_own_name(spark, rows, source), MALFORMED, in_files=in_files)
 
 
-def _inferred(spark: SparkSession, source: Source, options: Mapping[str, str], *, where: str) -> list[StructField]:
-    """Return the columns of all files that can be read, and MALFORMED where a row does not parse."""
+def _inferred(
+    spark: SparkSession, source: Source, options: Mapping[str, str], *, where: str
+) -> tuple[list[StructField], frozenset[str]]:
+    """Return the columns that can be read, with MALFORMED where a row does not parse, and the files' own columns."""
     # Otherwise `u` of one row and `U` of another were one column, which has nothing but null in the second row.
     with _exact_names(spark) as was_exact:
         try:
-            fields = spark.read.options(**options).json(str(source.path)).schema
+            rows = spark.read.options(**options).json(str(source.path))
+            fields, in_files = rows.schema, file_columns(rows)
         except AnalysisException as error:
             if error.getCondition() != "COLUMN_ALREADY_EXISTS" or option(source, "multiLine").lower() == "true":
                 raise
@@ -66,14 +69,15 @@ def _inferred(spark: SparkSession, source: Source, options: Mapping[str, str], *
             keys = "json_object_keys(value)"
             once = _texts(spark, source).where(f"coalesce(size(array_distinct({keys})) = size({keys}), true)")
             fields = spark.read.options(**options).json(once.select("value")).schema
+            in_files = frozenset(fields.names)
     if was_exact:
-        return list(fields)
+        return list(fields), in_files
     alike = {names[0].partition(".")[0].lower(): names for names in _alike(fields)}
     first = {field.name.lower(): field for field in reversed(fields.fields)}
     plain = StructType([StructField(field.name, StringType()) for field in first.values()])
     for name in sorted(used(spark.createDataFrame([], plain), source) & set(alike)):
         _refuse_alike(spark, source, alike[name], where=where)
-    return [field for field in fields if field.name.lower() not in alike]
+    return [field for field in fields if field.name.lower() not in alike], in_files
 
 
 @contextmanager

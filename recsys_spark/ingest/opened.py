@@ -25,6 +25,8 @@ class Opened:
     """Column with the text of a row that has not the form of its file, and null for all others: MALFORMED or None."""
     n_rows: int | None = None
     """Number of rows, where it is known apart from reading them, as from Parquet's footers."""
+    in_files: frozenset[str] = frozenset()
+    """Columns that the files themselves have; Spark reads those that also name folders from the folders."""
 
     @property
     def columns(self) -> list[str]:

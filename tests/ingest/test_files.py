@@ -146,3 +146,8 @@ def test_a_column_of_files_and_folders_is_refused_where_it_is_used(spark: SparkS
     assert "u=07/a.csv" in str(caught.value.found)
     unused = source(at).model_copy(update={"columns": {"user_id": "i"}})
     assert [row.i for row in opened(spark, unused).rows.collect()] == ["2"]
+    at = folder(tmp_path / "lines", "u=07/a.json", text='{"u": 7, "i": 2}\n')
+    with pytest.raises(SourceError, match="in the names of the folders and in the files"):
+        opened(spark, source(at, "json"))
+    files = opened(spark, source(at, "json", recursiveFileLookup="true")).rows
+    assert [row.u for row in files.collect()] == [7]

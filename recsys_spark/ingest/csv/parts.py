@@ -20,6 +20,7 @@ from recsys_spark.ingest.csv.survey import LINE, Survey
 from recsys_spark.ingest.opened import MALFORMED
 
 log = logging.getLogger("recsys_spark")
+_IN_FILE = "__in_file_"
 Names = Mapping[str, tuple[str, ...]]
 """File -> names of its columns, in its order."""
 
@@ -85,8 +86,12 @@ class Parts:
 
     def _split(self, part: Part, types: Mapping[str, DataType]) -> DataFrame:
         options = self.form.of_reader(replace(self.form.dialect, escape=part.escape))
-        reader = self.spark.read.format("csv").schema(_schema(part, types)).options(**options)
-        rows = reader.load(self.source.path)
+        folders = {name.lower() for name in self.lines.columns if name != LINE}
+        # Spark would leave a column that also names folders out of the schema, and shift the columns behind it.
+        names = [f"{_IN_FILE}{name}" if name.lower() in folders else name for name in part.names]
+        schema = _schema(replace(part, names=tuple(names)), types)
+        rows = self.spark.read.format("csv").schema(schema).options(**options).load(self.source.path)
+        rows = rows.drop(*(name for name in names if name.startswith(_IN_FILE)))
         # Spark opens only the files that the condition names.
         return rows.where(F.col("_metadata.file_path").isin(*part.files)) if part.files else rows
 

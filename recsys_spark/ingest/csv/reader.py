@@ -41,13 +41,16 @@ def open_csv(spark: SparkSession, source: Source, files: Listing, where: str) ->
         surveys = surveyed(lines, form, [header.text for header in headers if header.text])
         _report(surveys)
     reading = Parts(spark, source, form, lines)
-    parts = reading.of(names_by_file(headers, with_case=with_case), surveys)
+    names = names_by_file(headers, with_case=with_case)
+    parts = reading.of(names, surveys)
     rows = reading.rows(parts, {})
     if form.says("inferSchema"):
         rows = reading.rows(parts, inferred_types(rows, source, form))
     if form.of("mode").upper() == "FAILFAST":
         _check_all_rows(rows, where=where)
-    return Opened(rows, MALFORMED, _n_rows(surveys, parts, form))
+    return Opened(
+        rows, MALFORMED, _n_rows(surveys, parts, form), frozenset(name for own in names.values() for name in own)
+    )
 
 
 def _report(surveys: Sequence[Survey]) -> None:
