@@ -101,7 +101,7 @@ def test_a_moment_may_be_string_date_or_timestamp(
         ("u,i,b,2025-01-01,Infinity", "bad_value"),
         ("u,i,b,2025-01-01,-0.5", "bad_value"),
         ("u,i,b,2025-01-01,many", "bad_value"),
-        ("u", "null_id"),
+        ("u", "bad_row"),
     ],
 )
 def test_a_bad_behaviour_is_rejected_with_its_reason(
