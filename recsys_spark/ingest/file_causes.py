@@ -14,6 +14,9 @@ _PATH = re.compile(r"\b(?:[a-z][a-z0-9+]*):/+\S+?(?=[\s,;]| is not|$)")
 _AGAIN = "Copy or write the file again, and check its size. If it is not part of the table, move it to another folder."
 
 
+DAMAGED = "A compressed file is cut off or damaged"
+
+
 @dataclass(frozen=True)
 class Cause:
     """A kind of failure."""
@@ -85,7 +88,7 @@ CAUSES = (
     Cause(
         r"EOFException|[Uu]nexpected end of (?:input stream|ZLIB|file)|[Tt]runcated|invalid distance|invalid code|"
         r"incorrect data check|CRC|[Cc]orrupt(?:ed)? (?:gzip|block|input)|DataFormatException|ZstdIOException",
-        "A compressed file is cut off or damaged",
+        DAMAGED,
         "whole files",
         _AGAIN,
     ),

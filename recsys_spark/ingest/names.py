@@ -11,6 +11,8 @@ from recsys_spark.errors import nearest
 
 _SPEAKING = ("name", "title", "label", "value", "tag", "id", "text")
 """Fields that most likely hold what a text column needs."""
+_SEPARATORS = {";": ";", "\t": "\\t", "|": "|"}
+"""Sign between the fields of a file -> how it is written in the configuration."""
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -46,5 +48,8 @@ def suggestion(name: str, columns: Sequence[str]) -> str:
     """Return what to do where an expression has the column ``name``, which is not among the source's columns."""
     if columns and all(re.fullmatch(r"_c\d+", column) for column in columns):
         return 'The file is read without its header line; set options = { header = "true" }.'
+    for sep, written in _SEPARATORS.items():
+        if len(columns) == 1 and sep in columns[0]:
+            return f'The fields seem to be separated by another sign; set options = {{ sep = "{written}" }}.'
     close = nearest(name, [column for column in columns if column != name])
     return f"Did you mean `{close}`?" if close else "Use a column that the source has."

@@ -12,9 +12,10 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError, nearest
-from recsys_spark.ingest.file_causes import Cause, cause_of, charset_cause, column_of, file_of
+from recsys_spark.ingest.file_causes import DAMAGED, Cause, cause_of, charset_cause, column_of, file_of
 from recsys_spark.ingest.names import suggestion, unquoted
 from recsys_spark.spark.failures import JavaFailure, SparkFailure, java_message, messages
+from recsys_spark.spark.files import listing
 
 _CONTEXT_LOGGERS = ("SQLQueryContextLogger", "DataFrameQueryContextLogger")
 _N_NAMES_SHOWN = 30
@@ -138,6 +139,8 @@ def explain_reading(error: Exception, spark: SparkSession, source: Source, *, wh
             f"a readable table {place}" if source.path is None else f"readable files of format {source.format}",
             "Check that the files are complete and have that format, and check the `options` of the source.",
         )
+    if file is None and cause.what == DAMAGED and source.path is not None:
+        file = _damaged(spark, source)
     found = str(place) if file is None or _inside(file, str(place)) is False else file
     if column is not None:
         found = f"column `{column[0]}` is {column[2]} in {found}, and {column[1]} in other files"
@@ -150,6 +153,16 @@ def explain_reading(error: Exception, spark: SparkSession, source: Source, *, wh
         expected=cause.expected,
         action=cause.action,
     )
+
+
+def _damaged(spark: SparkSession, source: Source) -> str | None:
+    """Return the first compressed file that cannot be read to its end; Spark does not say which one it was."""
+    for path in listing(spark, str(source.path), source.options).paths:
+        try:
+            spark.read.text(path).count()
+        except SparkFailure:
+            return path.removeprefix("file:")
+    return None
 
 
 def _inside(file: str, place: str) -> bool:

@@ -13,10 +13,12 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from recsys_spark.config.sources import Source
+from recsys_spark.contract import USERS
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.file_causes import CAUSES, cause_of
 from recsys_spark.ingest.source_errors import explain_reading
 from recsys_spark.spark.failures import SparkFailure
+from tests.ingest.source_files import refused
 
 LINES = b"u,i\n" + b"1,2\n" * 20000
 
@@ -58,6 +60,16 @@ def test_a_damaged_text_file_is_named(
     assert str(error.found).startswith(f"{folder}/{name}")
     assert action in str(error.action)
     assert "\n" not in str(error.found)
+
+
+def test_a_compressed_file_is_named_where_spark_does_not_say_which(spark: SparkSession, tmp_path: Path) -> None:
+    whole = gzip.compress(b"u\n" + b"".join(b"%d\n" % n for n in range(9999)), mtime=0)
+    (tmp_path / "a.csv.gz").write_bytes(whole)
+    (tmp_path / "b.csv.gz").write_bytes(whole[:-2000])
+    it = source(tmp_path, header="true").model_copy(update={"columns": {"user_id": "u"}})
+    error = refused(spark, USERS, it.model_dump())
+    assert "cut off or damaged" in error.what
+    assert str(error.found).startswith(f"{tmp_path}/b.csv.gz")
 
 
 def test_a_file_that_vanished_or_was_replaced_is_named(spark: SparkSession, tmp_path: Path) -> None:

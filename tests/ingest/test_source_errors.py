@@ -192,3 +192,9 @@ def test_a_wrong_join_is_refused_where_it_stands(
     error = refused(spark, USERS, csv(tmp_path, "u,x\n1,2\n", columns={"user_id": "u"}, join=[side]))
     assert error.where == f"sources.users.join.{where}"
     assert said in str(error)
+
+
+@pytest.mark.parametrize(("sep", "written"), [(";", '";"'), ("\t", r'"\t"'), ("|", '"|"')])
+def test_another_separator_is_suggested(spark: SparkSession, tmp_path: Path, sep: str, written: str) -> None:
+    error = refused(spark, USERS, csv(tmp_path, f"u{sep}x\n1{sep}2\n", columns={"user_id": "u"}))
+    assert f"sep = {written}" in str(error.action)
