@@ -23,6 +23,7 @@ from recsys_spark.ingest.staging import REASON, ROW, STOP, Evaluated, Rows, Stag
 from recsys_spark.schema import Table
 from recsys_spark.spark.expressions import Reading
 from recsys_spark.spark.failures import SparkFailure, worker_error
+from recsys_spark.spark.observed import observed
 
 log = logging.getLogger("recsys_spark")
 # What a null in these columns stands for.
@@ -209,8 +210,9 @@ def _account(rows: Rows, values: Evaluated, source: Source, summary: Mapping[str
         account.check(may_reshape=may_reshape, n_rows=rows.n_rows)
         return account
 
+    counts = {"read": rows.n_rows or 0, "filtered": 0} if rows.counted is None else observed(rows.counted)
     try:
-        return of(rows.counted.get if rows.counted else {"read": rows.n_rows or 0, "filtered": 0})
+        return of(counts or rows.recounted())
     except DataError:
         # Where an executor was lost, Spark ran tasks again, and their rows were counted twice. A scan that only counts
         # also says how many rows there are where the number from the files does not fit.

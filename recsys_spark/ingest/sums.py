@@ -9,6 +9,7 @@ from recsys_spark.contract import CONTRACT, INTERACTIONS, USERS
 from recsys_spark.ingest.accounts import does_not_add_up
 from recsys_spark.ingest.build import Ingested
 from recsys_spark.ingest.sources import Mapped
+from recsys_spark.spark.observed import observed
 
 LATER_REASONS = ("unknown_item", "duplicate_item", "duplicate_user")
 """Reasons for which a row is rejected that its source gave well."""
@@ -65,11 +66,14 @@ def table_accounts(
         before, given = sum(of_table.values()) - after, sum(one.rejected for one in read.accounts)
         if before != given:
             raise does_not_add_up(f"sources.{name}", f"{given:,} rows rejected, {before:,} of them in rejected_rows")
-        stored, merged = n_rows[CONTRACT[name].stored.name], int(ingested.merged[name].get["merged"])
-        # Only these two tables may end with more or fewer rows than their sources explain.
+        stored, merged = (
+            n_rows[CONTRACT[name].stored.name],
+            (observed(ingested.merged[name]) or {"merged": 0})["merged"],
+        )
+        # A backtest may hide interactions, and users may be added. The opposite is a loss in either table.
         gap = read.n_accepted - stored - merged - after - read.n_later
-        hidden = gap if backtest and CONTRACT[name].stored is INTERACTIONS else 0
-        added = -gap if name == USERS.name else 0
+        hidden = max(gap, 0) if backtest and CONTRACT[name].stored is INTERACTIONS else 0
+        added = max(-gap, 0) if name == USERS.name else 0
         account = TableAccount(name, read.n_accepted, stored, merged, after, read.n_later, hidden, added)
         account.check()
         accounts.append(account)

@@ -19,7 +19,7 @@ from recsys_spark.ingest.build import Ingested
 from recsys_spark.ingest.opened import Opened
 from recsys_spark.ingest.sums import TableAccount, table_accounts
 from tests.builders import interaction
-from tests.ingest.ingest_inputs import catalogue, ingest, mapped
+from tests.ingest.ingest_inputs import allow, catalogue, deny, ingest, mapped, select
 from tests.ingest.source_files import csv, read
 
 # Two good ids, one twice; one blank; three that `where` leaves out, one of them because it is null.
@@ -103,6 +103,39 @@ def test_the_rows_of_a_table_add_up(spark: SparkSession) -> None:
 def test_a_stored_table_that_lacks_a_row_stops_the_night(spark: SparkSession, counts: dict[str, int]) -> None:
     with pytest.raises(DataError, match="do not add up"):
         done_with(spark, **counts)
+
+
+def test_tables_without_rows_add_up(spark: SparkSession) -> None:
+    lists = {"deny_list": deny(spark), "selected_users": select(spark)}
+    done = ingest(spark, behaviours=[interaction()], items=catalogue(1), users=[], relations=[], **lists)
+    stored = {name: len(frame.collect()) for name, frame in done.frames.items()}
+    read = {name: replace(allow(spark), n_accepted=0) for name in ("users", "relations", "deny_list")}
+    accounts = table_accounts(read, done, stored, {}, backtest=False)
+    assert [(account.table, account.stored, account.merged) for account in accounts] == [
+        ("users", 0, 0),
+        ("relations", 0, 0),
+        ("deny_list", 0, 0),
+    ]
+
+
+def test_a_user_that_is_lost_stops_the_night_and_one_that_is_added_does_not(spark: SparkSession) -> None:
+    users = [{"user_id": "u1"}, {"user_id": "u2"}]
+    done = ingest(spark, behaviours=[interaction()], items=catalogue(1), users=users)
+    for frame in done.frames.values():
+        frame.collect()
+    read = {"users": replace(mapped(spark, USERS, users), n_accepted=2)}
+    assert table_accounts(read, done, {"users": 3}, {}, backtest=False)[0].added == 1
+    with pytest.raises(DataError, match="do not add up"):
+        table_accounts(read, done, {"users": 1}, {}, backtest=False)
+
+
+@pytest.mark.parametrize(
+    "more", [{"group_by": ["id"]}, {"where": "id > '0'", "group_by": ["id"]}, {"where": "id > '0'"}]
+)
+def test_a_source_without_rows_adds_up(spark: SparkSession, tmp_path: Path, more: dict[str, Any]) -> None:
+    source = csv(tmp_path, "id\n" + ("0\n" if "where" in more else ""), columns={"user_id": "id"}, **more)
+    account = read(spark, USERS, source).accounts[0]
+    assert (account.accepted, account.rejected, account.filtered) == (0, 0, 1 if "where" in more else 0)
 
 
 def test_an_id_that_looks_like_a_missing_value_is_used_and_warned_of(
