@@ -14,7 +14,6 @@ from recsys_spark.errors import EncoderError
 
 CONFIG = "config.json"
 INPUT = "sentence_embedding"
-KEYS = ("in_features", "out_features", "bias", "activation_function", "use_residual")
 OF_TORCH = re.compile(r"torch\.nn\.(?:modules\.\w+\.)?(\w+)")
 TANH = "torch.nn.modules.activation.Tanh"
 

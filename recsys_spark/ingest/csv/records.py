@@ -31,7 +31,7 @@ class Record(NamedTuple):
 
     text: str
     is_rejected: bool
-    """Whether the text is no row: a quote in it is never closed, or it repeats the header."""
+    """Whether the text is not a row: a quote in it is never closed, or it repeats the header."""
     is_strict: bool
     """Whether the row has the right number of fields, and nothing between a closing quote and a separator."""
 
