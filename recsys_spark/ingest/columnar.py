@@ -27,7 +27,7 @@ from recsys_spark.errors import SourceError
 from recsys_spark.ingest.files import in_one_place, named, option
 from recsys_spark.ingest.opened import Opened, used
 from recsys_spark.ingest.settings import own_setting
-from recsys_spark.spark.expressions import partition_columns
+from recsys_spark.spark.expressions import partition_columns, quoted
 from recsys_spark.spark.files import Listing
 from recsys_spark.spark.footers import FileColumn, Footers, orc_footers, parquet_footers
 
@@ -189,15 +189,15 @@ def _said(column: FileColumn) -> str:
 
 def _may_differ(spark: SparkSession, source: Source) -> bool:
     merge = option(source, "mergeSchema") or spark.conf.get(f"spark.sql.{source.format}.mergeSchema", "false")
-    return bool(getattr(source, "columns_may_differ", False)) or str(merge).lower() == "true"
+    return source.columns_may_differ or str(merge).lower() == "true"
 
 
 def _moment(name: str, kind: str | None) -> Column:
-    quoted = "`" + name.replace("`", "``") + "`"
+    column = quoted(name)
     if kind is None:
-        return F.col(quoted)
+        return F.col(column)
     # `div` cuts towards zero; before 1970 that would be the next microsecond.
-    micros = F.expr(f"timestamp_micros(({quoted} - pmod({quoted}, 1000)) div 1000)")
+    micros = F.expr(f"timestamp_micros(({column} - pmod({column}, 1000)) div 1000)")
     return micros.cast(kind).alias(name)
 
 

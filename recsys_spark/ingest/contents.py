@@ -36,7 +36,15 @@ _KINDS = (
 _UNPACKED = {".gz": "gzip", ".bz2": "bzip2", ".zst": "zstd"}
 _BLOCKS = (".snappy", ".lz4", ".deflate")
 """Endings of compressed files whose first bytes are a length or a header, but never text."""
-_WIDE = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+PACKED = (*_UNPACKED, *_BLOCKS)
+"""Endings of compressed files that Spark unpacks."""
+WIDE = {
+    codecs.BOM_UTF32_LE: "UTF-32",
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+"""Marks at the beginning of a file. The longer ones come first, because one begins like another."""
 
 
 def check_compressed(spark: SparkSession, files: Listing, *, where: str) -> dict[str, bytes]:
@@ -81,9 +89,8 @@ def kind_of(content: bytes) -> str | None:
 
 
 def _with_content(files: Listing, *, compressed: bool) -> list[str]:
-    endings = (*_UNPACKED, *_BLOCKS)
     sizes = zip(files.paths, files.n_bytes, strict=True)
-    return [path for path, size in sizes if size and path.lower().endswith(endings) == compressed]
+    return [path for path, size in sizes if size and path.lower().endswith(PACKED) == compressed]
 
 
 def _is_packed(path: str, content: bytes) -> bool:
@@ -107,7 +114,9 @@ def _unpacked(path: str, content: bytes) -> bytes:
 
 def _is_wide(content: bytes) -> bool:
     """Whether text is in UTF-16 or UTF-32: it begins with their mark, or every second of its first bytes is 0."""
-    return content.startswith(_WIDE) or (len(content) >= 4 and 0 in (content[0], content[1]) and content.count(0) > 1)
+    return content.startswith(tuple(WIDE)) or (
+        len(content) >= 4 and 0 in (content[0], content[1]) and content.count(0) > 1
+    )
 
 
 def _refuse_foreign(kinds: Mapping[str, str], *, where: str) -> None:

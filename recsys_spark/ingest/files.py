@@ -65,8 +65,8 @@ def check_reach(rows: DataFrame, in_files: Iterable[str], files: Listing, source
     if folders:
         read = {name for name in files.paths if folders <= set(_folder_keys(name))}
     else:
-        read = {_path_of(name) for name in map(unquote, rows.inputFiles())}
-    lost = [name for name in files.paths if name not in read and _path_of(name) not in read]
+        read = {one_slash(name) for name in map(unquote, rows.inputFiles())}
+    lost = [name for name in files.paths if name not in read and one_slash(name) not in read]
     if lost:
         beside = f"outside the folders {', '.join(f'{name}=...' for name in sorted(folders))}" if folders else "deeper"
         raise SourceError(
@@ -214,6 +214,6 @@ def _name(path: str) -> str:
     return path.rpartition("/")[2]
 
 
-def _path_of(address: str) -> str:
-    """Return `file:/x` for `file:///x`: both are written."""
+def one_slash(address: str) -> str:
+    """Return `file:/x` for `file:///x`: Spark writes the one in some places, and the other elsewhere."""
     return re.sub(r"^(\w+):/+(?=/)", r"\1:", address) if address.startswith("file:") else address

@@ -11,7 +11,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.columnar import open_columnar
-from recsys_spark.ingest.contents import beginnings, check_compressed
+from recsys_spark.ingest.contents import beginnings
 from recsys_spark.ingest.csv.reader import open_csv
 from recsys_spark.ingest.files import check_reach, files_of, option
 from recsys_spark.ingest.json import open_json
@@ -60,8 +60,6 @@ def open_source(spark: SparkSession, source: Source, *, where: str) -> Opened:
         files = files_of(spark, source, where=where)
         if not files.paths:
             raise nothing_in(source, where=where)
-        if source.format == "csv":
-            check_compressed(spark, files, where=where)
         opened = FORMATS[str(source.format)](spark, source, files, where)
         if not opened.columns:
             raise nothing_in(source, where=where)

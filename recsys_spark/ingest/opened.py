@@ -38,12 +38,13 @@ def used(df: DataFrame, source: Source) -> set[str]:
     """Return the columns of ``df`` that the source's expressions read, in lower case."""
     texts = [*source.columns.values(), *source.group_by, *([source.where] if source.where else [])]
     names = {name.lower() for join in source.join for name in join.on}
-    return names.union(*(_read(df, text) for text in texts))
+    return names.union(*({name.lower() for name in read_by(df, text)} for text in texts))
 
 
-def _read(df: DataFrame, text: str) -> set[str]:
+def read_by(df: DataFrame, text: str) -> frozenset[str]:
+    """Return the columns of ``df`` that an expression reads, or may read where Spark cannot tell before a join."""
     try:
-        return {name.lower() for name in references(df, text)}
+        return references(df, text)
     except SparkFailure:
         # The expression also reads a joined column, or is wrong. Its words are then compared with the columns' names.
-        return {name.lower() for name in df.columns if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.I)}
+        return frozenset(n for n in df.columns if re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text, re.IGNORECASE))

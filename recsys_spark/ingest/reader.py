@@ -19,9 +19,9 @@ from recsys_spark.ingest.expressions import check_key, checked
 from recsys_spark.ingest.formats import open_source
 from recsys_spark.ingest.row_checks import IDS, check_type, null_word, reason_raised, rejection_reason, typed
 from recsys_spark.ingest.source_errors import explain_reading, shown
-from recsys_spark.ingest.staging import REASON, ROW, STOP, Evaluated, Rows, Stage, evaluate, kept_rows, quoted
+from recsys_spark.ingest.staging import REASON, ROW, STOP, Evaluated, Rows, Stage, evaluate, kept_rows
 from recsys_spark.schema import Table
-from recsys_spark.spark.expressions import Reading
+from recsys_spark.spark.expressions import Reading, quoted
 from recsys_spark.spark.failures import SparkFailure, worker_error
 from recsys_spark.spark.observed import observed
 
@@ -200,7 +200,7 @@ def _accepted(table: Table) -> list[Column]:
 def _account(rows: Rows, values: Evaluated, source: Source, summary: Mapping[str, int], *, where: str) -> Account:
     """Return the source's account. Raises DataError where it does not add up."""
     rejected, accepted = summary["all"] - summary["good"], summary["good"]
-    may_reshape = bool(source.join) or values.good is not None
+    may_reshape = bool(source.join) or values.early is not None
 
     def of(counts: Mapping[str, int]) -> Account:
         used = counts["filtered"] + rejected + accepted

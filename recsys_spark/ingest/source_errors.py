@@ -13,6 +13,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError, nearest
 from recsys_spark.ingest.file_causes import DAMAGED, Cause, cause_of, charset_cause, column_of, file_of
+from recsys_spark.ingest.files import named
 from recsys_spark.ingest.names import suggestion, unquoted
 from recsys_spark.spark.failures import JavaFailure, SparkFailure, java_message, messages
 from recsys_spark.spark.files import listing
@@ -161,7 +162,7 @@ def _damaged(spark: SparkSession, source: Source) -> str | None:
         try:
             spark.read.text(path).count()
         except SparkFailure:
-            return path.removeprefix("file:")
+            return named([path])
     return None
 
 

@@ -15,7 +15,7 @@ from pyspark.sql import functions as F
 from recsys_spark.config.sources import Source
 from recsys_spark.ingest.expressions import checked, explained
 from recsys_spark.ingest.opened import Opened
-from recsys_spark.spark.expressions import Reading, expression, partition_columns, prunable, raises
+from recsys_spark.spark.expressions import Reading, expression, partition_columns, prunable, quoted, raises
 from recsys_spark.spark.failures import SparkFailure
 
 Stage = Callable[[str, DataFrame], DataFrame]
@@ -37,8 +37,8 @@ class Rows:
     """Number of rows by another count; None where there is none."""
     counted: Observation | None
     """`read` and `filtered`, once the rows were staged; None where ``n_rows`` is to be the number of staged rows."""
-    counts: DataFrame
-    """One row with the same two numbers, counted in a scan of their own."""
+    judged: DataFrame
+    """All rows that were read, each with whether it is filtered."""
 
     @property
     def content(self) -> Column:
@@ -47,8 +47,8 @@ class Rows:
         return F.coalesce(F.col(self.malformed), whole) if self.malformed else whole
 
     def recounted(self) -> dict[str, int]:
-        """Return `read` and `filtered`, counted again."""
-        return dict(self.counts.collect()[0].asDict())
+        """Return `read` and `filtered`, counted in a scan of their own."""
+        return dict(self.judged.agg(*_counts()).collect()[0].asDict())
 
 
 def kept_rows(spark: SparkSession, opened: Opened, source: Source, *, where: str) -> Rows:
@@ -75,14 +75,17 @@ def kept_rows(spark: SparkSession, opened: Opened, source: Source, *, where: str
     stopped = df.withColumn(STOP, stop)
     # A row that stops is kept, so that it can be rejected. Its condition is not evaluated.
     filtered = F.when(F.col(STOP).isNull(), ~meets).otherwise(F.lit(False))
-    counts = (F.count(F.lit(1)).alias("read"), F.count_if(F.col(_FILTERED)).alias("filtered"))
     judged = stopped.withColumn(_FILTERED, filtered)
     if n_rows is not None and source.where is None and not source.join:
         # Counting while rows are read costs as much as mapping them.
-        return Rows(stopped, columns, opened.malformed, n_rows, None, judged.agg(*counts))
+        return Rows(stopped, columns, opened.malformed, n_rows, None, judged)
     counted = Observation()
-    read = judged.observe(counted, *counts).where(~F.col(_FILTERED)).drop(_FILTERED)
-    return Rows(read, columns, opened.malformed, n_rows, counted, judged.agg(*counts))
+    read = judged.observe(counted, *_counts()).where(~F.col(_FILTERED)).drop(_FILTERED)
+    return Rows(read, columns, opened.malformed, n_rows, counted, judged)
+
+
+def _counts() -> tuple[Column, Column]:
+    return F.count(F.lit(1)).alias("read"), F.count_if(F.col(_FILTERED)).alias("filtered")
 
 
 @dataclass(frozen=True)
@@ -92,9 +95,7 @@ class Evaluated:
     df: DataFrame
     """`raw_NAME` of every expression, ``__stop``, and `row` with the row's content."""
     early: DataFrame | None = None
-    """Where rows are grouped or multiplied: the rows rejected before that, as `reason` and `row`."""
-    good: Observation | None = None
-    """Where rows are grouped or multiplied: `good`, the rows that went in."""
+    """Where rows are grouped or multiplied: the rows rejected before that, as `reason` and `row`. Else None."""
 
 
 def evaluate(rows: Rows, source: Source, readings: Mapping[str, Reading], reason: Callable[[str], str]) -> Evaluated:
@@ -125,15 +126,12 @@ def _reshaped(rows: Rows, source: Source, readings: Mapping[str, Reading], reaso
     parts += [("bad_value", expression(spark, key)) for key in source.group_by]
     stop = F.coalesce(STOP, *(F.when(raises(spark, part), F.lit(why)) for why, part in parts))
     early = df.where(stop.isNotNull()).select(stop.alias(REASON), rows.content.alias(ROW))
-    good = Observation()
-    left = df.where(stop.isNull()).observe(good, F.count(F.lit(1)).alias("good"))
-    values = _values(left, source)
+    values = _values(df.where(stop.isNull()), source)
     given = as_json(spark, [F.col(f"raw_{name}").alias(name) for name in source.columns])
     stops = (F.when(F.col(f"__raises_{name}"), F.lit(reason(name))) for name in source.columns)
     return Evaluated(
         values.select(*(f"raw_{name}" for name in source.columns), F.coalesce(*stops).alias(STOP), given.alias(ROW)),
         early,
-        good,
     )
 
 
@@ -168,8 +166,3 @@ def as_json(spark: SparkSession, columns: Sequence[Column]) -> Column:
     """Return the columns as one JSON object with its nulls; null where Spark cannot write one of them as JSON."""
     json = F.to_json(F.struct(*columns), {"ignoreNullFields": "false"})
     return F.when(~raises(spark, json), json)
-
-
-def quoted(name: str) -> str:
-    """Return a column's name as an expression: dots, blanks and all other signs stay part of the name."""
-    return f"`{name.replace('`', '``')}`"

@@ -66,10 +66,8 @@ def table_accounts(
         before, given = sum(of_table.values()) - after, sum(one.rejected for one in read.accounts)
         if before != given:
             raise does_not_add_up(f"sources.{name}", f"{given:,} rows rejected, {before:,} of them in rejected_rows")
-        stored, merged = (
-            n_rows[CONTRACT[name].stored.name],
-            (observed(ingested.merged[name]) or {"merged": 0})["merged"],
-        )
+        stored = n_rows[CONTRACT[name].stored.name]
+        merged = (observed(ingested.merged[name]) or {"merged": 0})["merged"]
         # A backtest may hide interactions, and users may be added. The opposite is a loss in either table.
         gap = read.n_accepted - stored - merged - after - read.n_later
         hidden = max(gap, 0) if backtest and CONTRACT[name].stored is INTERACTIONS else 0

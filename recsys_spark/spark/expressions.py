@@ -71,6 +71,15 @@ def expression(spark: SparkSession, text: str) -> Column:
     return _column(spark, _checked_maps(spark, parsed))
 
 
+def quoted(name: str) -> str:
+    """Return a column's name as an expression: dots, blanks and all other signs stay part of the name.
+
+    >>> quoted("user.id")
+    '`user.id`'
+    """
+    return f"`{name.replace('`', '``')}`"
+
+
 def references(df: DataFrame, text: str) -> frozenset[str]:
     """Return the names of the columns of ``df`` that an expression reads. Raises what Spark's analyser raises."""
     return reading(df, text).names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import unquote
@@ -11,15 +10,16 @@ from pyspark.sql import SparkSession
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
+from recsys_spark.ingest.contents import PACKED
 from recsys_spark.ingest.csv.content import check_content
 from recsys_spark.ingest.csv.form import Form
 from recsys_spark.ingest.csv.headers import Header, header_of, path_of
+from recsys_spark.ingest.files import one_slash
 from recsys_spark.spark.files import first_bytes
 from recsys_spark.spark.filesystem import FileSystem
 
 N_BYTES, MANY_BYTES = 2**14, 2**20
 """First bytes in which the header is looked for: at first, and where they do not suffice."""
-_COMPRESSED = (".gz", ".bz2", ".zst", ".deflate", ".snappy", ".lz4")
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,8 @@ class Beginnings:
 
         Raises SourceError where a file is not text, has another encoding, or a first line without end.
         """
-        # Spark writes `file:///x` in some places, and `file:/x` in others.
-        files = sorted({re.sub(r"^file:/+", "file:/", uri) for uri in uris})
-        plain = [file for file in files if not file.lower().endswith(_COMPRESSED)]
+        files = sorted(map(one_slash, uris))
+        plain = [file for file in files if not file.lower().endswith(PACKED)]
         begun = dict(zip(plain, first_bytes(self.spark, list(map(unquote, plain)), N_BYTES), strict=True))
         found = [self._header(file, begun.get(file)) for file in files]
         return [header for header in found if header is not None]

@@ -2,20 +2,10 @@
 
 from __future__ import annotations
 
-import codecs
-
 from recsys_spark.errors import SourceError
-from recsys_spark.ingest.contents import kind_of
+from recsys_spark.ingest.contents import WIDE, kind_of
 from recsys_spark.ingest.csv.form import Form
 from recsys_spark.ingest.csv.headers import path_of
-
-_MARKS = {
-    codecs.BOM_UTF32_LE: "UTF-32",
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
-"""Marks at the beginning of a file. The longer ones come first, because one begins like another."""
 
 
 def check_content(file: str, content: bytes, form: Form, *, where: str) -> None:
@@ -49,7 +39,7 @@ def wide_encoding(content: bytes) -> str | None:
     >>> wide_encoding("a,b".encode("utf-16")), wide_encoding("a,b".encode("utf-16-be")), wide_encoding(b"a,b")
     ('UTF-16', 'UTF-16BE', None)
     """
-    marked = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    marked = next((name for mark, name in WIDE.items() if content.startswith(mark)), None)
     if marked is not None or len(content) < 2:
         return marked
     even, odd = (content[start::2].count(0) / len(content[start::2]) for start in (0, 1))

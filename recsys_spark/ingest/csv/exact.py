@@ -21,6 +21,7 @@ from recsys_spark.ingest.csv.form import Form
 from recsys_spark.ingest.csv.records import Assembler
 from recsys_spark.ingest.csv.survey import FILE, LINE
 from recsys_spark.ingest.opened import MALFORMED
+from recsys_spark.spark.expressions import quoted
 
 _FOLDERS, _BLOCK, _ID = "__folders", "__block", "__id"
 _SCHEMA = pa.schema(
@@ -39,7 +40,7 @@ _N_TOGETHER = 4_096
 
 def records_of(lines: DataFrame, files: Sequence[str], form: Form, dialect: Dialect, n_fields: int) -> DataFrame:
     """Return the records of some files: `file`, `folders` (JSON), `record`, `is_rejected`, `is_strict`."""
-    folders = [F.col(_quoted(name)) for name in lines.columns if name != LINE]
+    folders = [F.col(quoted(name)) for name in lines.columns if name != LINE]
     ordered = (
         lines.where(F.col("_metadata.file_path").isin(*files))
         .select(
@@ -93,7 +94,7 @@ def backslash_files(lines: DataFrame, files: Sequence[str], form: Form, n_fields
 
 def rows_of(records: DataFrame, schema: StructType, options: Mapping[str, str], folders: StructType) -> DataFrame:
     """Return the rows of records: the columns of ``schema``, among them MALFORMED, and those of ``folders``."""
-    ddl = ", ".join(f"{_quoted(field.name)} {field.dataType.simpleString()}" for field in schema)
+    ddl = ", ".join(f"{quoted(field.name)} {field.dataType.simpleString()}" for field in schema)
     named = records.select(
         "record",
         "is_rejected",
@@ -102,15 +103,11 @@ def rows_of(records: DataFrame, schema: StructType, options: Mapping[str, str], 
     )
     of_folders = {field.name.lower() for field in folders}
     values = {
-        name: F.when(~F.col("is_rejected"), F.col(f"parsed.{_quoted(name)}"))
+        name: F.when(~F.col("is_rejected"), F.col(f"parsed.{quoted(name)}"))
         for name in schema.names
         # Spark too takes the name of a folder rather than a column of its files.
         if name.lower() not in of_folders
     }
     values[MALFORMED] = F.when(F.col("is_rejected"), F.col("record")).otherwise(F.col(f"parsed.{MALFORMED}"))
-    values |= {name: F.col(f"folders.{_quoted(name)}") for name in folders.names}
+    values |= {name: F.col(f"folders.{quoted(name)}") for name in folders.names}
     return named.select(*(column.alias(name) for name, column in values.items()))
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"

@@ -12,6 +12,7 @@ from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.csv.form import Form
 from recsys_spark.ingest.csv.records import MAX_LINES, is_blank
+from recsys_spark.ingest.files import named
 from recsys_spark.ingest.source_errors import shown
 
 _LINE_ENDS = re.compile(r"\r\n|\n|\r")
@@ -94,7 +95,8 @@ def safe_names(values: Iterable[str], *, null: str, with_case: bool) -> tuple[st
 def check_same(headers: Sequence[Header], source: Source, form: Form, *, where: str, with_case: bool) -> None:
     """Raise SourceError where the files have different columns, unless the source allows it.
 
-    A first line that has fewer than half of its names in common with the first file is no header, and never allowed.
+    A first line is not a header where it has fewer than half of its names in common with the first file. Such a file
+    is never allowed.
     """
     first = headers[0].keys(with_case=with_case)
     for header in headers[1:]:
@@ -134,7 +136,7 @@ def _names(header: Header) -> str:
 
 def path_of(file: str) -> str:
     """Return a file's path for a message."""
-    return unquote(file).removeprefix("file://").removeprefix("file:")
+    return named([unquote(file)])
 
 
 def names_by_file(headers: Sequence[Header], *, with_case: bool) -> dict[str, tuple[str, ...]]:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import re
-
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
 from recsys_spark.config.sources import Join, Source
 from recsys_spark.ingest.csv.form import Form
-from recsys_spark.ingest.opened import MALFORMED
+from recsys_spark.ingest.opened import MALFORMED, read_by
 from recsys_spark.ingest.row_checks import IDS
-from recsys_spark.spark.expressions import references
-from recsys_spark.spark.failures import SparkFailure
+from recsys_spark.spark.expressions import quoted
 
 _TYPES = ("int", "bigint", "double", "date", "timestamp", "boolean")
 _EXACT = ("int", "bigint", "date", "boolean")
@@ -36,7 +33,7 @@ def inferred_types(rows: DataFrame, source: Source, form: Form) -> dict[str, Dat
     if not names:
         return {}
     given = {name: form.of(name) for name in _FORMATS if form.of(name)}
-    as_csv = F.to_csv(F.struct(*(F.col(_quoted(name)).alias(f"c{k}") for k, name in enumerate(names))))
+    as_csv = F.to_csv(F.struct(*(F.col(quoted(name)).alias(f"c{k}") for k, name in enumerate(names))))
     options = {**given, "mode": "PERMISSIVE", "escape": "\\"}
     parsed = {
         kind: F.from_csv(as_csv, ", ".join(f"c{k} {kind}" for k in range(len(names))), options).alias(kind)
@@ -47,7 +44,7 @@ def inferred_types(rows: DataFrame, source: Source, form: Form) -> dict[str, Dat
     )
     unlike = []
     for position, name in enumerate(names):
-        value = F.col(_quoted(name))
+        value = F.col(quoted(name))
         unlike.append(F.count(value).alias(f"n{position}"))
         for kind in _TYPES:
             read = F.col(f"__{kind}.c{position}")
@@ -69,16 +66,4 @@ def _text_columns(rows: DataFrame, source: Source) -> set[str]:
     if isinstance(source, Join):
         keys += [source.columns[name] for name in source.on if name in source.columns]
     names = {name for join in source.join for name in join.on}
-    return names.union(*(_read(rows, text) for text in keys))
-
-
-def _read(rows: DataFrame, text: str) -> frozenset[str]:
-    try:
-        return references(rows, text)
-    except SparkFailure:
-        # The expression also reads a joined column, or it is wrong. The columns that it may read are then kept as text.
-        return frozenset(n for n in rows.columns if re.search(rf"(?<!\w){re.escape(n)}(?!\w)", text, re.IGNORECASE))
-
-
-def _quoted(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+    return names.union(*(read_by(rows, text) for text in keys))

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 
 from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
+from recsys_spark.ingest.contents import check_compressed
 from recsys_spark.ingest.csv.beginnings import Beginnings
 from recsys_spark.ingest.csv.form import Form, check_encoding
 from recsys_spark.ingest.csv.headers import check_same, names_by_file, path_of
@@ -18,6 +19,7 @@ from recsys_spark.ingest.csv.parts import Part, Parts
 from recsys_spark.ingest.csv.survey import Survey, lines_of, surveyed
 from recsys_spark.ingest.opened import MALFORMED, Opened
 from recsys_spark.ingest.source_errors import nothing_in
+from recsys_spark.spark.expressions import quoted
 from recsys_spark.spark.files import Listing
 
 log = logging.getLogger("recsys_spark")
@@ -28,6 +30,7 @@ def open_csv(spark: SparkSession, source: Source, files: Listing, where: str) ->
 
     Reads the lines of all files once, to see how they are written; the rows are read later.
     """
+    check_compressed(spark, files, where=where)
     form = Form(source.options)
     check_encoding(spark, form, where=where)
     lines = lines_of(spark, source, form)
@@ -84,10 +87,10 @@ def _n_rows(surveys: Sequence[Survey], parts: Sequence[Part], form: Form) -> int
 
 def _check_all_rows(rows: DataFrame, *, where: str) -> None:
     """Raise SourceError where a row has not the form of its file, as the mode FAILFAST asks for."""
-    some = rows.columns[0].replace("`", "``")
+    some = quoted(rows.columns[0])
     # Spark reads no file for the column of malformed rows alone.
-    bad = rows.where(F.col(MALFORMED).isNotNull()).select(F.col(f"`{some}`"), MALFORMED)
-    found = bad.agg(F.count(F.lit(1)).alias("n"), F.min(MALFORMED).alias("text"), F.min(f"`{some}`")).collect()[0]
+    bad = rows.where(F.col(MALFORMED).isNotNull()).select(F.col(some), MALFORMED)
+    found = bad.agg(F.count(F.lit(1)).alias("n"), F.min(MALFORMED).alias("text"), F.min(some)).collect()[0]
     if found["n"]:
         raise SourceError(
             "The source has rows of another form than its header, and its mode is FAILFAST",
