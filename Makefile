@@ -71,8 +71,9 @@ format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-docs: install ## write docs/tables.md and docs/configuration.md from the code
+docs: install ## write docs/tables.md, docs/configuration.md and docs/dirty-data.md from the code
 	$(BIN)/python -m recsys_spark.reference
+	$(BIN)/python -m tests.slow.dirt.page
 
 # Copied with their folders, so that relative links out of docs/ hold on the site as well.
 PAGES := README.md README.zh-CN.md CONTRIBUTING.md CHANGELOG.md conf docs benchmarks/results

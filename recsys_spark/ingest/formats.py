@@ -5,6 +5,7 @@ in ``config.sources.Format``.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from pyspark.sql import SparkSession
 
@@ -14,6 +15,7 @@ from recsys_spark.ingest.columnar import open_columnar
 from recsys_spark.ingest.contents import beginnings
 from recsys_spark.ingest.csv.reader import open_csv
 from recsys_spark.ingest.files import check_reach, files_of, option
+from recsys_spark.ingest.folders import decoded
 from recsys_spark.ingest.json import open_json
 from recsys_spark.ingest.opened import Opened
 from recsys_spark.ingest.source_errors import explain_files, explain_table, nothing_in
@@ -64,6 +66,7 @@ def open_source(spark: SparkSession, source: Source, *, where: str) -> Opened:
         if not opened.columns:
             raise nothing_in(source, where=where)
         check_reach(opened.rows, opened.in_files, files, source, where=where)
+        opened = replace(opened, rows=decoded(opened.rows, files))
     except SparkFailure as error:
         raise explain_files(error, spark, source, where=where) from error
     return opened

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any
 
 from pyspark.errors import AnalysisException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, DataType, StringType, StructField, StructType
 
@@ -15,13 +16,18 @@ from recsys_spark.config.sources import Source
 from recsys_spark.errors import SourceError
 from recsys_spark.ingest.contents import beginnings
 from recsys_spark.ingest.files import named, option
-from recsys_spark.ingest.opened import MALFORMED, Opened, used
-from recsys_spark.spark.files import Listing, file_columns
+from recsys_spark.ingest.json_lines import has_more, rows_of
+from recsys_spark.ingest.opened import MALFORMED, Opened, read_by, used
+from recsys_spark.ingest.row_checks import IDS
+from recsys_spark.spark.expressions import quoted
+from recsys_spark.spark.files import Listing, file_columns, json_columns
 
 _SPREAD = ("[", "{", "[{")
 """First lines of JSON that is spread over lines."""
 _NEXT = r"[}\]][\s\x00]*\n[\s\x00]*[{\[]"
 """The end of one value and the begin of the next without a comma. Texts of JSON have no line breaks inside."""
+_OBJECT = r'^(\{("|\}$)|\[["{])'
+"""The begin of an object or an array, as Spark writes them into a column of texts."""
 _CASE = "spark.sql.caseSensitive"
 
 
@@ -50,7 +56,33 @@ def open_json(spark: SparkSession, source: Source, files: Listing, where: str) -
         return Opened(spark.createDataFrame([], StructType([])))
     schema = StructType([*columns, StructField(MALFORMED, StringType())])
     rows = spark.read.schema(schema).options(**options).json(str(source.path))
+    if _is_lines(source):
+        lines, chosen = _texts(spark, source), _without(options, "mode")
+        if has_more(lines, chosen):
+            rows = rows_of(lines, columns, chosen, malformed=MALFORMED)
+    rows = _without_objects_as_ids(rows, source)
     return Opened(_with_own_name(spark, rows, source), MALFORMED, in_files=in_files)
+
+
+def _is_lines(source: Source) -> bool:
+    """Return whether each line of the files is a value, as far as one can tell from the options."""
+    encoding = (option(source, "encoding") or option(source, "charset")).upper().replace("-", "")
+    return option(source, "multiLine").lower() != "true" and not option(source, "lineSep") and encoding in ("", "UTF8")
+
+
+def _without_objects_as_ids(rows: DataFrame, source: Source) -> DataFrame:
+    """Return the rows; one that has an object or an array where others have an id is malformed.
+
+    Spark reads such a column as text, and writes the object as JSON.
+    """
+    texts = {field.name for field in rows.schema if isinstance(field.dataType, StringType)} - {MALFORMED}
+    keys = {name.lower() for column, text in source.columns.items() if column in IDS for name in read_by(rows, text)}
+    odd = [F.col(quoted(name)).rlike(_OBJECT) for name in sorted(texts) if name.lower() in keys]
+    if not odd:
+        return rows
+    whole = F.to_json(F.struct(*(F.col(quoted(name)) for name in rows.columns if name != MALFORMED)))
+    is_odd = reduce(Column.__or__, (F.coalesce(one, F.lit(False)) for one in odd))
+    return rows.withColumn(MALFORMED, F.coalesce(MALFORMED, F.when(is_odd, whole)))
 
 
 def _inferred(
@@ -68,7 +100,7 @@ def _inferred(
             # One key twice in one row: the last counts, as in other readers. The other rows have the same columns.
             keys = "json_object_keys(value)"
             once = _texts(spark, source).where(f"coalesce(size(array_distinct({keys})) = size({keys}), true)")
-            fields = spark.read.options(**options).json(once.select("value")).schema
+            fields = json_columns(once.select("value"), options)
             in_files = frozenset(fields.names)
     if was_exact:
         return list(fields), in_files

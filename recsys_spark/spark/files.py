@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql.types import StructType
 
 from recsys_spark.spark.java_calls import JavaCalls
 
@@ -59,6 +61,12 @@ def _first_bytes(spark: SparkSession, paths: Sequence[str], n_bytes: int) -> lis
     system = where.get(0).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     owner, takes = "org.apache.hadoop.fs.FileSystem", "org.apache.hadoop.fs.Path"
     return calls.beginnings(calls.map(where, owner, "open", takes=takes, of=system), n_bytes)
+
+
+def json_columns(texts: DataFrame, options: Mapping[str, str]) -> StructType:
+    """Return the columns of a table of JSON texts, which has one column."""
+    # PySpark 4.0 takes no table here.
+    return texts.sparkSession.read.options(**options).json(texts.rdd.map(itemgetter(0))).schema
 
 
 def file_columns(df: DataFrame) -> frozenset[str]:

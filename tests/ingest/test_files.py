@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from pyspark.sql import SparkSession
 
@@ -151,3 +152,18 @@ def test_a_column_of_files_and_folders_is_refused_where_it_is_used(spark: SparkS
         opened(spark, source(at, "json"))
     files = opened(spark, source(at, "json", recursiveFileLookup="true")).rows
     assert [row.u for row in files.collect()] == [7]
+
+
+def test_folders_are_read_as_pandas_and_as_spark_name_them(spark: SparkSession, tmp_path: Path) -> None:
+    users = ["用户1", "é", "a/b", "50%", "a=b", "Ã©", "ab"]
+    pandas, both = tmp_path / "pandas", tmp_path / "both"
+    pd.DataFrame({"u": users, "i": "1"}).to_parquet(pandas, partition_cols=["u"])
+    read = opened(spark, source(pandas, "parquet")).rows
+    assert sorted(row.u for row in read.collect()) == sorted(users)
+    assert [row.i for row in read.where("u = 'é'").collect()] == ["1"]
+    spark.createDataFrame([(user, "2") for user in ["用户2", "é", "%E9"]], "u string, i string").write.partitionBy(
+        "u"
+    ).parquet(str(both))
+    shutil.copytree(pandas, both, dirs_exist_ok=True)
+    read = opened(spark, source(both, "parquet")).rows
+    assert sorted(row.u for row in read.where("i = '2'").collect()) == sorted(["用户2", "é", "%E9"])

@@ -155,3 +155,26 @@ def test_what_is_no_json_at_all_says_so(spark: SparkSession, tmp_path: Path) -> 
     assert error.what == "No line of the files is an object of JSON"
     assert str(error.found).startswith("u,v in ")
     assert refused(spark, file(tmp_path, "\n \n", "b.json")).what == "The file or folder holds no data"
+
+
+def test_a_line_with_more_than_one_value_is_a_malformed_row(spark: SparkSession, tmp_path: Path) -> None:
+    odd = ['{"u":"b"}{"u":"c"}', '{"u":"d"},{"u":"e"}', '[{"u":"f"}]{"u":"g"}', '{"u":"h"} # ok', '{"u":"i"']
+    right = ["{'u':'j }{ k','t':[{'a':1},{'a':2}]}", '{"u":"l"},', '[{"u":"m"},{"u":"n"}]', " "]
+    at = file(tmp_path / "shop=s 1", LINES + "\n".join([*odd, *right]), "a.json").parent.parent
+    found = rows(opened(spark, at), "u", "shop", MALFORMED)
+    assert [row[0] for row in found if row[2] is None] == ["a", "j }{ k", "l", "m", "n", "é"]
+    assert sorted(row[2] for row in found if row[2] is not None) == sorted(odd)
+    assert {row[1] for row in found} == {"s 1"}
+
+
+def test_texts_and_lists_that_look_like_two_values_are_one(spark: SparkSession, tmp_path: Path) -> None:
+    at = file(tmp_path, '{"u":"a } { b","t":[{"v":1},{"v":2}]}\n{"u":"[1] [2]"}\n')
+    assert rows(opened(spark, at), "u", MALFORMED) == [("[1] [2]", None), ("a } { b", None)]
+
+
+def test_an_object_where_others_have_an_id_is_a_malformed_row(spark: SparkSession, tmp_path: Path) -> None:
+    at = file(tmp_path, LINES + '{"u":{"id":"b"},"v":3}\n{"u":["c"],"v":4}\n{"u":"{d}","v":5}\n')
+    found = rows(opened(spark, at), "u", MALFORMED)
+    assert [row[0] for row in found if row[1] is None] == ["a", "{d}", "é"]
+    assert [row[0] for row in found if row[1] is not None] == ['["c"]', '{"id":"b"}']
+    assert all(row[1] is None for row in rows(opened(spark, at, column="v"), "u", MALFORMED))

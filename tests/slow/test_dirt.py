@@ -12,10 +12,7 @@ from tests.slow.dirt.fault import Case
 from tests.slow.dirt.night import Verdict, run_cases
 from tests.slow.dirt.registry import all_cases
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif("DIRT" not in os.environ, reason="over ten minutes on two cores; set DIRT=1 to run it"),
-]
+pytestmark = pytest.mark.slow
 CASES = all_cases(every_spread="DIRT_EVERY_SPREAD" in os.environ)
 """Each fault once; with the variable DIRT_EVERY_SPREAD set, in each place and share of rows that it names."""
 

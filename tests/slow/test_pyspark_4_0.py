@@ -23,6 +23,8 @@ TESTS = (
     "tests/encoding/test_embed.py",
     "tests/scoring/test_score_plan.py",
     "tests/encoding/test_udf.py",
+    "tests/ingest/test_accounts.py",
+    "tests/ingest/test_json.py",
 )
 """Tests that call Spark in every way that the project does; ingest, profiles and evaluate are in whole runs.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from tests.slow.dirt.fault import (
     ONE_FIRST,
     ONE_LAST,
     ONE_MIDDLE,
+    PERCENT,
     THIRD,
     Cells,
     Fault,
@@ -89,10 +91,6 @@ def _pretty(work: Work) -> Mapping[str, Any]:
 
 def _capitals(rows: list[Cells]) -> str:
     return json_text(rows).replace('"user_id"', '"User_ID"')
-
-
-def _nested(rows: list[Cells]) -> str:
-    return json_text([{**row, "user_id": {"id": row["user_id"]}} for row in rows])  # type: ignore[dict-item]
 
 
 def _tag_structs(work: Work) -> Mapping[str, Any]:
@@ -179,12 +177,15 @@ FAULTS = (
         "json array part", "One file of a folder is a list over lines", _array, Refused(("multiLine", "{file}"))
     ),
     part_fault("json capitals", "One file has keys in capitals", _capitals, Refused(("sources.behaviours", "User_ID"))),
-    part_fault(
+    line_fault(
         "json nested",
-        "One file has an object where others have an id",
-        _nested,
-        Refused(("sources.behaviours", "user_id")),
+        "Rows have an object where others have an id",
+        lambda line: re.sub(r'"user_id": ("[^"]*")', r'"user_id": {"id": \1}', line),
+        BAD_ROW,
+        spreads=(ONE_MIDDLE, THIRD),
     ),
+    line_fault("json two", "Lines hold two objects", lambda line: line * 2, BAD_ROW, spreads=(PERCENT, THIRD)),
+    line_fault("json tail", "Lines go on after the object", lambda line: line + " # ok", BAD_ROW, spreads=(ONE_LAST,)),
     part_fault("json bom", "One file begins with a byte order mark", lambda rows: "\ufeff" + json_text(rows), RIGHT),
     part_fault(
         "json gz cut",

@@ -29,7 +29,6 @@ first, the middle and the last file.
 """
 LIMITS = """## Known limits
 
-- A line of a JSON file may hold two objects. Spark reads the first one alone, and nothing tells of the second.
 - A copy of a file with the table's own ending, such as `Copy of a.csv`, cannot be told from a part of the table.
 - In UTF-16 and UTF-32 files, a quote that never ends swallows the rows behind it.
 - Two stray quotes in one line of a CSV file pair up: `27" lamp,"seat` is read as two fields.
