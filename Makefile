@@ -12,7 +12,7 @@ INSTALLED := $(VENV)/.installed
 PROCESSES ?= 3
 PYTEST := $(BIN)/pytest --dist loadfile -n
 
-.PHONY: help demo install bench-score bench-encode bench-quality bench-train test test-slow check lint types format docs site clean
+.PHONY: help demo install bench-score bench-encode bench-quality bench-train bench-platform test test-slow check lint types format docs site clean
 
 help: ## show this list
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -66,6 +66,10 @@ bench-quality: install ## lists next to the best rivals' on public data (or DATA
 bench-train: install ## training: processes, whole, growth, warm starts, a million items (or PARTS=full,items, DATASETS=)
 	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m benchmarks.train $(if $(PARTS),--parts $(PARTS)) $(if $(DATASETS),--datasets $(DATASETS))
+
+bench-platform: install ## what a run costs beside its arithmetic (or PARTS=example,nothing)
+	$(BIN)/pip install --disable-pip-version-check -q -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m benchmarks.platform $(if $(PARTS),--parts $(PARTS))
 
 format: install ## rewrite files to the house format
 	$(BIN)/ruff check --fix .
