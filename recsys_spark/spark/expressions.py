@@ -16,6 +16,8 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
+from recsys_spark.spark.java_calls import java_class
+
 _EXPLICIT_ALIAS = re.compile(r"\bas\s+(\w+|`[^`]+`)\s*$", re.IGNORECASE)
 _WORD_FUNCTIONS = ("CurrentUser", "CurrentDate", "CurrentTimestamp", "CurrentTime")
 _CANNOT_RAISE = (
@@ -58,7 +60,7 @@ def raises(spark: SparkSession, column: Column) -> Column:
     """
     jvm: Any = spark._jvm
     whole = spark._jsparkSession.expression(F.struct(column.alias("value"))._jc)
-    return _column(spark, jvm.org.apache.spark.sql.catalyst.expressions.TryEval(whole)).isNull()
+    return _column(spark, java_class(jvm, "org.apache.spark.sql.catalyst.expressions.TryEval")(whole)).isNull()
 
 
 def expression(spark: SparkSession, text: str) -> Column:
@@ -151,7 +153,7 @@ def _column(spark: SparkSession, expression: Any) -> Column:
     from pyspark.sql.classic.column import Column as Classic
 
     jvm: Any = spark._jvm
-    column: Column = Classic(jvm.org.apache.spark.sql.classic.ExpressionUtils.column(expression))
+    column: Column = Classic(java_class(jvm, "org.apache.spark.sql.classic.ExpressionUtils").column(expression))
     return column
 
 
@@ -186,7 +188,7 @@ _NULL_KEYS: dict[str, Callable[..., Column]] = {
 
 def _sequence(spark: SparkSession, items: list[Any]) -> Any:
     jvm: Any = spark._jvm
-    return jvm.scala.jdk.javaapi.CollectionConverters.asScala(items).toSeq()
+    return java_class(jvm, "scala.jdk.javaapi.CollectionConverters").asScala(items).toSeq()
 
 
 def _above(plan: Any, base: Any) -> Iterator[Any]:

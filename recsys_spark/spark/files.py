@@ -39,7 +39,7 @@ def listing(spark: SparkSession, path: str, options: Mapping[str, str]) -> Listi
     # Spark opens no file of the format `text` before it reads rows.
     rows = spark.read.format("text").options(**{**chosen, "recursiveFileLookup": "true"}).load(path)
     found = rows._jdf.queryExecution().analyzed().relation().location().allFiles()
-    statuses = calls.listed(calls.jvm.scala.jdk.javaapi.CollectionConverters.asJava(found))
+    statuses = calls.listed(calls.java("scala.jdk.javaapi.CollectionConverters").asJava(found))
     owner = "org.apache.hadoop.fs.FileStatus"
     paths = calls.texts(calls.map(statuses, owner, "getPath"))
     sizes = map(int, calls.texts(calls.map(statuses, owner, "getLen")))
@@ -57,7 +57,7 @@ def first_bytes(spark: SparkSession, paths: Sequence[str], n_bytes: int) -> list
 
 def _first_bytes(spark: SparkSession, paths: Sequence[str], n_bytes: int) -> list[bytes]:
     calls = JavaCalls(spark)
-    where = calls.listed([calls.jvm.org.apache.hadoop.fs.Path(path) for path in paths])
+    where = calls.listed([calls.java("org.apache.hadoop.fs.Path")(path) for path in paths])
     system = where.get(0).getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
     owner, takes = "org.apache.hadoop.fs.FileSystem", "org.apache.hadoop.fs.Path"
     return calls.beginnings(calls.map(where, owner, "open", takes=takes, of=system), n_bytes)

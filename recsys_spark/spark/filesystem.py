@@ -8,6 +8,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from recsys_spark.spark.java_calls import java_class
+
 
 @dataclass(frozen=True)
 class FileStatus:
@@ -27,7 +29,7 @@ class FileSystem:
         self._conf = spark.sparkContext._jsc.hadoopConfiguration()
 
     def _open(self, path: str) -> tuple[Any, Any]:
-        where = self._jvm.org.apache.hadoop.fs.Path(path)
+        where = java_class(self._jvm, "org.apache.hadoop.fs.Path")(path)
         return where.getFileSystem(self._conf), where
 
     def exists(self, path: str) -> bool:
@@ -64,7 +66,7 @@ class FileSystem:
         fs, where = self._open(path)
         stream = fs.open(where)
         try:
-            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(stream))
+            return bytes(java_class(self._jvm, "org.apache.commons.io.IOUtils").toByteArray(stream))
         finally:
             stream.close()
 
@@ -73,16 +75,16 @@ class FileSystem:
 
         ``uri`` is percent-encoded, as Spark names the files that it reads. ``options`` are properties of Hadoop.
         """
-        conf = self._jvm.org.apache.hadoop.conf.Configuration(self._conf)
+        conf = java_class(self._jvm, "org.apache.hadoop.conf.Configuration")(self._conf)
         for key, value in (options or {}).items():
             conf.set(key, value)
-        where = self._jvm.org.apache.hadoop.fs.Path(self._jvm.java.net.URI(uri))
-        codec = self._jvm.org.apache.hadoop.io.compress.CompressionCodecFactory(conf).getCodec(where)
+        where = java_class(self._jvm, "org.apache.hadoop.fs.Path")(java_class(self._jvm, "java.net.URI")(uri))
+        codec = java_class(self._jvm, "org.apache.hadoop.io.compress.CompressionCodecFactory")(conf).getCodec(where)
         stream = where.getFileSystem(conf).open(where)
         try:
             content = codec.createInputStream(stream) if codec is not None else stream
-            bounded = self._jvm.org.apache.commons.io.input.BoundedInputStream(content, n_bytes)
-            return bytes(self._jvm.org.apache.commons.io.IOUtils.toByteArray(bounded))
+            bounded = java_class(self._jvm, "org.apache.commons.io.input.BoundedInputStream")(content, n_bytes)
+            return bytes(java_class(self._jvm, "org.apache.commons.io.IOUtils").toByteArray(bounded))
         finally:
             stream.close()
 
@@ -94,14 +96,14 @@ class FileSystem:
     def copy_to_local(self, path: str, target: str) -> None:
         """Copy a file to this machine's disk, streamed inside the JVM: weights do not fit through :meth:`read`."""
         fs, where = self._open(path)
-        local = self._jvm.org.apache.hadoop.fs.Path(target)
+        local = java_class(self._jvm, "org.apache.hadoop.fs.Path")(target)
         # The raw local file system, which leaves no .crc file next to the target.
         fs.copyToLocalFile(False, where, local, True)
 
     def write(self, path: str, content: bytes) -> None:
         """Write a file next to its place, then move it there, so that no reader sees half of it."""
         fs, where = self._open(path)
-        beside = self._jvm.org.apache.hadoop.fs.Path(f"{where.getParent()}/.{where.getName()}.part")
+        beside = java_class(self._jvm, "org.apache.hadoop.fs.Path")(f"{where.getParent()}/.{where.getName()}.part")
         stream = fs.create(beside, True)
         try:
             stream.write(content)
@@ -115,7 +117,7 @@ class FileSystem:
     def rename(self, source: str, target: str) -> None:
         """Move a file or folder; the target must not exist."""
         fs, where = self._open(source)
-        destination = self._jvm.org.apache.hadoop.fs.Path(target)
+        destination = java_class(self._jvm, "org.apache.hadoop.fs.Path")(target)
         fs.mkdirs(destination.getParent())
         if not fs.rename(where, destination):
             raise OSError(f"cannot move {source} to {target}")

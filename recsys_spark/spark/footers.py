@@ -14,10 +14,11 @@ from pyspark.sql.types import DataType, StructType
 
 from recsys_spark.spark.failures import messages
 from recsys_spark.spark.files import Listing
-from recsys_spark.spark.java_calls import JavaCalls
+from recsys_spark.spark.java_calls import JavaCalls, java_class
 
 _N_THREADS = 8
 _HADOOP = "org.apache.parquet.hadoop"
+_SOURCES = "org.apache.spark.sql.execution.datasources"
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def parquet_footers(spark: SparkSession, files: Listing) -> Footers:
 
 def _footers(spark: SparkSession, calls: JavaCalls, statuses: Any, unreadable: dict[str, str]) -> Footers:
     conf = spark.sparkContext._jsc.hadoopConfiguration()
-    reader = calls.jvm.org.apache.parquet.hadoop.ParquetFileReader
+    reader = calls.java("org.apache.parquet.hadoop.ParquetFileReader")
     footers = calls.listed(reader.readAllFootersInParallel(conf, statuses, False))
     paths = calls.texts(calls.map(footers, f"{_HADOOP}.Footer", "getFile"))
     metadata = calls.map(footers, f"{_HADOOP}.Footer", "getParquetMetadata")
@@ -76,11 +77,12 @@ def _footers(spark: SparkSession, calls: JavaCalls, statuses: Any, unreadable: d
 
 
 def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[FileColumn, ...]:
-    parquet = calls.jvm.org.apache.spark.sql.execution.datasources.parquet
-    converter = parquet.ParquetToSparkSchemaConverter(spark._jsparkSession.sessionState().conf())
+    converter = calls.java(f"{_SOURCES}.parquet.ParquetToSparkSchemaConverter")(
+        spark._jsparkSession.sessionState().conf()
+    )
     columns = []
     for field in schema.getFields():
-        alone = calls.jvm.org.apache.parquet.schema.MessageType("one", calls.listed([field]))
+        alone = calls.java("org.apache.parquet.schema.MessageType")("one", calls.listed([field]))
         kind: DataType | None = None
         try:
             kind = StructType.fromJson(json.loads(converter.convert(alone).json()))[0].dataType
@@ -93,9 +95,9 @@ def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[FileCo
 def _reason(spark: SparkSession, calls: JavaCalls, status: Any) -> str | None:
     """Return why a file's footer cannot be read; None where it can."""
     conf = spark.sparkContext._jsc.hadoopConfiguration()
-    reader = calls.jvm.org.apache.parquet.hadoop.ParquetFileReader
+    reader = calls.java("org.apache.parquet.hadoop.ParquetFileReader")
     try:
-        reader.open(calls.jvm.org.apache.parquet.hadoop.util.HadoopInputFile.fromStatus(status, conf)).close()
+        reader.open(calls.java("org.apache.parquet.hadoop.util.HadoopInputFile").fromStatus(status, conf)).close()
     except Py4JJavaError as error:
         return str(error.java_exception.getMessage())
     return None
@@ -116,9 +118,9 @@ def _orc_footer(spark: SparkSession, path: str) -> tuple[tuple[FileColumn, ...],
     """Return the columns and the number of rows of a file, or why its footer cannot be read."""
     jvm: Any = spark._jvm
     conf = spark.sparkContext._jsc.hadoopConfiguration()
-    orc = jvm.org.apache.orc.OrcFile
+    orc = java_class(jvm, "org.apache.orc.OrcFile")
     try:
-        reader = orc.createReader(jvm.org.apache.hadoop.fs.Path(path), orc.readerOptions(conf))
+        reader = orc.createReader(java_class(jvm, "org.apache.hadoop.fs.Path")(path), orc.readerOptions(conf))
         schema, n_rows = reader.getSchema(), int(reader.getNumberOfRows())
         reader.close()
     except (Py4JJavaError, PySparkException) as error:
@@ -126,7 +128,9 @@ def _orc_footer(spark: SparkSession, path: str) -> tuple[tuple[FileColumn, ...],
     stored = [str(kind.toString()) for kind in schema.getChildren() or []]
     names = [str(name) for name in schema.getFieldNames() or []]
     kinds = StructType.fromJson(
-        json.loads(jvm.org.apache.spark.sql.execution.datasources.orc.OrcUtils.toCatalystSchema(schema).json())
+        json.loads(
+            java_class(jvm, "org.apache.spark.sql.execution.datasources.orc.OrcUtils").toCatalystSchema(schema).json()
+        )
     )
     columns = [
         FileColumn(name, kind.dataType, f"{name} {text}") for name, kind, text in zip(names, kinds, stored, strict=True)

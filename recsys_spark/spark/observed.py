@@ -6,6 +6,8 @@ from typing import Any
 
 from pyspark.sql import Observation
 
+from recsys_spark.spark.java_calls import java_class
+
 _WAIT_MS = 600_000
 
 
@@ -20,7 +22,7 @@ def observed(observation: Observation) -> dict[str, Any] | None:
     if not future.isCompleted():
         # The numbers arrive by the listener bus. Once it is empty, numbers that did not arrive never will.
         jvm: Any = observation._jvm
-        jvm.org.apache.spark.SparkContext.getOrCreate().listenerBus().waitUntilEmpty(_WAIT_MS)
+        java_class(jvm, "org.apache.spark.SparkContext").getOrCreate().listenerBus().waitUntilEmpty(_WAIT_MS)
         if not future.isCompleted():
             return None
     counted = future.value().get().get().size()  # of a row, or of a map in Spark 4.0
