@@ -18,6 +18,7 @@ from recsys_spark.config.sections import Config
 from recsys_spark.errors import ConfigError, PublishRefused, StoreError
 from recsys_spark.spark.driver import require_context
 from recsys_spark.spark.failures import named_failures
+from recsys_spark.spark.short_runs import small_input
 from recsys_spark.steps import mlflow, train
 from recsys_spark.steps.context import Context
 from recsys_spark.steps.names import BACKTESTED, STAGE_NAMES
@@ -123,10 +124,18 @@ def _run_stage(ctx: Context, stage: Stage) -> None:
         log.info("%-18s started", label)
         started = time.monotonic()
         attempt = ctx.area.attempt(stage.name, key)
-        facts = {**stage.step(ctx, attempt), **own}
+        with small_input(ctx.spark, _input_bytes(ctx, own)):
+            facts = {**stage.step(ctx, attempt), **own}
         manifest = attempt.commit(facts, round(time.monotonic() - started, 2))
     counted = ", ".join(f"{n:,} {table}" for table, n in manifest.rows.items())
     log.info("%-18s finished in %.1f s%s", label, manifest.seconds, f": {counted}" if counted else "")
+
+
+def _input_bytes(ctx: Context, own: Mapping[str, Any]) -> int | None:
+    """Return the bytes of all files that ingest reads, or has read; None where they are not known."""
+    files = own["input"] if "input" in own else ctx.fact("ingest", "input")
+    sizes = [entry.get("n_bytes") for entry in files]
+    return None if None in sizes else sum(sizes)
 
 
 def stage_key(ctx: Context, stage: Stage, own: Mapping[str, Any] | None = None) -> str:

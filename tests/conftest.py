@@ -23,6 +23,7 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkSession]:
             "spark.local.dir": str(scratch / "local"),
         },
         app_name="recsys-spark-tests",
+        n_bytes=0,
     )
     yield session
     session.stop()

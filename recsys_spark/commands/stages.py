@@ -35,6 +35,7 @@ def run(command: str, options: Options) -> int:
     from recsys_spark.config.file import load_config
     from recsys_spark.pipeline import parse_date, parse_time, run_pipeline
     from recsys_spark.spark.session import create_session
+    from recsys_spark.spark.short_runs import local_bytes
 
     # Everything that can be wrong in the command line is found before Spark starts.
     parse_date(options.run_date)
@@ -42,7 +43,7 @@ def run(command: str, options: Options) -> int:
         parse_time(options.as_of)
     devices = dict.fromkeys(DEVICE_KEYS, options.device) if options.device else {}
     cfg = load_config(options.config, devices | dict(override(text) for text in options.set))
-    spark = create_session(cfg.spark)
+    spark = create_session(cfg.spark, n_bytes=local_bytes(cfg.sources.paths))
     try:
         stages = STAGE_NAMES if command == PIPELINE else (command,)
         ctx = run_pipeline(spark, cfg, options.run_date, as_of=options.as_of, stages=stages)

@@ -79,6 +79,17 @@ class Sources(Section):
         sources: list[Source] = getattr(self, name)
         return sources
 
+    @property
+    def paths(self) -> list[str | None]:
+        """Addresses of all sources and their joins; None stands for a catalog table."""
+        waiting: list[Source] = [source for name in type(self).model_fields for source in self.of(name)]
+        found = []
+        while waiting:
+            source = waiting.pop()
+            found.append(source.path)
+            waiting += source.join
+        return found
+
     @field_validator("*", mode="before")
     @classmethod
     def _one_or_several(cls, value: Any) -> Any:

@@ -21,6 +21,8 @@ from recsys_spark.shop.showcase import SHOWCASE, metrics_of, people_of
 from recsys_spark.spark.session import create_session
 
 _MARKER = "_GENERATED.json"
+_ROW_BYTES = 25
+"""Bytes of the shop's files for each behaviour."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def run_demo(folder: Path, parameters: Mapping[str, int], runner: Runner) -> Non
     configuration and a run date.
     """
     cfg = load_config(place_config(folder))
-    spark = create_session(cfg.spark, "recsys-spark demo")
+    spark = create_session(cfg.spark, "recsys-spark demo", n_bytes=_ROW_BYTES * parameters["n_behaviours"])
     started = time.monotonic()
     if ensure_shop(spark, folder / "shop", parameters):
         print(f"Generated a shop in {folder / 'shop'} ({time.monotonic() - started:.0f} s)", flush=True)

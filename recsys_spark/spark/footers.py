@@ -17,6 +17,8 @@ from recsys_spark.spark.files import Listing
 from recsys_spark.spark.java_calls import JavaCalls, java_class
 
 _N_THREADS = 8
+_FEW = 64
+"""Files whose footers the driver reads in the time that a job takes to start."""
 _HADOOP = "org.apache.parquet.hadoop"
 _SOURCES = "org.apache.spark.sql.execution.datasources"
 
@@ -66,14 +68,18 @@ def _footers(spark: SparkSession, calls: JavaCalls, statuses: Any, unreadable: d
     footers = calls.listed(reader.readAllFootersInParallel(conf, statuses, False))
     paths = calls.texts(calls.map(footers, f"{_HADOOP}.Footer", "getFile"))
     metadata = calls.map(footers, f"{_HADOOP}.Footer", "getParquetMetadata")
-    groups = calls.flat(calls.map(metadata, f"{_HADOOP}.metadata.ParquetMetadata", "getBlocks"))
-    n_rows = sum(map(int, calls.texts(calls.map(groups, f"{_HADOOP}.metadata.BlockMetaData", "getRowCount"))))
+    n_rows = _n_rows(calls, metadata)
     of_file = calls.map(metadata, f"{_HADOOP}.metadata.ParquetMetadata", "getFileMetaData")
     schemas = calls.map(of_file, f"{_HADOOP}.metadata.FileMetaData", "getSchema")
     written = calls.texts(schemas)
     known = {text: _columns(spark, calls, schemas.get(written.index(text))) for text in dict.fromkeys(written)}
     by_path = sorted(zip(paths, written, strict=True))
     return Footers({path: known[text] for path, text in by_path}, n_rows, unreadable)
+
+
+def _n_rows(calls: JavaCalls, metadata: Any) -> int:
+    groups = calls.flat(calls.map(metadata, f"{_HADOOP}.metadata.ParquetMetadata", "getBlocks"))
+    return sum(map(int, calls.texts(calls.map(groups, f"{_HADOOP}.metadata.BlockMetaData", "getRowCount"))))
 
 
 def _columns(spark: SparkSession, calls: JavaCalls, schema: Any) -> tuple[FileColumn, ...]:
@@ -101,6 +107,22 @@ def _reason(spark: SparkSession, calls: JavaCalls, status: Any) -> str | None:
     except Py4JJavaError as error:
         return str(error.java_exception.getMessage())
     return None
+
+
+def n_written(spark: SparkSession, folder: str) -> int | None:
+    """Return the number of rows that Spark has just written to a folder as Parquet; None where it has many files.
+
+    For many files a job that counts is faster than the driver alone.
+    """
+    calls = JavaCalls(spark)
+    conf = spark.sparkContext._jsc.hadoopConfiguration()
+    files = calls.java("org.apache.hadoop.fs.Path")(f"{folder}/part-*")
+    found = files.getFileSystem(conf).globStatus(files)
+    if len(found) > _FEW:
+        return None
+    statuses = calls.listed(list(found))
+    footers = calls.listed(calls.java(f"{_HADOOP}.ParquetFileReader").readAllFootersInParallel(conf, statuses, False))
+    return _n_rows(calls, calls.map(footers, f"{_HADOOP}.Footer", "getParquetMetadata"))
 
 
 def orc_footers(spark: SparkSession, files: Listing) -> Footers:

@@ -17,6 +17,7 @@ from pyspark.sql import SparkSession
 from recsys_spark.spark.driver import master, parallelism, refuse_remote, require_context
 from recsys_spark.spark.failures import first_cause
 from recsys_spark.spark.gpus import only_where_used
+from recsys_spark.spark.short_runs import DEFAULTED, java_options
 from recsys_spark.spark.spark_home import spark_home_of
 from recsys_spark.spark.start_failures import repeated, start_failure
 from recsys_spark.spark.startup import CHANGED, SAFE_PATH, check_settings, check_start, prepare, runs_already
@@ -29,7 +30,6 @@ REQUIRED = {
 }
 DEFAULTS = {
     "spark.sql.execution.arrow.pyspark.enabled": "true",
-    "spark.sql.adaptive.enabled": "true",
     "spark.ui.showConsoleProgress": "false",
     # Threads of torch that wait for one another must not hold a core. Where another process wants a core too, the
     # thread that the others wait for would get none; docs/measured/training.md says what that costs and gains. A
@@ -48,10 +48,13 @@ LOCAL_DEFAULTS = {
 LOCAL_SQL = {"spark.sql.shuffle.partitions": "8"}
 
 
-def create_session(properties: Mapping[str, str] | None = None, app_name: str = "recsys-spark") -> SparkSession:
+def create_session(
+    properties: Mapping[str, str] | None = None, app_name: str = "recsys-spark", *, n_bytes: int | None = None
+) -> SparkSession:
     """Return the active session or build one; without spark-submit's master it is local with all cores.
 
-    ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given. Raises
+    ``properties`` are the config's ``[spark]`` section: above the defaults, below what spark-submit was given.
+    ``n_bytes`` is the size of the input, if it is known; for a small one, Java gets the options for short runs. Raises
     ConfigError where the session would be, or is, one without a SparkContext, and StartupError where none can start.
     """
     # Workers must run this interpreter, not whichever `python3` is first on the PATH.
@@ -61,7 +64,7 @@ def create_session(properties: Mapping[str, str] | None = None, app_name: str = 
     submitted = _submitted()
     if submitted is None:
         builder = builder.appName(app_name)
-    chosen = chosen_properties(properties or {}, submitted)
+    chosen = chosen_properties(properties or {}, submitted, n_bytes=n_bytes)
     for key, value in chosen.items():
         builder = builder.config(key, value)
     with starting({**(submitted or {}), **chosen}):
@@ -70,7 +73,9 @@ def create_session(properties: Mapping[str, str] | None = None, app_name: str = 
     return session
 
 
-def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str] | None) -> dict[str, str]:
+def chosen_properties(
+    properties: Mapping[str, str], submitted: Mapping[str, str] | None, *, n_bytes: int | None = None
+) -> dict[str, str]:
     """Return the properties that the builder sets: only those that spark-submit was not given, with one exception.
 
     The builder overrules spark-submit. The exception: under dynamic allocation GPUs are taken from the executors of all
@@ -86,7 +91,9 @@ def chosen_properties(properties: Mapping[str, str], submitted: Mapping[str, str
         chosen |= LOCAL_SQL
         if submitted is None:
             # On a cluster no executor would find a driver that calls itself localhost.
-            chosen |= LOCAL_DEFAULTS
+            chosen |= LOCAL_DEFAULTS | java_options(n_bytes, properties)
+    if ours := [key for key in LOCAL_SQL if key in chosen and key not in {**properties, **(submitted or {})}]:
+        chosen[DEFAULTED] = ",".join(ours)
     chosen |= properties
     submitted = submitted or {}
     chosen = {key: value for key, value in chosen.items() if key not in submitted} | REQUIRED

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from recsys_spark import tables
@@ -121,18 +121,14 @@ def samples(served: DataFrame, item_profiles: DataFrame, lists: DataFrame) -> li
 
 
 def _chosen(user_profiles: DataFrame) -> list[Any]:
-    order = [F.xxhash64("user_id"), F.col("user_id")]
+    order = Window.partitionBy("segment").orderBy(F.xxhash64("user_id"), "user_id")
     columns = ("user_id", "segment", "history", "interest_tags")
-    by_segment = {
-        segment: user_profiles.where(F.col("segment") == segment)
-        .orderBy(*order)
-        .select(*columns)
-        .limit(N_SAMPLES)
-        .collect()
-        for segment in SEGMENTS
-    }
+    places = user_profiles.select(*columns, F.row_number().over(order).alias("place"))
+    first = places.where((F.col("place") <= N_SAMPLES) & F.col("segment").isin(*SEGMENTS)).collect()
+    first.sort(key=lambda row: row["place"])
+    by_segment = [[row for row in first if row["segment"] == segment] for segment in SEGMENTS]
     # One of each segment, then second ones, until there are five.
-    rounds = [rows[k] for k in range(N_SAMPLES) for rows in by_segment.values() if len(rows) > k]
+    rounds = [rows[k] for k in range(N_SAMPLES) for rows in by_segment if len(rows) > k]
     return sorted(rounds[:N_SAMPLES], key=lambda row: SEGMENTS.index(row["segment"]))
 
 

@@ -30,6 +30,7 @@ from recsys_spark.publishing.sinks.sink import Sink
 from recsys_spark.schema import Table
 from recsys_spark.spark.failures import SparkFailure
 from recsys_spark.spark.filesystem import FileSystem
+from recsys_spark.spark.footers import n_written
 from recsys_spark.spark.unreachable import unreachable
 from recsys_spark.store.embeddings import Vectors
 
@@ -189,8 +190,9 @@ class Attempt:
         path = f"{self.folder}/{table.name}"
         table.conform(df).write.parquet(path)
         written = self.area._read(path, table)
-        # Row counts come from the files' footers, not from another scan.
-        self.rows[table.name] = written.select(F.lit(1)).count()
+        n_rows = n_written(self.area.store.spark, path)
+        # Spark counts from the footers as well.
+        self.rows[table.name] = written.select(F.lit(1)).count() if n_rows is None else n_rows
         return written
 
     def stage_source(self, name: str, df: DataFrame) -> DataFrame:
