@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -16,10 +17,12 @@ from recsys_spark.model.kernels.tower import UserTower, friend_boosts, last_outp
 from recsys_spark.numerics.arrays import F32, I64, Bools
 
 USERS_PER_PASS = 256
+ITEMS_PER_PASS = 512
+LIKE_PER_PASS = 32
+"""Users of one length of history. More would be computed for nothing where a batch has few of them."""
 
 
-@dataclass(frozen=True)
-class ItemVectors:
+class ItemVectors(NamedTuple):
     """The vectors of n items that scoring and histories need."""
 
     token: F32
@@ -83,7 +86,24 @@ class Recommender:
         has_vector: Bools,
         popularity: Popularity,
     ) -> ItemVectors:
-        """Return the vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0."""
+        """Return the vectors of n items from text vectors [n, h]; an item not seen in training has delta 0 and c 0.
+
+        An item's vectors are the same to the last bit, whichever other items are in the batch.
+        """
+        parts = []
+        for start in range(0, len(ids), ITEMS_PER_PASS):
+            rows = np.arange(start, min(len(ids), start + ITEMS_PER_PASS))
+            padded = np.resize(rows, ITEMS_PER_PASS)
+            of_rows = Popularity(popularity.recent[padded], popularity.total[padded])
+            part = self._item_vectors(ids[padded], vectors[padded], has_vector[padded], of_rows)
+            parts.append(ItemVectors._make(values[: len(rows)] for values in part))
+        if not parts:
+            return self._item_vectors(ids, vectors, has_vector, popularity)
+        return ItemVectors(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
+
+    def _item_vectors(
+        self, ids: npt.NDArray[np.object_], vectors: F32, has_vector: Bools, popularity: Popularity
+    ) -> ItemVectors:
         t = self._tensors
         e = (torch.from_numpy(vectors) - t["text_mean"]) / t["text_scale"]
         e = e * torch.from_numpy(has_vector).unsqueeze(1)
@@ -156,12 +176,18 @@ class Recommender:
 
     @torch.inference_mode()
     def user_vectors(self, histories: Histories, item_tokens: F32) -> F32:
-        """Return x_i [n, d]; ``item_tokens`` [n_items, d] are indexed by the histories' positions."""
+        """Return x_i [n, d]; ``item_tokens`` [n_items, d] are indexed by the histories' positions.
+
+        A user's vector is the same to the last bit, whoever else is in the batch. So each pass has as many rows as any
+        other, all with histories of one length: products of other shapes may add in another order.
+        """
         out = np.zeros((histories.n_users, self.shape.width), dtype=np.float32)
         table = torch.from_numpy(item_tokens)
         order = np.argsort(histories.lengths, kind="stable")
-        for start in range(0, len(order), USERS_PER_PASS):
-            rows = order[start : start + USERS_PER_PASS]
-            tokens = tokens_of(histories.take(rows))
-            out[rows] = last_outputs(self._tower(tokens, table), tokens.lengths).numpy()
+        for alike in np.split(order, np.flatnonzero(np.diff(histories.lengths[order])) + 1):
+            for start in range(0, len(alike), LIKE_PER_PASS):
+                rows = alike[start : start + LIKE_PER_PASS]
+                tokens = tokens_of(histories.take(np.resize(rows, LIKE_PER_PASS)))
+                vectors = last_outputs(self._tower(tokens, table), tokens.lengths).numpy()
+                out[rows] = vectors[: len(rows)]
         return out

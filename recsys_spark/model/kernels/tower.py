@@ -99,8 +99,9 @@ def tokens_of(histories: Histories) -> Tokens:
     social_items = np.zeros((n, int(social_lengths.max(initial=0))), dtype=np.int64)
     social_items[social_rows, social_columns] = histories.social_items
     social_weights = np.zeros(social_items.shape, dtype=np.float32)
-    social_weights[social_rows, social_columns] = histories.social_weights
-    social_weights /= np.maximum(social_weights.sum(1, keepdims=True), 1e-12)
+    # Added user by user: the order of `sum` over a padded row depends on the others of the batch.
+    sums = np.bincount(social_rows, histories.social_weights, minlength=n)[social_rows]
+    social_weights[social_rows, social_columns] = histories.social_weights / np.maximum(sums, 1e-12)
     return Tokens(
         items=padded(histories.items, np.int64),
         behaviours=padded(histories.behaviours, np.int64),
