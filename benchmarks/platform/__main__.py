@@ -6,11 +6,12 @@ CPU-seconds are those of all processes: the driver, the JVM and the Python worke
 from __future__ import annotations
 
 from benchmarks.common.suite import Benchmark
+from benchmarks.platform import example, nothing
 
 PLATFORM = Benchmark(
     name="platform",
     title="What a run costs beside its arithmetic",
-    parts=(),
+    parts=(example.PART, nothing.PART),
 )
 
 if __name__ == "__main__":
