@@ -17,6 +17,10 @@ from recsys_spark.spark.expressions import Reading, reading
 from recsys_spark.spark.failures import SparkFailure
 
 
+KEYS = (*IDS, "ts")
+"""Columns whose expression must read the source."""
+
+
 def checked(df: DataFrame, text: str, *, where: str, columns: Sequence[str], group_by: Sequence[str] = ()) -> Reading:
     """Return what an expression over ``df`` reads of the source's ``columns``.
 
@@ -45,14 +49,17 @@ def checked(df: DataFrame, text: str, *, where: str, columns: Sequence[str], gro
             action="Add `group_by` to the source, or remove the aggregate.",
         )
     if found.words:
-        word = found.words[0]
-        close = nearest(word, columns)
+        word, meant = found.words[0], where.rpartition(".")[2]
+        close = nearest(word, columns) or (nearest(meant, columns) if meant in KEYS else None)
+        # Called as a function it would still be the same for every row, which no key may be.
+        call = "" if meant in KEYS else f"For the function write {word}()."
         raise SourceError(
             f"Column `{word}` does not exist in the source",
             where=where,
             found=f"{text}, where Spark would read `{word}` as a function",
             expected=f"one of {shown(columns)}",
-            action=(f"Did you mean `{close}`? " if close else "") + f"For the function write {word}().",
+            action=" ".join(part for part in (f"Did you mean `{close}`?" if close else "", call) if part)
+            or "Name a column of the source.",
         )
     return found
 
@@ -62,9 +69,9 @@ def check_key(col: Col, text: str, found: Reading, *, where: str, columns: Seque
 
     A time may be a typed literal, which says that one time is meant.
     """
-    is_time = isinstance(col.type, TimestampType)
-    if col.name not in IDS and not is_time:
+    if col.name not in KEYS:
         return
+    is_time = isinstance(col.type, TimestampType)
     if found.names or (is_time and found.is_moment):
         return
     literal = " For one time for all rows write timestamp '2026-01-31 00:00:00' or date '2026-01-31'."

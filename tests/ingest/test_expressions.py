@@ -80,7 +80,14 @@ def test_a_similar_column_is_suggested(spark: SparkSession, tmp_path: Path) -> N
     error = refused(
         spark, BEHAVIOURS, csv(tmp_path, TEXT.replace("uid", "user_"), columns={**EVENTS, "user_id": "user"})
     )
-    assert "Did you mean `user_`?" in str(error.action)
+    assert error.action == "Did you mean `user_`?"
+
+
+def test_a_column_with_a_name_like_the_key_is_suggested(spark: SparkSession, tmp_path: Path) -> None:
+    error = refused(spark, BEHAVIOURS, csv(tmp_path, TEXT, columns={**EVENTS, "user_id": "user"}))
+    assert error.action == "Did you mean `uid`?"
+    error = refused(spark, BEHAVIOURS, csv(tmp_path, TEXT, columns={**EVENTS, "value": "length(user)"}))
+    assert error.action == "For the function write user()."
 
 
 @pytest.mark.parametrize("text", ["timestamp '2025-01-01 00:00:00'", "date '2025-01-01'"])
