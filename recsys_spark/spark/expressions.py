@@ -59,7 +59,8 @@ def raises(spark: SparkSession, column: Column) -> Column:
     next row may then be wrong. So a value is computed by another copy of the expression, on rows that do not raise.
     """
     jvm: Any = spark._jvm
-    whole = spark._jsparkSession.expression(F.struct(column.alias("value"))._jc)
+    # Outside of a branch Spark computes a part of functions such as nullif and BETWEEN before it comes to TryEval.
+    whole = spark._jsparkSession.expression(F.when(F.lit(True), F.struct(column.alias("value")))._jc)
     return _column(spark, java_class(jvm, "org.apache.spark.sql.catalyst.expressions.TryEval")(whole)).isNull()
 
 

@@ -108,6 +108,8 @@ def test_a_key_may_be_any_expression_over_the_source(spark: SparkSession, tmp_pa
         ("ts", "timestamp_millis(cast(big as bigint))", "bad_ts"),
         ("ts", "from_utc_timestamp(t, if(n > 5, 'Mars/Olympus', 'UTC'))", "bad_ts"),
         ("ts", "if(n > 5, raise_error('no'), t)", "bad_ts"),
+        ("ts", "nullif(timestamp_seconds(cast(big as bigint)), timestamp '1990-01-01')", "bad_ts"),
+        ("value", "if(timestamp_seconds(cast(big as bigint)) between '1960-01-01' and t, 1, 2)", "bad_value"),
         ("user_id", "concat(uid, element_at(array('a'), if(n > 5, 0, 1)))", "bad_id"),
         ("item_id", "regexp_replace(i, if(n > 5, '(', 'x'), '')", "bad_id"),
         ("behaviour", "if(n > 5, raise_error('no'), b)", "bad_value"),
