@@ -16,7 +16,6 @@ from recsys_spark.schema import Col
 from recsys_spark.spark.expressions import Reading, reading
 from recsys_spark.spark.failures import SparkFailure
 
-
 KEYS = (*IDS, "ts")
 """Columns whose expression must read the source."""
 
