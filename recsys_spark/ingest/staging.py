@@ -15,8 +15,9 @@ from pyspark.sql import functions as F
 from recsys_spark.config.sources import Source
 from recsys_spark.ingest.expressions import checked, explained
 from recsys_spark.ingest.opened import Opened
-from recsys_spark.spark.expressions import Reading, expression, partition_columns, prunable, quoted, raises
+from recsys_spark.spark.expressions import Reading, partition_columns, prunable, quoted, raises
 from recsys_spark.spark.failures import SparkFailure
+from recsys_spark.spark.strict import expression
 
 Stage = Callable[[str, DataFrame], DataFrame]
 """Stores rows under a name, at once, and returns them as stored."""

@@ -7,19 +7,21 @@ which Spark's own try_ functions are built.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import DataType
 
+from recsys_spark.spark.catalyst import column_of, items, kind_of, last
 from recsys_spark.spark.java_calls import java_class
+from recsys_spark.spark.strict import expression
 
 _EXPLICIT_ALIAS = re.compile(r"\bas\s+(\w+|`[^`]+`)\s*$", re.IGNORECASE)
 _WORD_FUNCTIONS = ("CurrentUser", "CurrentDate", "CurrentTimestamp", "CurrentTime")
+_MOMENTS = ("timestamp", "timestamp_ntz", "date")
 _CANNOT_RAISE = (
     *("And", "Or", "Not", "EqualTo", "EqualNullSafe", "LessThan", "LessThanOrEqual", "GreaterThan"),
     *("GreaterThanOrEqual", "In", "InSet", "IsNull", "IsNotNull", "StartsWith", "EndsWith", "Contains"),
@@ -61,17 +63,7 @@ def raises(spark: SparkSession, column: Column) -> Column:
     jvm: Any = spark._jvm
     # Outside of a branch Spark computes a part of functions such as nullif and BETWEEN before it comes to TryEval.
     whole = spark._jsparkSession.expression(F.when(F.lit(True), F.struct(column.alias("value")))._jc)
-    return _column(spark, java_class(jvm, "org.apache.spark.sql.catalyst.expressions.TryEval")(whole)).isNull()
-
-
-def expression(spark: SparkSession, text: str) -> Column:
-    """Return the column of an SQL expression, as F.expr, with a check before each map that is built in it.
-
-    Spark's builder of maps stays half-filled when a key is null, and gives the next row wrong keys or an error that
-    nothing catches. So a null key raises before the builder is touched.
-    """
-    parsed = spark._jsparkSession.sessionState().sqlParser().parseExpression(text)
-    return _column(spark, _checked_maps(spark, parsed))
+    return column_of(spark, java_class(jvm, "org.apache.spark.sql.catalyst.expressions.TryEval")(whole)).isNull()
 
 
 def quoted(name: str) -> str:
@@ -95,7 +87,7 @@ def reading(df: DataFrame, text: str, group_by: Sequence[str] = ()) -> Reading:
     """
     parsed = df.sparkSession._jsparkSession.sessionState().sqlParser().parseExpression(text)
     grouped = bool(group_by)
-    column = F.expr(text).alias("it")
+    column = expression(df.sparkSession, text).alias("it")
     # The result of an aggregation has the keys as well; their names must not count as the expression's.
     selected = df.groupBy(*map(F.expr, group_by)).agg(column) if grouped else df.select(column)
     base = df._jdf.queryExecution().analyzed()
@@ -104,23 +96,24 @@ def reading(df: DataFrame, text: str, group_by: Sequence[str] = ()) -> Reading:
     inputs: list[Any] = []
     nodes = list(_above(selected._jdf.queryExecution().analyzed(), base))
     for node in nodes:
-        expressions = [_last(node.aggregateExpressions())] if _kind(node) == "Aggregate" else _items(node.expressions())
-        for expression in expressions:
-            read |= _attributes(expression.references().toSeq())
-            inputs += _row_inputs(expression)
+        expressions = [last(node.aggregateExpressions())] if kind_of(node) == "Aggregate" else items(node.expressions())
+        for part in expressions:
+            read |= _attributes(part.references().toSeq())
+            inputs += _row_inputs(part)
     of_source = {key: own.get(key, name) for key, name in read.items() if key in own or name.startswith("_metadata")}
-    reshapes = grouped or any(_kind(node) != "Project" for node in nodes)
+    reshapes = grouped or any(kind_of(node) != "Project" for node in nodes)
     return Reading(
         type=selected.schema["it"].dataType,
         names=frozenset(of_source.values()),
         words=_words(parsed, {name.lower() for name in of_source.values()}),
-        alias=parsed.name() if _kind(parsed) == "Alias" and not _EXPLICIT_ALIAS.search(text) else None,
-        is_moment=_kind(parsed) == "Literal" and parsed.dataType().typeName() in ("timestamp", "timestamp_ntz", "date"),
+        alias=parsed.name() if kind_of(parsed) == "Alias" and not _EXPLICIT_ALIAS.search(text) else None,
+        is_moment=kind_of(parsed) == "Literal"
+        and parsed.dataType().typeName() in ("timestamp", "timestamp_ntz", "date"),
         reshapes=reshapes,
-        aggregates=any(_kind(node) == "Aggregate" for node in nodes),
-        is_safe=not reshapes and all(_is_safe(part) for node in nodes for part in _items(node.expressions())),
+        aggregates=any(kind_of(node) == "Aggregate" for node in nodes),
+        is_safe=not reshapes and all(_is_safe(part) for node in nodes for part in items(node.expressions())),
         inputs=tuple(
-            _column(df.sparkSession, part)
+            column_of(df.sparkSession, part)
             for part in (inputs if reshapes else ())
             if _attributes(part.references().toSeq()).keys() <= own.keys()
         ),
@@ -135,7 +128,7 @@ def prunable(df: DataFrame, condition: str, among: frozenset[str] | None = None)
     """
     node = df.where(F.expr(condition))._jdf.queryExecution().analyzed()
     return [
-        _column(df.sparkSession, part)
+        column_of(df.sparkSession, part)
         for part in _conjuncts(node.condition())
         if _is_safe(part) and (among is None or set(_attributes(part.references().toSeq()).values()) <= among)
     ]
@@ -144,52 +137,9 @@ def prunable(df: DataFrame, condition: str, among: frozenset[str] | None = None)
 def partition_columns(df: DataFrame) -> frozenset[str]:
     """Return the columns of files just opened that come from the names of folders."""
     plan = df._jdf.queryExecution().analyzed().collectLeaves().head()
-    if _kind(plan) != "LogicalRelation" or not hasattr(plan.relation(), "partitionSchema"):
+    if kind_of(plan) != "LogicalRelation" or not hasattr(plan.relation(), "partitionSchema"):
         return frozenset()
     return frozenset(plan.relation().partitionSchema().fieldNames())
-
-
-def _column(spark: SparkSession, expression: Any) -> Column:
-    """Return the PySpark column of an expression of Catalyst."""
-    from pyspark.sql.classic.column import Column as Classic
-
-    jvm: Any = spark._jvm
-    column: Column = Classic(java_class(jvm, "org.apache.spark.sql.classic.ExpressionUtils").column(expression))
-    return column
-
-
-def _checked_maps(spark: SparkSession, node: Any) -> Any:
-    """Return a parsed expression in which a null key of a map raises before the map is built."""
-    before = _items(node.children())
-    children = [_checked_maps(spark, child) for child in before]
-    if any(one is not other for one, other in zip(children, before, strict=True)):
-        node = node.withNewChildren(_sequence(spark, children))
-    name = str(_last(node.nameParts())).lower() if _kind(node) == "UnresolvedFunction" else ""
-    if name not in _NULL_KEYS or not children:
-        return node
-    # Functions such as from_json want their options as a map of literals, and nothing else.
-    if name == "map" and all(_kind(key) == "Literal" and key.value() is not None for key in children[::2]):
-        return node
-    is_null = _NULL_KEYS[name](*(_column(spark, child) for child in children))
-    checked = F.when(is_null, F.raise_error(F.lit("a key of a map is null"))).otherwise(_column(spark, node))
-    return spark._jsparkSession.expression(checked._jc)
-
-
-def _any_null(keys: Column) -> Column:
-    return F.exists(keys, lambda key: key.isNull())
-
-
-_NULL_KEYS: dict[str, Callable[..., Column]] = {
-    "map": lambda *pairs: reduce(Column.__or__, (key.isNull() for key in pairs[::2])),
-    "map_from_arrays": lambda keys, _: _any_null(keys),
-    "transform_keys": lambda map, function: _any_null(F.map_values(F.call_function("transform_values", map, function))),
-}
-"""Function that builds a map -> whether one of its keys is null, told without building it."""
-
-
-def _sequence(spark: SparkSession, items: list[Any]) -> Any:
-    jvm: Any = spark._jvm
-    return java_class(jvm, "scala.jdk.javaapi.CollectionConverters").asScala(items).toSeq()
 
 
 def _above(plan: Any, base: Any) -> Iterator[Any]:
@@ -201,27 +151,27 @@ def _above(plan: Any, base: Any) -> Iterator[Any]:
 
 def _row_inputs(expression: Any) -> Iterator[Any]:
     """Yield what is evaluated on single rows before an aggregate, generator or window."""
-    is_function = _kind(expression) == "AggregateExpression"
+    is_function = kind_of(expression) == "AggregateExpression"
     if is_function or expression.getClass().getName().endswith(("Explode", "Inline", "Stack", "Generator")):
-        yield from _items((expression.aggregateFunction() if is_function else expression).children())
+        yield from items((expression.aggregateFunction() if is_function else expression).children())
         return
-    for child in _items(expression.children()):
+    for child in items(expression.children()):
         yield from _row_inputs(child)
 
 
 def _words(parsed: Any, names: set[str]) -> tuple[str, ...]:
     """Return the bare words of a parsed expression that are not among the columns it turned out to read."""
-    kind = _kind(parsed)
+    kind = kind_of(parsed)
     if kind in _WORD_FUNCTIONS:
         return (str(parsed.prettyName()),)
     if kind == "UnresolvedAttribute":
-        parts = _items(parsed.nameParts())
+        parts = items(parsed.nameParts())
         return (str(parts[0]),) if len(parts) == 1 and str(parts[0]).lower() not in names else ()
-    return tuple(word for child in _items(parsed.children()) for word in _words(child, names))
+    return tuple(word for child in items(parsed.children()) for word in _words(child, names))
 
 
 def _conjuncts(condition: Any) -> Iterator[Any]:
-    if _kind(condition) == "And":
+    if kind_of(condition) == "And":
         yield from _conjuncts(condition.left())
         yield from _conjuncts(condition.right())
     else:
@@ -232,20 +182,8 @@ def _is_safe(part: Any) -> bool:
     # What reads no column has one value for all rows: it cannot raise on one of them.
     if part.references().isEmpty() and part.deterministic():
         return True
-    return _kind(part) in _CANNOT_RAISE and all(_is_safe(child) for child in _items(part.children()))
+    return kind_of(part) in _CANNOT_RAISE and all(_is_safe(child) for child in items(part.children()))
 
 
 def _attributes(sequence: Any) -> dict[int, str]:
-    return {int(attribute.exprId().id()): str(attribute.name()) for attribute in _items(sequence)}
-
-
-def _kind(node: Any) -> str:
-    return str(node.getClass().getSimpleName()).removesuffix("$")
-
-
-def _items(sequence: Any) -> list[Any]:
-    return [sequence.apply(position) for position in range(sequence.size())]
-
-
-def _last(sequence: Any) -> Any:
-    return sequence.apply(sequence.size() - 1)
+    return {int(attribute.exprId().id()): str(attribute.name()) for attribute in items(sequence)}

@@ -115,6 +115,10 @@ def test_a_key_may_be_any_expression_over_the_source(spark: SparkSession, tmp_pa
         ("behaviour", "if(n > 5, raise_error('no'), b)", "bad_value"),
         ("value", "from_json(if(n > 5, 'x', '{\"a\": 1}'), 'a double', map('mode', 'FAILFAST')).a", "bad_value"),
         ("value", "cast(assert_true(n < 6) as double)", "bad_value"),
+        ("value", "cast(n as int) * 400000000", "bad_value"),
+        ("value", "cast(n as int) + 2147483642", "bad_value"),
+        ("value", "2147483642 - -cast(n as int)", "bad_value"),
+        ("ts", "timestamp_seconds(cast(n as int) * 400000000 - 400000000 * cast(n as int))", "bad_ts"),
     ],
 )
 def test_an_expression_that_raises_sets_one_row_aside(
@@ -154,6 +158,43 @@ def test_a_null_key_of_a_map_and_a_condition_that_raises_leave_other_rows_as_the
     }
     account = mapped.accounts[0]
     assert (account.read, account.filtered, account.rejected, account.accepted) == (7, 1, 3, 3)
+
+
+def test_arithmetic_on_empty_cells_and_times_is_not_an_error(spark: SparkSession, tmp_path: Path) -> None:
+    columns = {
+        **EVENTS,
+        "value": "cast(n as int) * 2",
+        "ts": "cast(t as timestamp) + interval 1 day - interval 25 hours",
+    }
+    found = read(spark, BEHAVIOURS, csv(tmp_path, TEXT.replace("n\n", "n\n", 1), columns=columns)).accepted.collect()
+    assert len(found) == 2
+    empty = csv(
+        tmp_path,
+        "uid,n\nu1,\nu2,3\n",
+        columns={"user_id": "uid", "attributes": "map('n', cast(cast(n as int) * 2 as string))"},
+    )
+    assert {row.user_id: row.attributes for row in read(spark, USERS, empty).accepted.collect()} == {
+        "u1": {"n": None},
+        "u2": {"n": "6"},
+    }
+
+
+def test_a_row_whose_sum_overflows_does_not_enter_its_group(spark: SparkSession, tmp_path: Path) -> None:
+    source = csv(
+        tmp_path,
+        "id,n\n1,1\n1,9\n2,3\n",
+        group_by=["id"],
+        columns={
+            "user_id": "id",
+            "interest_tags": "transform(collect_list(cast(n as int) * 400000000), x -> string(x))",
+        },
+    )
+    mapped = read(spark, USERS, source)
+    assert {row.user_id: row.interest_tags for row in mapped.accepted.collect()} == {
+        "1": ["400000000"],
+        "2": ["1200000000"],
+    }
+    assert {reason: [row["n"] for row in rows] for reason, rows in by_reason(mapped).items()} == {"bad_value": ["9"]}
 
 
 def test_a_row_that_raises_does_not_enter_its_group(spark: SparkSession, tmp_path: Path) -> None:
