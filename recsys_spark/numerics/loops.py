@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from recsys_spark.numerics.arrays import F32, Number, f32
+from recsys_spark.numerics.arrays import F32, F64, I64, Number, f32
 from recsys_spark.numerics.instructions import times_two_to, widened
-from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled
+from recsys_spark.numerics.machine_code import FUSED, REORDERED, inlined
 
 # exp(x) = 2^n exp(r), n = round(x / ln 2), |r| <= ln 2 / 2: the reduction and polynomial of Cephes' expf (Moshier),
 # relative error below 1e-7. ln 2 comes in two parts so that r keeps its bits.
@@ -27,7 +27,7 @@ LOWEST = np.finfo(np.float32).min
 """Below every score but -inf."""
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def exp_of(x: Number) -> Number:
     """Return exp(x) in float32; where it is below e^-87, return 0."""
     clamped = max(x, UNDERFLOW)
@@ -44,7 +44,7 @@ def exp_of(x: Number) -> Number:
     return times_two_to(p, rounded) if x > UNDERFLOW else f32(0.0)
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -> None:
     """Compute out = exp((logits + bias - highest) * scale), all float32 [w]; below e^-87 it is 0.
 
@@ -55,7 +55,7 @@ def exp_into(out: F32, logits: F32, bias: F32, scale: Number, highest: Number) -
         out[j] = exp_of(x)
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def exp_below(values: F32, highest: F32, scale: Number) -> None:
     """Compute values = exp((values - highest) * scale) in place, all float32 [w], as :func:`exp_into`.
 
@@ -66,7 +66,7 @@ def exp_below(values: F32, highest: F32, scale: Number) -> None:
         values[j] = exp_of(x)
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def total_of(values: F32) -> Number:
     """Return the sum of float32 [w]."""
     total = f32(0.0)
@@ -75,7 +75,7 @@ def total_of(values: F32) -> Number:
     return total
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def highest_of(logits: F32, bias: F32) -> Number:
     """Return max(logits + bias), float32 [w]."""
     highest = f32(-np.inf)
@@ -85,7 +85,7 @@ def highest_of(logits: F32, bias: F32) -> Number:
     return highest
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def group_maxima(maxima: F32, scores: F32) -> None:
     """Write the largest of each group of float32 ``scores`` [r * RUN].
 
@@ -100,7 +100,7 @@ def group_maxima(maxima: F32, scores: F32) -> None:
             maxima[run * LANES + lane] = highest
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def n_reaching(values: F32, bound: Number) -> int:
     """Return how many of float32 ``values`` are at least ``bound``."""
     count = np.int32(0)
@@ -109,7 +109,7 @@ def n_reaching(values: F32, bound: Number) -> int:
     return int(count)
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def least_reaching(values: F32, bound: Number) -> Number:
     """Return the smallest of float32 ``values`` that are at least ``bound``; infinity where there is none."""
     least = f32(np.inf)
@@ -119,7 +119,7 @@ def least_reaching(values: F32, bound: Number) -> Number:
     return least
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def largest(values: F32) -> Number:
     """Return the largest of float32 ``values``."""
     most = f32(-np.inf)
@@ -128,7 +128,7 @@ def largest(values: F32) -> Number:
     return most
 
 
-@compiled()
+@inlined()
 def nth_largest(values: F32, n: int) -> Number:
     """Return the n-th largest (from 1) of float32 ``values``, -inf where fewer than n are larger than that.
 
@@ -155,7 +155,36 @@ def nth_largest(values: F32, n: int) -> Number:
             high = middle
 
 
-@compiled()
+@inlined()
+def order_of(falling: F64, rising: I64) -> I64:
+    """Return the order of int64 [n] by (falling desc, rising asc).
+
+    Shell's sort, because NumPy's sorts take Numba a second and a half to compile.
+    """
+    size = len(rising)
+    order = np.empty(size, np.int64)
+    for k in range(size):
+        order[k] = k
+    gap = 1
+    while gap < size // 3:
+        gap = 3 * gap + 1
+    while gap > 0:
+        for k in range(gap, size):
+            moved, at = order[k], k
+            while at >= gap:
+                other = order[at - gap]
+                if falling[other] > falling[moved]:
+                    break
+                if falling[other] == falling[moved] and rising[other] <= rising[moved]:
+                    break
+                order[at] = other
+                at -= gap
+            order[at] = moved
+        gap //= 3
+    return order
+
+
+@inlined()
 def lowered(score: float, slack: float) -> Number:
     """Return a float32 below ``score - slack``, whatever the rounding errors of this line."""
     return f32(score - slack - abs(score) * 2.0**-22)

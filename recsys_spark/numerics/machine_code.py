@@ -7,10 +7,12 @@ that folder is not writable. ``NUMBA_CACHE_DIR`` names another place. All compil
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
+from numba.core.registry import CPUDispatcher
 
 from recsys_spark.numerics.code_cache import CodeCache
 
@@ -19,28 +21,52 @@ FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}
 
 
+class Inlined(CPUDispatcher):  # type: ignore[misc]
+    """A compiled function without an entry for Python, which would be one more copy of its code to optimise."""
+
+    def __call__(self, *args: Any) -> Any:
+        """Call it from Python, as tests do, through a compiled function that is made for it."""
+        return _entry(self)(*args)
+
+
+@cache
+def _entry(function: Inlined) -> Callable[..., Any]:
+    return cast(Callable[..., Any], njit(lambda *args: function(*args)))
+
+
 def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
-    """Compile a function at its first call in a process, or load its machine code from disk.
+    """Compile a function that Python calls, at its first call in a process, or load its machine code from disk.
 
     ``fastmath`` names what LLVM may do to floating-point operations: FUSED, REORDERED, or nothing.
     """
+    return lambda function: cast(F, _kept(CPUDispatcher(function, targetoptions=_options(fastmath))))
 
-    def decorate(function: F) -> F:
-        options: dict[str, Any] = {
-            "nogil": True,
-            "error_model": "numpy",
-            "fastmath": fastmath or False,
-            # Without it a call runs the callee's own code in the process that compiled it. A process that loads both
-            # from disk runs the copy next to the caller's code. The two are optimised apart and differ in last bits.
-            "forceinline": True,
-        }
-        try:
-            with _own_cache():
-                return cast(F, njit(cache=True, **options)(function))
-        except RuntimeError:  # no place to keep machine code: a read-only machine without a home
-            return cast(F, njit(**options)(function))
 
-    return decorate
+def inlined(fastmath: set[str] | None = None) -> Callable[[F], F]:
+    """Compile a function that only compiled functions call. It becomes a part of each of them."""
+    # Without ``forceinline`` a call runs the callee's own code in the process that compiled it. A process that loads
+    # both from disk runs the copy next to the caller's code. The two are optimised apart and differ in last bits.
+    options = _options(fastmath) | {"forceinline": True, "no_cpython_wrapper": True}
+    return lambda function: cast(F, _kept(Inlined(function, targetoptions=options)))
+
+
+def _options(fastmath: set[str] | None) -> dict[str, Any]:
+    # Nothing calls these functions from C.
+    return {
+        "nopython": True,
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": fastmath or False,
+        "no_cfunc_wrapper": True,
+    }
+
+
+def _kept(function: CPUDispatcher) -> CPUDispatcher:
+    """Let ``function`` keep its machine code on disk, where there is a place."""
+    # Without one, on a read-only machine without a home, each process compiles.
+    with suppress(RuntimeError), _own_cache():
+        function.enable_caching()
+    return function
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from recsys_spark.encoding.kernels.small_products import LANES, ROWS, product_of
 from recsys_spark.encoding.kernels.threads import in_parts
 from recsys_spark.numerics.arrays import F32, I64, Number, f32
 from recsys_spark.numerics.loops import exp_below
-from recsys_spark.numerics.machine_code import FUSED, compiled
+from recsys_spark.numerics.machine_code import FUSED, compiled, inlined
 
 SHORT = 128
 """Up to this number of tokens the loop is faster than torch's attention, for heads of width 32 and 64."""
@@ -44,16 +44,17 @@ def attend(qkv: F32, starts: I64, n_heads: int, out: F32) -> F32:
     return out
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def highest_into(highest: F32, scores: F32) -> None:
     """Write the largest of each column of float32 ``scores`` [n, w] into ``highest`` [w]."""
-    highest[:] = scores[0]
+    for column in range(len(highest)):
+        highest[column] = scores[0, column]
     for row in range(1, len(scores)):
         for column in range(len(highest)):
             highest[column] = max(highest[column], scores[row, column])
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def weights_into(scores: F32, scale: Number, highest: F32, totals: F32) -> None:
     """Replace each column of float32 ``scores`` [n, w] by softmax(scale * column).
 
@@ -72,7 +73,7 @@ def weights_into(scores: F32, scale: Number, highest: F32, totals: F32) -> None:
             scores[row, column] *= totals[column]
 
 
-@compiled()
+@inlined()
 def multiply_rows(
     out: F32,
     o: int,
@@ -123,7 +124,8 @@ def attend_short(qkv: F32, starts: I64, n_heads: int, longest: int, out: F32) ->
         filled = -(-length // LANES) * LANES
         scores = weights[: length * filled].reshape(length, filled)
         for row in range(length):
-            text[row] = qkv[first + row]
+            for column in range(3 * h):
+                text[row, column] = qkv[first + row, column]
         for head in range(n_heads):
             query = head * d
             key, value = query + h, query + 2 * h

@@ -18,7 +18,7 @@ import numpy as np
 
 from recsys_spark.numerics.arrays import F32, I8, I32, Number, f32
 from recsys_spark.numerics.loops import ROUND
-from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled
+from recsys_spark.numerics.machine_code import FUSED, REORDERED, compiled, inlined
 
 LEVELS, LOWEST_LEVEL = f32(255.0), f32(128.0)
 HALF, ONE, ROOT_HALF = f32(0.5), f32(1.0), f32(0.70710678118654752)
@@ -41,7 +41,7 @@ Q0, Q1, Q2, Q3 = (
 Q4 = f32(-1.45660718464996e-05)
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def gelu(x: Number) -> Number:
     """Return x * (1 + erf(x / sqrt 2)) / 2 in float32, with an error below 1e-6."""
     z = min(max(x * ROOT_HALF, -ERF_END), ERF_END)
@@ -59,7 +59,7 @@ def gelu(x: Number) -> Number:
     return HALF * x * (ONE + z * p / q)
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def range_of(row: F32) -> tuple[Number, Number]:
     """Return the smallest and the largest of float32 [k]."""
     low, high = row[0], row[0]
@@ -69,7 +69,7 @@ def range_of(row: F32) -> tuple[Number, Number]:
     return low, high
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def quantise_into(out: I8, row: F32, low: Number, high: Number) -> tuple[Number, Number]:
     """Write int8 [k] of float32 [k] whose range is given; return (step, middle)."""
     step = (high - low) / LEVELS
@@ -80,7 +80,7 @@ def quantise_into(out: I8, row: F32, low: Number, high: Number) -> tuple[Number,
     return step, low + LOWEST_LEVEL * step
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def scaled_into(out: F32, acc: I32, step: Number, middle: Number, steps: F32, sums: F32, bias: F32) -> None:
     """Write one row of a product in float32, bias added; all [n]."""
     for n in range(len(out)):
@@ -107,7 +107,7 @@ def product_rows(
         scaled_into(out[t], acc[t], step[t], middle[t], steps, sums, bias)
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def gelu_row(row: F32) -> None:
     """Apply GELU to float32 [n] in place."""
     for n in range(len(row)):
@@ -146,7 +146,7 @@ def gelu_rows(
         q_step[t], q_middle[t] = quantise_into(q[t], row, low, high)
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def norm_row(row: F32, residual: F32, gain: F32, shift: F32, epsilon: Number) -> None:
     """Compute residual = LayerNorm(row + residual), float32 [n]; ``row`` is scratch memory."""
     n = len(row)

@@ -13,6 +13,7 @@ import numpy as np
 
 from recsys_spark.model.kernels.links import columns_of
 from recsys_spark.numerics.arrays import F32, I32, I64, Bools
+from recsys_spark.numerics.loops import order_of
 from recsys_spark.numerics.machine_code import compiled
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.rank import Rank, exact_raw
@@ -72,9 +73,10 @@ def merged(offsets: I64, excluded: I32, boost_offsets: I64, column: I64, start: 
     size = 0
     for i in range(m):
         low, high = boost_offsets[i], boost_offsets[i + 1]
-        order = low + np.argsort(column[low:high])
+        order = order_of(np.zeros(high - low), column[low:high])
         at, end = offsets[i], offsets[i + 1]
-        for k in order:
+        for some in order:
+            k = low + some
             if column[k] < 0:
                 continue
             position = column[k] + start

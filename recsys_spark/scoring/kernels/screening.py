@@ -24,7 +24,7 @@ from recsys_spark.numerics.loops import (
     nth_largest,
     total_of,
 )
-from recsys_spark.numerics.machine_code import compiled
+from recsys_spark.numerics.machine_code import compiled, inlined
 from recsys_spark.scoring.kernels.rank import Rank
 from recsys_spark.scoring.kernels.rank.float32 import scores_into
 from recsys_spark.scoring.kernels.rank.float64 import Pairs
@@ -120,7 +120,7 @@ def scan(
                     counts[i] += 1
 
 
-@compiled()
+@inlined()
 def add_mass(mass: Mass, i: int, total: Number, shift: Number) -> None:
     """Add ``exp(shift) * total`` to user i's sum."""
     if mass.total[i] == 0.0 or shift == mass.peak[i]:
@@ -133,7 +133,7 @@ def add_mass(mass: Mass, i: int, total: Number, shift: Number) -> None:
         mass.total[i] += total * np.exp(shift - mass.peak[i])
 
 
-@compiled()
+@inlined()
 def high_nth(scores: F32, n: int) -> Number:
     """Return the N-th best score, or a smaller one that costs less: the N-th best group maximum, if groups are many."""
     n_groups = len(scores) // RUN * LANES

@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from recsys_spark.numerics.arrays import F32, F64, I32, I64, Number
-from recsys_spark.numerics.loops import LOWEST, lowered, nth_largest
-from recsys_spark.numerics.machine_code import compiled
+from recsys_spark.numerics.arrays import F32, F64, I32, I64, Bools, Number
+from recsys_spark.numerics.loops import LOWEST, lowered, nth_largest, order_of
+from recsys_spark.numerics.machine_code import compiled, inlined
 from recsys_spark.scoring.kernels.rank import Rank, exact_raw
 from recsys_spark.scoring.kernels.rank.float64 import Pairs, exact_terms
 from recsys_spark.scoring.kernels.sizes import NO_ITEM
@@ -66,7 +66,7 @@ def shortlist_of(best: Best, slack: F64) -> Shortlist:
     )
 
 
-@compiled()
+@inlined()
 def raise_bound(i: int, score: Number, shortlist: Shortlist) -> None:
     """Note that user i has N items of at least ``score``."""
     certain = lowered(float(score), float(shortlist.slack[i]))
@@ -74,7 +74,7 @@ def raise_bound(i: int, score: Number, shortlist: Shortlist) -> None:
     shortlist.bound[i] = max(shortlist.bound[i], certain)
 
 
-@compiled()
+@inlined()
 def tighten(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> None:
     """Raise user i's bound to the N-th best of the full shortlist and drop what is below."""
     scores, columns, count = shortlist.scores[i], shortlist.columns[i], shortlist.n_kept[i]
@@ -90,16 +90,16 @@ def tighten(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) 
 
 
 @compiled()
-def settle(shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> I64:
-    """Merge all shortlists into the N best and empty them. Returns the users, [u], whose bound was guessed too high."""
-    unsure = np.zeros(len(shortlist.n_kept), np.bool_)
+def settle(shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> Bools:
+    """Merge all shortlists into the N best and empty them. Returns whose bound was guessed too high, [m]."""
+    unsure = np.empty(len(shortlist.n_kept), np.bool_)
     for i in range(len(shortlist.n_kept)):
         settle_user(i, shortlist, best, pairs, rank)
         unsure[i] = shortlist.certain[i] < shortlist.bound[i]
-    return np.flatnonzero(unsure)
+    return unsure
 
 
-@compiled()
+@inlined()
 def settle_user(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Rank) -> None:
     """Score user i's shortlist in float64, merge it into the N best, raise the bound and empty the shortlist."""
     n, count = best.raw.shape[1], shortlist.n_kept[i]
@@ -131,7 +131,7 @@ def settle_user(i: int, shortlist: Shortlist, best: Best, pairs: Pairs, rank: Ra
         raise_bound(i, best.raw[i, n - 1], shortlist)
 
 
-@compiled()
+@inlined()
 def places(raw: F64, position: I64) -> I64:
     """Return the place of each item, from 0, in the order (raw desc, position asc)."""
     size = len(raw)
@@ -145,8 +145,7 @@ def places(raw: F64, position: I64) -> I64:
                 place[j] += 1 - first
             place[k] = ahead
         return place
-    order = np.argsort(position)
-    order = order[np.argsort(-raw[order], kind="mergesort")]
+    order = order_of(raw, position)
     for k in range(size):
         place[order[k]] = k
     return place

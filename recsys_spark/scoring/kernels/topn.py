@@ -150,8 +150,7 @@ def _fold_rows(state: State, users: UserBlock, prepared: Prepared, room: Room) -
     for number, (low, high) in enumerate(items.tiles):
         reach = (users.norm * items.theta_max[number] + items.bias_max[number]) * rank.scale
         scan(tile_of(columns.take(slice(low, high)), low), reach, excluded, shortlist, best, mass, pairs, rank)
-    unsure: I64 = settle(shortlist, best, pairs, rank)
-    return unsure
+    return np.flatnonzero(settle(shortlist, best, pairs, rank))
 
 
 def excluded_of(users: UserBlock, items: ItemBlock) -> Excluded:

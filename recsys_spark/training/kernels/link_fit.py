@@ -20,7 +20,7 @@ from recsys_spark.errors import TrainingError
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.model.kernels.links import MIN_EVIDENCE, MIN_REST, Evidence, Links, chosen_of
 from recsys_spark.numerics.arrays import F32, I64, Bools, Number
-from recsys_spark.numerics.machine_code import REORDERED, compiled
+from recsys_spark.numerics.machine_code import REORDERED, compiled, inlined
 from recsys_spark.worker.process_group import ALONE, Group
 
 KEPT_PER_ITEM = 256
@@ -149,7 +149,8 @@ def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: 
                 if i >= 0 and in_prefix[i] == 0.0:
                     in_prefix[i] = 1.0
                     together += own[i]
-                    prefix += inverse[i]
+                    for j in range(n):
+                        prefix[j] += inverse[i, j]
             factor = together * per_rest
             for j in range(n):
                 # An item's own weight would be -1.
@@ -162,7 +163,7 @@ def _gather(found: Evidence, inverse: F32, diagonal: F32, offsets: I64, places: 
     return size
 
 
-@compiled()
+@inlined()
 def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
     """Append evidence of at least MIN_EVIDENCE to ``found`` as far as it has room, and return the size needed so
     far."""
@@ -174,7 +175,7 @@ def _keep(found: Evidence, size: int, row: int, evidence: F32) -> int:
     return size
 
 
-@compiled()
+@inlined()
 def _own_row(own: F32, inverse: F32, places: I64, is_counted: Bools) -> Number:
     """Set ``own`` to v = P x of the user with items at ``places`` and return 1 / (1 - x'v).
 
@@ -184,7 +185,8 @@ def _own_row(own: F32, inverse: F32, places: I64, is_counted: Bools) -> Number:
     for i in places:
         if i >= 0 and not is_counted[i]:
             is_counted[i] = True
-            own += inverse[i]
+            for j in range(len(own)):
+                own[j] += inverse[i, j]
     q = np.float32(0.0)
     for i in places:
         if i >= 0 and is_counted[i]:

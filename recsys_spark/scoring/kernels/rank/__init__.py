@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from recsys_spark.numerics.machine_code import compiled
+from recsys_spark.numerics.machine_code import inlined
 
 if TYPE_CHECKING:
     from recsys_spark.config.sections import Score
@@ -58,7 +58,7 @@ def combined(rank: Rank, cosine: Any, logit: Any) -> Any:
     return rank.w_cos * cosine + rank.w_ce * logit
 
 
-exact_raw = compiled()(combined)
+exact_raw = inlined()(combined)
 """The same on float64 numbers, for compiled code."""
 
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from recsys_spark.numerics.arrays import F32
 from recsys_spark.numerics.instructions import widened
-from recsys_spark.numerics.machine_code import FUSED, compiled
+from recsys_spark.numerics.machine_code import FUSED, inlined
 from recsys_spark.scoring.kernels.blocks import ItemBlock
 from recsys_spark.scoring.kernels.rank import Rank
 
@@ -16,7 +16,7 @@ def offsets_of(items: ItemBlock, rank: Rank) -> F32:
     return np.where(items.open, np.float32(rank.w_product) * items.bias, np.float32(-np.inf))
 
 
-@compiled(FUSED)
+@inlined(FUSED)
 def scores_into(scores: F32, products: F32, cosines: F32, offsets: F32, rank: Rank) -> None:
     """Write raw scores [w] of ``products`` theta . x, ``cosines`` and ``offsets_of`` the items.
 

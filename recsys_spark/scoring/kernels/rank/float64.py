@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys_spark.numerics.arrays import F32, F64, Number
-from recsys_spark.numerics.machine_code import REORDERED, compiled
+from recsys_spark.numerics.machine_code import REORDERED, inlined
 from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock
 from recsys_spark.scoring.kernels.rank import Rank
 
@@ -32,7 +32,7 @@ def pairs_of(users: UserBlock, items: ItemBlock) -> Pairs:
     return Pairs(users.x, users.norm, items.y, items.y_norm, items.theta, items.bias, items.start)
 
 
-@compiled(REORDERED)
+@inlined(REORDERED)
 def exact_products(x: F32, y: F32, theta: F32) -> tuple[float, float]:
     """Return (x . y, x . theta) of float32 vectors [d]."""
     dot = product = 0.0
@@ -42,7 +42,7 @@ def exact_products(x: F32, y: F32, theta: F32) -> tuple[float, float]:
     return dot, product
 
 
-@compiled()
+@inlined()
 def exact_terms(i: int, j: int, pairs: Pairs, rank: Rank) -> tuple[float, float]:
     """Return (cosine, logit) of user i and item j of the blocks."""
     dot, product = exact_products(pairs.x[i], pairs.y[j], pairs.theta[j])
@@ -51,7 +51,7 @@ def exact_terms(i: int, j: int, pairs: Pairs, rank: Rank) -> tuple[float, float]
     return cosine, (product + np.float64(pairs.bias[j])) * rank.scale
 
 
-@compiled()
+@inlined()
 def with_boost(logit: float, boost: Number, rank: Rank) -> float:
     """Return the logit after a boost, which is scaled as all of the logit is."""
     return logit + np.float64(boost) * rank.scale
