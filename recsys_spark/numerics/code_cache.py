@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -40,19 +41,21 @@ class CodeCache:
 
     @classmethod
     def from_function(cls, function: Callable[..., Any], file: str) -> CodeCache | None:
-        """Return the place for a function in ``file``; None without a writable folder or outside the sources."""
+        """Return the first writable place for a function in ``file``, or else the last; None outside the sources."""
         if function.__module__ not in sources():
             return None
         for folder in _folders(Path(file)):
             place = cls(function.__module__, file, folder)
             with suppress(OSError):
                 place.ensure_cache_path()
-                return place
-        return None
+                break
+        return place
 
     def ensure_cache_path(self) -> None:
-        """Make the folder; raises OSError where it cannot be written."""
+        """Make the folder; raises OSError where it cannot be written, or where others could write."""
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _temporary() in self.folder.parents:
+            _check_own(_temporary())
         with tempfile.TemporaryFile(dir=self.folder):
             pass
 
@@ -79,6 +82,19 @@ def _folders(file: Path) -> Iterator[Path]:
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     # Several versions of the package may share it.
     yield Path(home) / "recsys-spark" / "machine-code" / stamp()[:16]
+    # A pod may have neither a home nor a writable image.
+    yield _temporary() / "machine-code" / stamp()[:16]
+
+
+def _temporary() -> Path:
+    return Path(tempfile.gettempdir()) / f"recsys-spark-{os.getuid()}"
+
+
+def _check_own(folder: Path) -> None:
+    """Raise OSError where somebody else made the folder or may write into it: its files are run."""
+    status = folder.lstat()
+    if status.st_uid != os.getuid() or not stat.S_ISDIR(status.st_mode) or status.st_mode & 0o022:
+        raise PermissionError(f"{folder} is not a folder of this user alone")
 
 
 @cache

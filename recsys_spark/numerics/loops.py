@@ -6,6 +6,8 @@ on the kind of processor, never on other rows of the same call.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from recsys_spark.numerics.arrays import F32, F64, I64, Number, f32
@@ -184,7 +186,10 @@ def order_of(falling: F64, rising: I64) -> I64:
     return order
 
 
-@inlined()
-def lowered(score: float, slack: float) -> Number:
-    """Return a float32 below ``score - slack``, whatever the rounding errors of this line."""
+def below(score: Any, slack: Any) -> Any:
+    """Return float32 below ``score - slack`` of numbers or arrays, whatever the rounding errors of this line."""
     return f32(score - slack - abs(score) * 2.0**-22)
+
+
+lowered = inlined()(below)
+"""The same on numbers, for compiled code."""

@@ -1,27 +1,53 @@
 """The decorator that compiles a function with Numba and keeps its machine code on disk.
 
-Machine code is made once per machine. It is kept next to the function's module, or in the user's cache directory where
-that folder is not writable. ``NUMBA_CACHE_DIR`` names another place. All compiled functions release the GIL.
+Machine code is made once per machine, or comes with the Python environment. It is kept next to the function's module.
+Where that folder is not writable, it is kept in the user's cache directory, or else in the folder for temporary files.
+``NUMBA_CACHE_DIR`` names another place. All compiled functions release the GIL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any, TypeVar, cast
 
 from numba import config, njit
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.registry import CPUDispatcher
 
 from recsys_spark.numerics.code_cache import CodeCache
+from recsys_spark.numerics.kept_code import KeptCode
+from recsys_spark.numerics.turns import turn
 
 F = TypeVar("F", bound=Callable[..., Any])
 FUSED = {"contract", "nnan", "nsz"}
 REORDERED = {"contract", "nnan", "nsz", "reassoc"}
 
 
-class Inlined(CPUDispatcher):  # type: ignore[misc]
+COMPILED: list[Any] = []
+"""The functions so far that Python calls."""
+
+
+class Compiled(CPUDispatcher):  # type: ignore[misc]
+    """A compiled function. Processes of one machine take turns, so that one compiles it and the others load it."""
+
+    def enable_caching(self) -> None:
+        """Keep machine code on disk."""
+        self._cache = KeptCode(self.py_func)
+
+    def compile(self, sig: Any) -> Any:
+        """Return the entry of the machine code for the types of ``sig``, compiled or loaded."""
+        # Threads take this lock first everywhere, or two of them could wait for each other.
+        with global_compiler_lock:
+            alone = nullcontext()
+            if isinstance(self._cache, KeptCode) and not self._cache.has(sig, self.targetctx):
+                alone = turn(self._cache.lock)
+            with alone:
+                return super().compile(sig)
+
+
+class Inlined(Compiled):
     """A compiled function without an entry for Python, which would be one more copy of its code to optimise."""
 
     def __call__(self, *args: Any) -> Any:
@@ -31,7 +57,10 @@ class Inlined(CPUDispatcher):  # type: ignore[misc]
 
 @cache
 def _entry(function: Inlined) -> Callable[..., Any]:
-    return cast(Callable[..., Any], njit(lambda *args: function(*args)))
+    def entry(*args: Any) -> Any:
+        return function(*args)
+
+    return cast(Callable[..., Any], njit(entry))
 
 
 def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
@@ -39,7 +68,13 @@ def compiled(fastmath: set[str] | None = None) -> Callable[[F], F]:
 
     ``fastmath`` names what LLVM may do to floating-point operations: FUSED, REORDERED, or nothing.
     """
-    return lambda function: cast(F, _kept(CPUDispatcher(function, targetoptions=_options(fastmath))))
+
+    def decorate(function: F) -> F:
+        made = _kept(Compiled(function, targetoptions=_options(fastmath)))
+        COMPILED.append(made)
+        return cast(F, made)
+
+    return decorate
 
 
 def inlined(fastmath: set[str] | None = None) -> Callable[[F], F]:
@@ -61,9 +96,9 @@ def _options(fastmath: set[str] | None) -> dict[str, Any]:
     }
 
 
-def _kept(function: CPUDispatcher) -> CPUDispatcher:
+def _kept(function: Compiled) -> Compiled:
     """Let ``function`` keep its machine code on disk, where there is a place."""
-    # Without one, on a read-only machine without a home, each process compiles.
+    # Numba raises it for a function outside the package, and an old Numba for all.
     with suppress(RuntimeError), _own_cache():
         function.enable_caching()
     return function

@@ -49,6 +49,7 @@ LAYERS = (
     "commands",
     "cli",
     "reference",
+    "precompile",
 )
 """From the ground up: a module imports its own layer and those before it. Capabilities follow the order of the data."""
 WITHOUT_SPARK = ("errors", "numerics", "config", "worker")

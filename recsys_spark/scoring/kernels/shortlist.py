@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from recsys_spark.numerics.arrays import F32, F64, I32, I64, Bools, Number
-from recsys_spark.numerics.loops import LOWEST, lowered, nth_largest, order_of
+from recsys_spark.numerics.loops import LOWEST, below, lowered, nth_largest, order_of
 from recsys_spark.numerics.machine_code import compiled, inlined
 from recsys_spark.scoring.kernels.rank import Rank, exact_raw
 from recsys_spark.scoring.kernels.rank.float64 import Pairs, exact_terms
@@ -52,10 +52,7 @@ def shortlist_of(best: Best, slack: F64) -> Shortlist:
     """Return empty shortlists whose bounds are below the N-th best so far."""
     m, n = best.raw.shape
     capacity = 4 * n + 16
-    certain = np.array(
-        [lowered(float(nth), float(some)) for nth, some in zip(best.raw[:, -1], slack, strict=True)], np.float32
-    )
-    certain = np.maximum(certain, LOWEST)
+    certain = np.maximum(below(best.raw[:, -1], slack), LOWEST)
     return Shortlist(
         np.empty((m, capacity), np.float32),
         np.empty((m, capacity), np.int32),

@@ -1,0 +1,1 @@
+"""Compiles the kernels before a job needs them, for the machines of a cluster: `python -m recsys_spark.precompile`."""
