@@ -56,6 +56,10 @@ def precompile(prefix: Path) -> Path | None:
         for file in code.glob("*.lock"):
             file.unlink()
         shutil.move(code, target)
+    # What other sources left behind is of no use to this environment.
+    for other in target.parent.iterdir():
+        if other != target:
+            shutil.rmtree(other)
     return target
 
 
