@@ -53,9 +53,10 @@ class CodeCache:
 
     def ensure_cache_path(self) -> None:
         """Make the folder; raises OSError where it cannot be written, or where others could write."""
-        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if _temporary() in self.folder.parents:
+            _temporary().mkdir(exist_ok=True, mode=0o700)
             _check_own(_temporary())
+        self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         with tempfile.TemporaryFile(dir=self.folder):
             pass
 

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ def precompile(prefix: Path) -> Path | None:
     """Write machine code for each set of instructions below ``prefix`` and return its folder, or None."""
     from llvmlite import binding
 
-    from recsys_spark.numerics.shipped_code import LEVELS, shipped_folder
+    from recsys_spark.numerics.shipped_code import LEVELS, shipped_folder, usable_levels
 
     if not binding.get_process_triple().startswith("x86_64"):
         return None
@@ -47,11 +48,14 @@ def precompile(prefix: Path) -> Path | None:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as draft:
-        types, code = Path(draft) / "types", Path(draft) / "code"
-        types.write_bytes(pickle.dumps(types_of_products()))
+        types, code, unused = (Path(draft) / name for name in ("types", "code", "unused"))
         code.mkdir(mode=0o755)
-        for level in LEVELS:
-            _in_process(level, types, code)
+        usable = usable_levels()
+        if not usable:
+            _in_process({}, types, unused)
+        # The first process runs the products. What it compiles is not compiled again.
+        for level in sorted(LEVELS, key=lambda name: name not in usable):
+            _in_process({"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": ""}, types, code)
         # Nobody waits for these.
         for file in code.glob("*.lock"):
             file.unlink()
@@ -63,6 +67,28 @@ def precompile(prefix: Path) -> Path | None:
     return target
 
 
+def _in_process(target: dict[str, str], types: Path, folder: Path) -> None:
+    """Compile in a process of its own, because Numba takes the processor once per process."""
+    environment = os.environ | target | {"NUMBA_CACHE_DIR": str(folder)}
+    command = [sys.executable, "-m", "recsys_spark.precompile", COMPILE, str(types), str(folder)]
+    subprocess.run(command, env=environment, check=True)
+
+
+def compile_all(types: Path, folder: Path) -> None:
+    """Compile for the types in the file ``types``, without running anything; without that file run all products."""
+    if types.exists():
+        for module, name, signatures in pickle.loads(types.read_bytes()):
+            for signature in signatures:
+                getattr(import_module(module), name).compile(signature)
+    else:
+        types.write_bytes(pickle.dumps(types_of_products()))
+    # `CodeCache` puts the hash of the sources below the folder that NUMBA_CACHE_DIR names.
+    for file in [*folder.glob("*/*")]:
+        file.replace(folder / file.name)
+    for empty in folder.glob("*/"):
+        empty.rmdir()
+
+
 def types_of_products() -> list[tuple[str, str, list[Any]]]:
     """Return module, name and types of each compiled function that Python calls in a product."""
     from recsys_spark.numerics.machine_code import COMPILED
@@ -71,27 +97,6 @@ def types_of_products() -> list[tuple[str, str, list[Any]]]:
     for product in PRODUCTS.values():
         product()
     return [(f.py_func.__module__, f.py_func.__name__, f.signatures) for f in COMPILED if f.signatures]
-
-
-def _in_process(level: str, types: Path, folder: Path) -> None:
-    """Compile for ``level`` in a process of its own, because Numba takes the processor once per process."""
-    target = {"NUMBA_CPU_NAME": level, "NUMBA_CPU_FEATURES": "", "NUMBA_CACHE_DIR": str(folder)}
-    command = [sys.executable, "-m", "recsys_spark.precompile", COMPILE, str(types), str(folder)]
-    subprocess.run(command, env=os.environ | target, check=True)
-
-
-def compile_all(types: Path, folder: Path) -> None:
-    """Compile functions for the types in a file, without running them, and leave their machine code in ``folder``."""
-    from importlib import import_module
-
-    for module, name, signatures in pickle.loads(types.read_bytes()):
-        for signature in signatures:
-            getattr(import_module(module), name).compile(signature)
-    # `CodeCache` puts the hash of the sources below the folder that NUMBA_CACHE_DIR names.
-    for file in [*folder.glob("*/*")]:
-        file.replace(folder / file.name)
-    for empty in folder.glob("*/"):
-        empty.rmdir()
 
 
 if __name__ == "__main__":

@@ -105,9 +105,18 @@ def train(n: int = 30) -> str:
     fitted = Fitted((root @ root.T + 0.02 * np.eye(n)).astype(np.float32), np.arange(n), np.arange(n))
     none = np.zeros(0, np.int64)
     histories = Histories(
-        np.array([0, 4, 8]), np.array(["a", "b"], object), np.arange(8), none, np.zeros(0), none.astype(np.float32),
-        np.zeros(3, np.int64), none, none.astype(np.float32), np.zeros((2, 1), np.float32), np.zeros(2, bool),
-    )  # fmt: skip
+        offsets=np.array([0, 4, 8]),
+        user_ids=np.array(["a", "b"], object),
+        items=np.arange(8),
+        behaviours=none,
+        times=np.zeros(0),
+        weights=np.zeros(0, np.float32),
+        social_offsets=np.zeros(3, np.int64),
+        social_items=none,
+        social_weights=np.zeros(0, np.float32),
+        texts=np.zeros((2, 1), np.float32),
+        has_text=np.zeros(2, bool),
+    )
     found = evidence_without_self(fitted, histories, np.array([0, 0, 1]), np.array([1, 3, 2]))
     return bits(found.row, found.item, found.value)
 
