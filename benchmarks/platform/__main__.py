@@ -6,12 +6,12 @@ CPU-seconds are those of all processes: the driver, the JVM and the Python worke
 from __future__ import annotations
 
 from benchmarks.common.suite import Benchmark
-from benchmarks.platform import example, nothing
+from benchmarks.platform import cold, example, nothing
 
 PLATFORM = Benchmark(
     name="platform",
     title="What a run costs beside its arithmetic",
-    parts=(example.PART, nothing.PART),
+    parts=(example.PART, nothing.PART, cold.PART),
 )
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from functools import partial
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -18,7 +20,7 @@ from recsys_spark.encoding.kernels.int8 import Int8Weights, Rows, quantised
 from recsys_spark.encoding.kernels.scratch import Scratch
 from recsys_spark.model.kernels.histories import Histories
 from recsys_spark.numerics.arrays import F32
-from recsys_spark.scoring.kernels.blocks import item_block, user_block
+from recsys_spark.scoring.kernels.blocks import ItemBlock, UserBlock, item_block, user_block
 from recsys_spark.scoring.kernels.boosted import UserBoosts, fold_boosted
 from recsys_spark.scoring.kernels.precision import HALF, SINGLE
 from recsys_spark.scoring.kernels.rank import Rank
@@ -26,8 +28,9 @@ from recsys_spark.scoring.kernels.topn import empty_state, fold
 from recsys_spark.training.kernels.link_fit import Fitted, evidence_without_self
 
 WIDTH = 64
-N_ITEMS = 2_560
-"""Enough that lists of 32 start from a guess."""
+N_USERS = 40
+N_ITEMS, GUESSED = 2_560, 32
+"""From that many items, lists of GUESSED start from a guess."""
 
 
 def bits(*arrays: Any) -> str:
@@ -43,27 +46,36 @@ def normal(*shape: int) -> F32:
     return np.random.default_rng(shape).normal(size=shape).astype(np.float32)
 
 
-def score(n: int = 32) -> str:
-    """Return the bits of lists of ``n``: with boosts and without, with log Z and without, in each precision."""
+def _items() -> ItemBlock:
     y, theta, links = normal(N_ITEMS, WIDTH), normal(N_ITEMS, WIDTH), np.arange(N_ITEMS, dtype=np.int32)
-    items = item_block(0, y, theta, np.zeros(N_ITEMS, np.float32), np.ones(N_ITEMS, bool), links)
-    m = 40
-    users = user_block(normal(m, WIDTH), np.arange(m + 1) * 2, np.tile(np.array([3, 900], np.int32), m))
-    chosen = np.tile(np.arange(5, dtype=np.int32) * 7, m)
-    boosts = UserBoosts(np.arange(m + 1) * 5, chosen, np.abs(normal(len(chosen))))
+    return item_block(0, y, theta, np.zeros(N_ITEMS, np.float32), np.ones(N_ITEMS, bool), links)
+
+
+def _users() -> UserBlock:
+    return user_block(
+        normal(N_USERS, WIDTH), np.arange(N_USERS + 1) * 2, np.tile(np.array([3, 900], np.int32), N_USERS)
+    )
+
+
+def lists() -> str:
+    """Return the bits of lists of 10, as a job computes them by default."""
+    state = fold(empty_state(N_USERS, 10), _users(), _items(), Rank())
+    return bits(state.position, state.cosine, state.logit, state.raw, state.log_sum)
+
+
+def score() -> str:
+    """Return the bits of lists: with boosts and without, with log Z and without, in each precision."""
+    users, items = _users(), _items()
+    chosen = np.tile(np.arange(5, dtype=np.int32) * 7, N_USERS)
+    boosts = UserBoosts(np.arange(N_USERS + 1) * 5, chosen, np.abs(normal(len(chosen))))
     found = []
-    for screen in (SINGLE, HALF):
-        for log_z in (True, False):
-            rank = Rank(log_z=log_z)
-
-            def folded(*of: Any, screen: torch.dtype = screen) -> Any:
-                return fold(*of, screen=screen)
-
-            for state in (
-                folded(empty_state(m, n), users, items, rank),
-                fold_boosted(folded, empty_state(m, 4), users, boosts, items, rank),
-            ):
-                found += [state.position, state.cosine, state.logit, state.raw, state.log_sum]
+    for screen, log_z in product((SINGLE, HALF), (True, False)):
+        folded, rank = partial(fold, screen=screen), Rank(log_z=log_z)
+        for state in (
+            folded(empty_state(N_USERS, GUESSED), users, items, rank),
+            fold_boosted(folded, empty_state(N_USERS, 4), users, boosts, items, rank),
+        ):
+            found += [state.position, state.cosine, state.logit, state.raw, state.log_sum]
     return bits(*found)
 
 
@@ -73,10 +85,10 @@ def _attended(t: int, h: int) -> F32:
 
 def encode_float32(t: int = 50, h: int = 384) -> str:
     """Return the bits of a layer's passes in float32."""
-    wide, x, product = normal(t, 4 * h), _attended(t, h), normal(t, h)
+    wide, x, narrow = normal(t, 4 * h), _attended(t, h), normal(t, h)
     bias, gain, shift, epsilon = normal(h), normal(h + 1)[1:], normal(h), np.float32(1e-12)
     passes.bias_gelu_rows(wide, normal(4 * h), 0, t)
-    passes.bias_norm_rows(product, bias, gain, shift, epsilon, x, 0, t)
+    passes.bias_norm_rows(narrow, bias, gain, shift, epsilon, x, 0, t)
     return bits(wide, x)
 
 
@@ -122,7 +134,8 @@ def train(n: int = 30) -> str:
 
 
 PRODUCTS: dict[str, Callable[[], str]] = {
-    "score": score,
+    "lists": lists,
+    "lists of each kind": score,
     "encode in float32": encode_float32,
     "encode in int8": encode_int8,
     "train": train,
