@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from recsys_spark.numerics.shipped_code import usable_levels
+
 CODE = """
 import hashlib
 import numpy as np
@@ -22,8 +26,8 @@ print(digest.hexdigest(), end="")
 """
 
 
-def bits(cache: Path) -> str:
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache)}
+def bits(cache: Path, **target: str) -> str:
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(cache), **target}
     done = subprocess.run([sys.executable, "-c", CODE], env=environment, check=True, capture_output=True, text=True)
     return done.stdout
 
@@ -32,3 +36,10 @@ def test_the_first_process_of_a_machine_computes_the_bits_of_all_later_ones(tmp_
     first = bits(tmp_path)
     assert list(tmp_path.rglob("*.nbi")), "nothing was kept"
     assert bits(tmp_path) == first
+
+
+@pytest.mark.parametrize("level", usable_levels())
+def test_code_for_a_set_of_instructions_computes_the_bits_of_code_for_this_processor(
+    level: str, tmp_path: Path
+) -> None:
+    assert bits(tmp_path, NUMBA_CPU_NAME=level, NUMBA_CPU_FEATURES="") == bits(tmp_path)
