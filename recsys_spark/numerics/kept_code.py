@@ -16,6 +16,9 @@ from recsys_spark.numerics.shipped_code import shipped_folder, usable_levels
 UNREADABLE = (OSError, EOFError, ValueError, pickle.UnpicklingError)
 
 
+_index: Any = IndexDataCacheFile
+
+
 class Level:
     """Stands for Numba's code generator where a set of instructions is asked for."""
 
@@ -27,12 +30,12 @@ class Level:
         return binding.get_process_triple(), self.name, ""
 
 
-class KeptCode(FunctionCache):  # type: ignore[misc]
+class KeptCode(FunctionCache):
     """Numba's cache of one function, which also looks into the environment and never fails."""
 
     def __init__(self, function: Any) -> None:
-        super().__init__(function)
-        self._shipped = IndexDataCacheFile(str(shipped_folder()), self._impl.filename_base, stamp())
+        super().__init__(function)  # type: ignore[no-untyped-call]
+        self._shipped: Any = _index(str(shipped_folder()), self._impl.filename_base, stamp())
 
     @property
     def lock(self) -> Path:
@@ -56,8 +59,9 @@ class KeptCode(FunctionCache):  # type: ignore[misc]
     def _save_overload(self, sig: Any, data: Any) -> None:
         # The folder may have gone, or the disk may be full.
         with suppress(OSError):
-            super()._save_overload(sig, data)
+            super()._save_overload(sig, data)  # type: ignore[no-untyped-call]
 
     def _places(self, signature: Any, target: Any) -> list[tuple[Any, Any]]:
-        levels = [(self._shipped, self._index_key(signature, Level(level))) for level in usable_levels()]
-        return [*levels, (self._cache_file, self._index_key(signature, target.codegen()))]
+        key: Any = self._index_key
+        levels = [(self._shipped, key(signature, Level(level))) for level in usable_levels()]
+        return [*levels, (self._cache_file, key(signature, target.codegen()))]

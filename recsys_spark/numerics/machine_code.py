@@ -8,7 +8,7 @@ Where that folder is not writable, it is kept in the user's cache directory, or 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from functools import cache
 from typing import Any, TypeVar, cast
 
@@ -29,7 +29,7 @@ COMPILED: list[Any] = []
 """The functions so far that Python calls."""
 
 
-class Compiled(CPUDispatcher):  # type: ignore[misc]
+class Compiled(CPUDispatcher):
     """A compiled function. Processes of one machine take turns, so that one compiles it and the others load it."""
 
     def enable_caching(self) -> None:
@@ -40,7 +40,7 @@ class Compiled(CPUDispatcher):  # type: ignore[misc]
         """Return the entry of the machine code for the types of ``sig``, compiled or loaded."""
         # Threads take this lock first everywhere, or two of them could wait for each other.
         with global_compiler_lock:
-            alone = nullcontext()
+            alone: AbstractContextManager[None] = nullcontext()
             if isinstance(self._cache, KeptCode) and not self._cache.has(sig, self.targetctx):
                 alone = turn(self._cache.lock)
             with alone:
@@ -82,7 +82,11 @@ def inlined(fastmath: set[str] | None = None) -> Callable[[F], F]:
     # Without ``forceinline`` a call runs the callee's own code in the process that compiled it. A process that loads
     # both from disk runs the copy next to the caller's code. The two are optimised apart and differ in last bits.
     options = _options(fastmath) | {"forceinline": True, "no_cpython_wrapper": True}
-    return lambda function: cast(F, _kept(Inlined(function, targetoptions=options)))
+
+    def decorate(function: F) -> F:
+        return cast(F, _kept(Inlined(function, targetoptions=options)))
+
+    return decorate
 
 
 def _options(fastmath: set[str] | None) -> dict[str, Any]:

@@ -30,7 +30,7 @@ def shipped_folder(prefix: Path | None = None) -> Path:
 def usable_levels() -> tuple[str, ...]:
     """Return the sets of instructions that this processor has, the largest first."""
     # Whoever names a processor wants code for it.
-    if config.CPU_NAME is not None or not binding.get_process_triple().startswith("x86_64"):
+    if getattr(config, "CPU_NAME", None) is not None or not binding.get_process_triple().startswith("x86_64"):
         return ()
     has = binding.get_host_cpu_features()
     usable = [level for level, needed in LEVELS.items() if all(has.get(name) for name in needed)]
