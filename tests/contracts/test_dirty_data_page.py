@@ -21,3 +21,10 @@ def test_reasons_are_those_of_the_table() -> None:
 
     outcomes = [fault.outcome for faults in FAMILIES.values() for fault in faults]
     assert {outcome.reason for outcome in outcomes if isinstance(outcome, Rejected)} <= REASONS.keys()
+
+
+def test_each_family_is_tried() -> None:
+    from tests.slow import test_dirt, test_dirt_text
+
+    tried = {case.fault for module in (test_dirt, test_dirt_text) for case in module.CASES}
+    assert {id(fault) for faults in FAMILIES.values() for fault in faults} == {id(fault) for fault in tried}
