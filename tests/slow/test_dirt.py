@@ -10,15 +10,14 @@ from tests.slow.dirt.suite import cases_of, verdicts
 
 pytestmark = pytest.mark.slow
 __all__ = ["verdicts"]
-CASES = cases_of(
-    [
-        "Key expressions",
-        "Expressions of times that raise",
-        "Other expressions that raise",
-        "Parquet and ORC",
-        "Partition folders",
-    ]
+FAMILIES = (
+    "Key expressions",
+    "Expressions of times that raise",
+    "Other expressions that raise",
+    "Parquet and ORC",
+    "Partition folders",
 )
+CASES = cases_of(FAMILIES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title.replace(" ", "-"))

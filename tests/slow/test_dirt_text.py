@@ -10,9 +10,14 @@ from tests.slow.dirt.suite import cases_of, verdicts
 
 pytestmark = pytest.mark.slow
 __all__ = ["verdicts"]
-CASES = cases_of(
-    ["Rows of CSV files", "CSV files and folders", "JSON", "Encodings", "Ids, duplicates, joins, groups, text files"]
+FAMILIES = (
+    "Rows of CSV files",
+    "CSV files and folders",
+    "JSON",
+    "Encodings",
+    "Ids, duplicates, joins, groups, text files",
 )
+CASES = cases_of(FAMILIES)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.title.replace(" ", "-"))

@@ -88,7 +88,7 @@ VALUES = (
     ("word", "x", cell("value"), {"x": "nine"}, BAD_VALUE),
     ("cast", "cast(x as double)", cell("value"), {"x": "nine"}, RIGHT),
     ("zero", "cast(x as double) / cast(n as double)", indexed("value"), {"n": "0"}, RIGHT),
-    ("decimal", "cast(x as decimal(38,2)) * cast(n as decimal(38,0))", indexed("value"), {"n": "9" * 38}, RIGHT),
+    ("decimal", "cast(x as decimal(38,2)) * cast(n as decimal(38,0))", indexed("value"), {"n": "9" * 38}, BAD_VALUE),
 )
 """name, expression of value, good cells, bad cells, outcome; a value that is only not there is stored as null."""
 
