@@ -211,7 +211,8 @@ class Config(Section):
     mlflow: Mlflow = Mlflow()
     """Where trainings and backtests are recorded."""
     spark: dict[str, str] = Field(default={})
-    """Spark properties of this job. Properties given on the command line take precedence."""
+    """Spark properties of this job. Properties given on the command line take precedence. For a small input the job
+    chooses some properties itself and logs them; those that are set here or there stay."""
 
     @model_validator(mode="after")
     def _seen_types_are_known(self) -> Self:
