@@ -45,6 +45,11 @@ READING: dict[str, m.Change] = {
     ),
     "max_seq_length": m.saved(m.bert(max_seq_length=8)),
     "model_max_length": m.saved(m.without("sentence_bert_config.json"), m.tokens(model_max_length=9)),
+    "the first file that says something": m.saved(
+        m.without("sentence_bert_config.json"),
+        m.keys("sentence_bert_config.json"),
+        m.keys("sentence_roberta_config.json", max_seq_length=8),
+    ),
     "no limit": m.saved(m.bert(max_seq_length=None), m.tokens(model_max_length=1e30)),
     "tokenizer_args": m.saved(m.bert(tokenizer_args={"model_max_length": 7, "trust_remote_code": True})),
     "cut at the left": m.saved(m.bert(max_seq_length=8), m.tokens(truncation_side="left")),
