@@ -29,7 +29,7 @@ def ran(monkeypatch: pytest.MonkeyPatch) -> list[Config]:
     def run(_: Any, cfg: Config, *__: Any, **___: Any) -> Any:
         runs.append(cfg)
 
-    monkeypatch.setattr(session, "create_session", lambda _: SimpleNamespace(stop=lambda: None))
+    monkeypatch.setattr(session, "create_session", lambda _, **__: SimpleNamespace(stop=lambda: None))
     monkeypatch.setattr(pipeline, "run_pipeline", run)
     return runs
 

@@ -64,9 +64,11 @@ def test_stray_quotes_leave_the_other_rows_as_they_are(rows: list[tuple[str, ...
         if position in spoilt:
             at = chance.randrange(len(text) + 1)
             text = text[:at] + '"' + text[at:]
-            # A known limit: a stray quote beside another one is an empty value, and what follows may look like a row.
-            first, goes_on, _ = text.partition("\n")
-            assume(not goes_on or Dialect().scan(first) != (4, False, True))
+            # A known limit: a stray quote may pair up with another one. Where the row then ends at a line break in a
+            # text, the rest of the text may look like a row.
+            parts = text.split("\n")
+            heads = ["\n".join(parts[:n]) for n in range(1, len(parts))]
+            assume(all(Dialect().scan(head) != (4, False, True) for head in heads))
         lines += text.split("\n")
     found = read(lines, 4)
     assert [row for position, row in enumerate(table) if position not in spoilt and row not in found] == []
