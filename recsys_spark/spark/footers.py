@@ -116,11 +116,12 @@ def n_written(spark: SparkSession, folder: str) -> int | None:
     """
     calls = JavaCalls(spark)
     conf = spark.sparkContext._jsc.hadoopConfiguration()
-    files = calls.java("org.apache.hadoop.fs.Path")(f"{folder}/part-*")
-    found = files.getFileSystem(conf).globStatus(files)
+    place = calls.java("org.apache.hadoop.fs.Path")(folder)
+    # Not a pattern: the folder's own name may hold its signs.
+    found = place.getFileSystem(conf).listStatus(place)
     if len(found) > _FEW:
         return None
-    statuses = calls.listed(list(found))
+    statuses = calls.listed([status for status in found if str(status.getPath().getName()).startswith("part-")])
     footers = calls.listed(calls.java(f"{_HADOOP}.ParquetFileReader").readAllFootersInParallel(conf, statuses, False))
     return _n_rows(calls, calls.map(footers, f"{_HADOOP}.Footer", "getParquetMetadata"))
 

@@ -50,8 +50,12 @@ def local_bytes(paths: Iterable[str | None]) -> int | None:
         local = path.removeprefix("file://").removeprefix("file:") if path else ""
         if not local.startswith("/"):
             return None
-        for found in glob.glob(local):
-            total += os.path.getsize(found) if os.path.isfile(found) else sum(_sizes(found))
+        try:
+            for found in glob.glob(local):
+                total += os.path.getsize(found) if os.path.isfile(found) else sum(_sizes(found))
+        except OSError:
+            # A link to nothing, or a file that is gone by now: Spark names it, if it matters.
+            return None
     return total
 
 

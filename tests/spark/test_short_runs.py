@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from pyspark.sql import SparkSession
 
+from recsys_spark.spark.footers import n_written
 from recsys_spark.spark.session import chosen_properties
 from recsys_spark.spark.short_runs import (
     DEFAULTED,
@@ -47,6 +48,15 @@ def test_bytes_are_those_of_local_files(tmp_path: Path) -> None:
     assert local_bytes([str(tmp_path / "a"), f"file://{tmp_path}/*.csv", str(tmp_path / "none")]) == 8
     assert local_bytes([str(tmp_path), None]) is None
     assert local_bytes(["s3a://bucket/x"]) is None
+    (tmp_path / "a" / "gone.csv").symlink_to(tmp_path / "nothing")
+    assert local_bytes([str(tmp_path / "a")]) is None
+
+
+@pytest.mark.parametrize("name", ["plain", "[a] {b}"])
+@pytest.mark.parametrize("n", [0, 7])
+def test_rows_are_counted_whatever_the_folder_is_called(spark: SparkSession, tmp_path: Path, name: str, n: int) -> None:
+    spark.range(n).write.parquet(str(tmp_path / name))
+    assert n_written(spark, str(tmp_path / name)) == n
 
 
 def test_settings_of_a_small_input_end_with_the_block(spark: SparkSession) -> None:
